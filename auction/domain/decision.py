@@ -1,0 +1,310 @@
+"""The plan of a decision, what storage knows of a call, and the answer: values that the engine and the ledger share."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+
+from auction.domain.call import Call
+from auction.domain.ids import BuyerId, CallId, CampaignId, OfferId, PingId, PostId
+from auction.domain.reasons import Reason
+from auction.domain.terms import Destination, DuplicateRule, OwnerLimits
+from auction.domain.usage import Units, Usage
+
+
+class RoutedBy(Enum):
+    """How a route was found."""
+
+    AUCTION = "auction"
+    STATIC = "static"
+
+
+class Action(Enum):
+    """What the switch is told to do."""
+
+    ROUTE = "route"
+    NO_ROUTE = "no_route"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One place the call may go, in the order of the plan.
+
+    ``posts`` False: routed without a post (static routes, buyers without a post endpoint).
+    ``owners`` are the limits to reserve under, empty for test calls; ``units`` is what is held.
+    """
+
+    offer: OfferId
+    buyer: BuyerId
+    routed_by: RoutedBy
+    price: Decimal
+    destination: Destination | None
+    posts: bool
+    owners: tuple[OwnerLimits, ...]
+    units: Units
+    duplicates: DuplicateRule | None = None
+    ping_id: PingId | None = None
+    post_id: PostId | None = None
+    bid_id: str | None = None
+    expires_at: datetime | None = None
+    minimum_duration_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PastCall:
+    """An earlier route of the same caller: where it went and how far it came."""
+
+    offer: OfferId
+    buyer: BuyerId
+    campaign: CampaignId
+    routed_at: datetime
+    answered_at: datetime | None = None
+    converted_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What ``open`` writes. ``decide_within_ms`` bounds this decider's claim on the call."""
+
+    call: Call
+    fingerprint: bytes
+    decide_within_ms: int
+    revision: int
+    campaign: CampaignId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The call is ours to decide. ``plan`` is set when an earlier decider died after storing one."""
+
+    epoch: int
+    past_calls: tuple[PastCall, ...] = ()
+    plan: "StoredPlan | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPlan:
+    """A plan found in storage; ``position`` is the candidate that holds the reservation, None when none does."""
+
+    candidates: tuple[Candidate, ...]
+    position: int | None
+    trace: bytes
+    decided_from: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyDecided:
+    """The stored answer, byte for byte."""
+
+    answer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BeingDecided:
+    """Another decider has it until ``wait_ms`` from now at the latest."""
+
+    wait_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class OtherContent:
+    """The same call_id came before with other content."""
+
+
+OpenResult = Opened | AlreadyDecided | BeingDecided | OtherContent
+
+
+@dataclass(frozen=True, slots=True)
+class ReserveRequest:
+    """Take the first candidate from ``start`` on that fits, giving back what this attempt holds already.
+
+    ``candidates`` is the whole plan, stored with the reservation; ``trace`` is the trace so far.
+    ``lease_ms``: when the hold lapses if this decider dies.
+    """
+
+    call: Call
+    campaign: CampaignId
+    epoch: int
+    attempt: int
+    candidates: tuple[Candidate, ...]
+    start: int
+    trace: bytes
+    lease_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """``position`` holds the reservation; candidates passed over are in ``refused``."""
+
+    position: int
+    refused: tuple[tuple[int, Reason], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NothingFits:
+    """No candidate from ``start`` on fits; nothing is held any more."""
+
+    refused: tuple[tuple[int, Reason], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """Another decider took the call over; ``answer`` when it has decided already."""
+
+    answer: bytes | None
+
+
+ReserveResult = Reserved | NothingFits | Superseded
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The decision to store. ``candidate`` None: no route, and whatever is held is given back.
+
+    ``lease_ms``: how long the slot is held without any event. ``late``: the switch has stopped waiting.
+    ``binding`` False: a retry decides anew (unknown campaign).
+    """
+
+    call: Call
+    epoch: int
+    attempt: int
+    action: Action
+    answer: bytes
+    trace: bytes
+    candidate: Candidate | None = None
+    destination: Destination | None = None
+    reason: str | None = None
+    lease_ms: int = 0
+    late: bool = False
+    binding: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The decision is durable."""
+
+
+FinishResult = Finished | Superseded
+
+
+class EventType(Enum):
+    """What a switch reports about a routed call."""
+
+    ANSWERED = "answered"
+    ENDED = "ended"
+
+
+class EndedBy(Enum):
+    """Who hung up."""
+
+    CALLER = "caller"
+    TARGET = "target"
+    SYSTEM = "system"
+
+
+@dataclass(frozen=True, slots=True)
+class CallEvent:
+    """One report of the switch. Durations in seconds with milliseconds kept; None when absent."""
+
+    call_id: CallId
+    event_id: str
+    type: EventType
+    attempt: int | None
+    at: datetime
+    fingerprint: bytes
+    total_duration_s: Decimal | None = None
+    connected_duration_s: Decimal | None = None
+    ended_by: EndedBy | None = None
+    sip_code: int | None = None
+
+
+class EventResult(Enum):
+    """What became of an event."""
+
+    APPLIED = "applied"
+    REPEATED = "repeated"
+    OTHER_CONTENT = "other_content"
+    UNKNOWN_CALL = "unknown_call"
+    NOT_ROUTED = "not_routed"
+    IGNORED = "ignored"
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """All that storage keeps of one call, as ``GET /v1/calls/{call_id}`` needs it."""
+
+    call: Call
+    campaign: CampaignId | None
+    revision: int
+    state: str
+    reason: str | None
+    routed_by: RoutedBy | None
+    buyer: BuyerId | None
+    offer: OfferId | None
+    price: Decimal | None
+    currency: str | None
+    answered_at: datetime | None
+    ended_at: datetime | None
+    total_duration_s: Decimal | None
+    connected_duration_s: Decimal | None
+    ended_by: str | None
+    converted: bool
+    conversion_trigger: str | None
+    revenue: Decimal
+    payout: Decimal
+    past_calls: tuple[PastCall, ...]
+    attempts: tuple["AttemptRecord", ...]
+    trace: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """One route given for a call."""
+
+    attempt: int
+    offer: OfferId
+    routed_by: RoutedBy
+    price: Decimal
+    outcome: str
+    reason: str | None = None
+
+
+@dataclass(slots=True)
+class UsageReading:
+    """An owner's usage as last seen, and when (monotonic seconds)."""
+
+    usage: Usage
+    seen_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TraceEntry:
+    """One offer's line in a decision trace. ``code`` None: the offer won. ``ms``: how long the ping took."""
+
+    offer: OfferId
+    reason: Reason | None
+    detail: str | None = None
+    bid: Decimal | None = None
+    ms: float | None = None
+    rank: int | None = None
+    static: bool = False
+
+
+@dataclass(slots=True)
+class Timings:
+    """Milliseconds of each step of one decision; ``waited_ms`` is the part spent waiting for buyers."""
+
+    eligible_ms: float = 0.0
+    ping_ms: float = 0.0
+    post_ms: float = 0.0
+    total_ms: float = 0.0
+    waited_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Why a call went where it went; offers refused by their fixed terms are recomputed on reading."""
+
+    revision: int
+    timings: Timings
+    offers: tuple[TraceEntry, ...] = field(default_factory=tuple)

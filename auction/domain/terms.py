@@ -1,0 +1,227 @@
+"""What an operator has configured, as immutable terms that the decisions read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import Enum, IntEnum
+from zoneinfo import ZoneInfo
+
+from auction.domain.filters import Filter
+from auction.domain.hours import Hours
+from auction.domain.ids import BuyerId, CampaignId, OfferId, OwnerId, SourceId
+
+
+class BuyerType(Enum):
+    """What a buyer is; only ``buyer`` takes part in auctions and is billed."""
+
+    BUYER = "buyer"
+    QUALITY_ASSURANCE = "quality_assurance"
+    VOICE_BOT = "voice_bot"
+
+
+class Measure(IntEnum):
+    """What a cap counts; the value is its place in a ``Units`` tuple."""
+
+    CALLS = 0
+    ANSWERED = 1
+    CONVERSIONS = 2
+    REVENUE = 3
+
+
+class Period(IntEnum):
+    """How long a cap's window is; the value is its place in a ``Starts`` tuple."""
+
+    HOUR = 0
+    DAY = 1
+    MONTH = 2
+    TOTAL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """A limit per window. ``limit`` is a count, or for revenue an amount in ten-thousandths."""
+
+    measure: Measure
+    period: Period
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerLimits:
+    """All limits of one owner (offer or buyer). ``zone`` places its windows; concurrency None: no limit."""
+
+    owner: OwnerId
+    zone: ZoneInfo
+    concurrency: int | None = None
+    caps: tuple[Cap, ...] = ()
+
+    @property
+    def limited(self) -> bool:
+        """Whether anything here can refuse a call."""
+        return self.concurrency is not None or bool(self.caps)
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where the switch sends the call. ``uri`` is ``sip:``, ``sips:`` or ``tel:+E.164``."""
+
+    uri: str
+    dial_timeout_s: int = 25
+    send_digits: str | None = None
+    whisper: str | None = None
+
+
+class DuplicateAfter(Enum):
+    """From which step of an earlier call on its caller counts as a duplicate."""
+
+    ROUTED = "routed"
+    ANSWERED = "answered"
+    CONVERTED = "converted"
+
+
+class DuplicateScope(Enum):
+    """Whose earlier calls are looked at."""
+
+    OFFER = "offer"
+    BUYER = "buyer"
+    CAMPAIGN = "campaign"
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateRule:
+    """Refuse a caller who reached this scope within so many days."""
+
+    within_days: int
+    after: DuplicateAfter
+    scope: DuplicateScope
+
+
+class Trigger(Enum):
+    """The event that makes a call payable."""
+
+    ANSWERED = "answered"
+    TIMER = "timer"
+    ATTEMPT = "attempt"
+    POSTBACK = "postback"
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionRule:
+    """When a call converts and for how much (``amount`` None: the price)."""
+
+    trigger: Trigger
+    connected_s: int = 0
+    amount: Decimal | None = None
+    dedupe_days: int | None = None
+    postback_within_h: int = 24
+
+
+class OnUnknown(Enum):
+    """What to do when a post was sent and no readable answer came."""
+
+    NEXT = "next"
+    ROUTE = "route"
+
+
+class RankBy(Enum):
+    """What an auction ranks valid bids by."""
+
+    PRICE = "price"
+    EXPECTED_REVENUE = "expected_revenue"
+
+
+@dataclass(frozen=True, slots=True)
+class PingPostTerms:
+    """How an offer bids and is posted; addresses and dialects live in the buyer gateway."""
+
+    minimum_bid: Decimal
+    ping_timeout_ms: int
+    maximum_bid: Decimal | None = None
+    fixed_amount: Decimal | None = None
+    bid_valid_s: int = 60
+    on_unknown: OnUnknown = OnUnknown.NEXT
+    posts: bool = True
+    post_timeout_ms: int = 0
+    post_idempotent: bool = False
+
+    @property
+    def ceiling(self) -> Decimal | None:
+        """The highest amount this offer could still bid, when that is known."""
+        return self.fixed_amount if self.fixed_amount is not None else self.maximum_bid
+
+
+@dataclass(frozen=True, slots=True)
+class OfferTerms:
+    """One buyer's terms on one campaign, with all that its buyer adds to them."""
+
+    id: OfferId
+    campaign: CampaignId
+    buyer: BuyerId
+    buyer_type: BuyerType
+    limits: tuple[OwnerLimits, OwnerLimits]
+    enabled: bool = True
+    buyer_enabled: bool = True
+    destination: Destination | None = None
+    hours: Hours | None = None
+    required_fields: tuple[str, ...] = ()
+    filters: tuple[Filter, ...] = ()
+    blocked_sources: frozenset[SourceId] = frozenset()
+    priority: int = 1
+    weight: int = 1
+    static_price: Decimal | None = None
+    ping_post: PingPostTerms | None = None
+    conversions: tuple[ConversionRule, ...] = (ConversionRule(Trigger.ANSWERED),)
+    duplicates: DuplicateRule | None = None
+
+    @property
+    def auctioned(self) -> bool:
+        """Whether this offer is asked for bids."""
+        return self.ping_post is not None and self.buyer_type is BuyerType.BUYER
+
+    @property
+    def static_amount(self) -> Decimal | None:
+        """The price of a static route, None when never routed statically (0 for unbilled buyers)."""
+        return self.static_price if self.buyer_type is BuyerType.BUYER else Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class AuctionTerms:
+    """Time and rules of a campaign's auction; times in milliseconds."""
+
+    budget_ms: int = 2000
+    post_budget_ms: int = 800
+    reply_reserve_ms: int = 30
+    close_at_bid: Decimal | None = None
+    rank_by: RankBy = RankBy.PRICE
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """Where calls come in, with every offer on it in order of id."""
+
+    id: CampaignId
+    name: str
+    offers: tuple[OfferTerms, ...] = ()
+    numbers: tuple[str, ...] = ()
+    private_fields: frozenset[str] = frozenset()
+    auction: AuctionTerms = field(default_factory=AuctionTerms)
+    reauction: bool = False
+    max_call_s: int = 14400
+    reports_answered: bool = True
+    no_route_destination: Destination | None = None
+    allowed_countries: frozenset[str] = frozenset()
+    caller_blocklist: frozenset[str] = frozenset()
+    duplicates: DuplicateRule | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """One immutable revision of the whole marketplace. ``zone`` is the marketplace's."""
+
+    revision: int
+    currency: str
+    zone: ZoneInfo
+    campaigns: Mapping[CampaignId, Campaign]
+    campaign_by_number: Mapping[str, CampaignId]
+    offers: Mapping[OfferId, OfferTerms]
+    default_country: str = "US"

@@ -1,0 +1,125 @@
+"""Cap and concurrency accounting: pure functions over one owner's usage row.
+
+Every owner counts every measure in every period, capped or not, so that a cap added in mid-window starts
+from the calls already counted. The window before the current one is kept, so that a call which arrived
+just before a boundary is still judged by, and settled in, the window of its arrival.
+"""
+
+from dataclasses import dataclass, replace
+
+from auction.domain.reasons import Reason
+from auction.domain.terms import Measure, OwnerLimits, Period
+
+Units = tuple[int, int, int, int]
+"""One number per ``Measure``: counts, and revenue in ten-thousandths of the currency."""
+
+Starts = tuple[int, int, int, int]
+"""The start of a call's window per ``Period``, in Unix seconds; 0 for the total."""
+
+NOTHING: Units = (0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowCount:
+    """What is used and pending in the window that starts at ``start``."""
+
+    start: int
+    used: Units = NOTHING
+    pending: Units = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodUsage:
+    """The current window of a period and the one before it."""
+
+    current: WindowCount
+    previous: WindowCount
+
+
+_EMPTY = WindowCount(0)
+_EMPTY_PERIOD = PeriodUsage(_EMPTY, _EMPTY)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """An owner's live calls and counts, one entry per ``Period``."""
+
+    live: int = 0
+    periods: tuple[PeriodUsage, PeriodUsage, PeriodUsage, PeriodUsage] = (
+        _EMPTY_PERIOD,
+        _EMPTY_PERIOD,
+        _EMPTY_PERIOD,
+        _EMPTY_PERIOD,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one step of one call's life adds to an owner's usage (negative: gives back)."""
+
+    live: int = 0
+    used: Units = NOTHING
+    pending: Units = NOTHING
+
+
+def refusal(usage: Usage, limits: OwnerLimits, starts: Starts, units: Units) -> Reason | None:
+    """Why ``units`` and one live call more do not fit under the limits; None when they fit.
+
+    Pending counts as used. A call whose window is older than both windows kept is refused: nothing could
+    prove that it fits.
+    """
+    if limits.concurrency is not None and usage.live >= limits.concurrency:
+        return Reason.CONCURRENCY_FULL
+    for cap in limits.caps:
+        window = window_at(usage.periods[cap.period], starts[cap.period])
+        if window is None:
+            return Reason.CAP_REACHED
+        taken = window.used[cap.measure] + window.pending[cap.measure]
+        if taken + units[cap.measure] > cap.limit:
+            return Reason.CAP_REACHED
+    return None
+
+
+def window_at(period: PeriodUsage, start: int) -> WindowCount | None:
+    """The counts of the window that starts at ``start``: kept, new and empty, or None when it is gone."""
+    if start == period.current.start:
+        return period.current
+    if start > period.current.start:
+        return WindowCount(start)
+    return period.previous if start == period.previous.start else None
+
+
+def apply(usage: Usage, starts: Starts, change: Change) -> Usage:
+    """The usage after a change; a window newer than the current one opens, one that is gone is not touched."""
+    periods = tuple(_apply_period(usage.periods[p], starts[p], change) for p in Period)
+    return Usage(usage.live + change.live, (periods[0], periods[1], periods[2], periods[3]))
+
+
+def _apply_period(period: PeriodUsage, start: int, change: Change) -> PeriodUsage:
+    if start > period.current.start:
+        return PeriodUsage(_changed(WindowCount(start), change), period.current)
+    if start == period.current.start:
+        return replace(period, current=_changed(period.current, change))
+    if start == period.previous.start:
+        return replace(period, previous=_changed(period.previous, change))
+    return period
+
+
+def _changed(window: WindowCount, change: Change) -> WindowCount:
+    return WindowCount(
+        window.start, _plus(window.used, change.used), _plus(window.pending, change.pending)
+    )
+
+
+def _plus(left: Units, right: Units) -> Units:
+    return (left[0] + right[0], left[1] + right[1], left[2] + right[2], left[3] + right[3])
+
+
+def only(measure: Measure, amount: int) -> Units:
+    """Units with one measure set."""
+    return (
+        amount if measure is Measure.CALLS else 0,
+        amount if measure is Measure.ANSWERED else 0,
+        amount if measure is Measure.CONVERSIONS else 0,
+        amount if measure is Measure.REVENUE else 0,
+    )

@@ -1,0 +1,141 @@
+"""What the engine needs from the world, as narrow protocols; the rooms below it provide them."""
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from auction.domain.bidding import PingReply, PostReply
+from auction.domain.call import Call
+from auction.domain.decision import (
+    Candidate,
+    Finish,
+    FinishResult,
+    Opening,
+    OpenResult,
+    ReserveRequest,
+    ReserveResult,
+    RoutedBy,
+)
+from auction.domain.ids import CampaignId, OfferId, OwnerId, PingId
+from auction.domain.terms import Campaign, Catalogue, OfferTerms
+from auction.domain.usage import Usage
+
+
+class StorageUnavailableError(Exception):
+    """The database can't be reached or did not answer in time; the caller may retry."""
+
+
+class InvariantViolatedError(Exception):
+    """Something that can't happen has happened; never caught and smoothed over."""
+
+
+class Clock(Protocol):
+    """Time, as the engine sees it."""
+
+    def now(self) -> datetime:
+        """The wall clock in UTC, with a time zone."""
+
+    def monotonic(self) -> float:
+        """Seconds on the event loop's own clock."""
+
+
+class Ids(Protocol):
+    """Randomness for identifiers."""
+
+    def token(self) -> str:
+        """A fresh random identifier of 32 hexadecimal characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class PingOrder:
+    """One bid request. ``timeout_ms`` is what is really left for this buyer."""
+
+    call: Call
+    campaign: Campaign
+    offer: OfferTerms
+    ping_id: PingId
+    timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PostOrder:
+    """One call handed to a buyer. ``timeout_ms`` bounds all tries together."""
+
+    call: Call
+    campaign: Campaign
+    offer: OfferTerms
+    candidate: Candidate
+    timeout_ms: int
+
+
+class BuyerGateway(Protocol):
+    """Everything that talks to buyers, compiled for one revision of the catalogue."""
+
+    def ping(self, order: PingOrder) -> asyncio.Future[PingReply]:
+        """Send one bid request.
+
+        Never raises; the future's result is the reply. Cancelling the future abandons the request and
+        closes its connection. The engine bounds the time, not the gateway.
+        """
+
+    def post(self, order: PostOrder) -> Awaitable[PostReply]:
+        """Hand the call over, retrying only where the contract allows and inside ``timeout_ms``. Never raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A revision of the catalogue with the gateway compiled for it; a call keeps the one it began with."""
+
+    catalogue: Catalogue
+    gateway: BuyerGateway
+
+
+class CatalogueSource(Protocol):
+    """Where the current snapshot comes from."""
+
+    def current(self) -> Snapshot:
+        """The newest snapshot loaded. Raises StorageUnavailableError before the first."""
+
+
+class Ledger(Protocol):
+    """The three statements of a decision. All raise StorageUnavailableError when the database is away."""
+
+    async def open(self, opening: Opening) -> OpenResult:
+        """Claim a call for deciding, or tell what is known of it."""
+
+    async def reserve(self, request: ReserveRequest) -> ReserveResult:
+        """Durably store the plan and hold the first candidate that fits."""
+
+    async def finish(self, finish: Finish) -> FinishResult:
+        """Durably store the decision, if the call is still ours."""
+
+
+class UsageView(Protocol):
+    """Cap usage as seen a moment ago (250 ms at most); the ledger decides."""
+
+    def refresh(self, owners: Iterable[OwnerId]) -> Awaitable[None]:
+        """Bring readings that are too old up to date; cheap when there are none."""
+
+    def read(self) -> Mapping[OwnerId, Usage]:
+        """The readings; an owner that is absent has used nothing."""
+
+
+class Recorder(Protocol):
+    """Metrics of the decision path; each call costs a microsecond or two."""
+
+    def pinged(self, offer: OfferId, outcome: str, seconds: float | None) -> None:
+        """One invited offer's outcome (a reason's name, or ``bid``) and its time where an answer came."""
+
+    def bid(self, offer: OfferId, amount: Decimal) -> None:
+        """One valid bid."""
+
+    def posted(self, offer: OfferId, outcome: str, seconds: float) -> None:
+        """One post: ``accepted``, ``rejected``, ``unknown`` or ``error``."""
+
+    def decided(
+        self, campaign: CampaignId | None, routed_by: RoutedBy | None, seconds: float, overhead_seconds: float
+    ) -> None:
+        """One decision: None for no route."""
