@@ -1,4 +1,4 @@
-"""Numbered reasons. Numbers are published and never reused (ranges after OpenRTB's seat-non-bid)."""
+"""Numbered reasons, published and never reused (ranges after OpenRTB's seat-non-bid)."""
 
 from enum import IntEnum
 

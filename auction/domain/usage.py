@@ -1,14 +1,14 @@
 """Cap and concurrency accounting: pure functions over one owner's usage row.
 
-Every owner counts every measure in every period, capped or not, so that a cap added in mid-window starts
-from the calls already counted. The window before the current one is kept, so that a call which arrived
-just before a boundary is still judged by, and settled in, the window of its arrival.
+Every owner counts every measure in every period, capped or not, so that a cap added in mid-window
+starts from the calls already counted. The window before the current one is kept, so that a call
+which arrived just before a boundary is still judged by, and settled in, the window of its arrival.
 """
 
 from dataclasses import dataclass, replace
 
 from auction.domain.reasons import Reason
-from auction.domain.terms import Measure, OwnerLimits, Period
+from auction.domain.terms import Cap, Measure, OwnerLimits, Period
 
 Units = tuple[int, int, int, int]
 """One number per ``Measure``: counts, and revenue in ten-thousandths of the currency."""
@@ -65,23 +65,33 @@ class Change:
 def refusal(usage: Usage, limits: OwnerLimits, starts: Starts, units: Units) -> Reason | None:
     """Why ``units`` and one live call more do not fit under the limits; None when they fit.
 
-    Pending counts as used. A call whose window is older than both windows kept is refused: nothing could
-    prove that it fits.
+    Pending counts as used. A call whose window is older than both windows kept is refused: nothing
+    could prove that it fits.
     """
-    if limits.concurrency is not None and usage.live >= limits.concurrency:
-        return Reason.CONCURRENCY_FULL
+    if reached_cap(usage, limits, starts, units) is not None:
+        return Reason.CAP_REACHED
+    return Reason.CONCURRENCY_FULL if is_full(usage, limits) else None
+
+
+def reached_cap(usage: Usage, limits: OwnerLimits, starts: Starts, units: Units) -> Cap | None:
+    """The first cap under which ``units`` more do not fit; None when they fit under all."""
     for cap in limits.caps:
         window = window_at(usage.periods[cap.period], starts[cap.period])
         if window is None:
-            return Reason.CAP_REACHED
+            return cap
         taken = window.used[cap.measure] + window.pending[cap.measure]
         if taken + units[cap.measure] > cap.limit:
-            return Reason.CAP_REACHED
+            return cap
     return None
 
 
+def is_full(usage: Usage, limits: OwnerLimits) -> bool:
+    """Whether as many calls are live as may be."""
+    return limits.concurrency is not None and usage.live >= limits.concurrency
+
+
 def window_at(period: PeriodUsage, start: int) -> WindowCount | None:
-    """The counts of the window that starts at ``start``: kept, new and empty, or None when it is gone."""
+    """The counts of the window that starts then: kept, new and empty, or None when gone."""
     if start == period.current.start:
         return period.current
     if start > period.current.start:
@@ -90,7 +100,7 @@ def window_at(period: PeriodUsage, start: int) -> WindowCount | None:
 
 
 def apply(usage: Usage, starts: Starts, change: Change) -> Usage:
-    """The usage after a change; a window newer than the current one opens, one that is gone is not touched."""
+    """The usage after a change: a newer window opens, one that is gone is not touched."""
     periods = tuple(_apply_period(usage.periods[p], starts[p], change) for p in Period)
     return Usage(usage.live + change.live, (periods[0], periods[1], periods[2], periods[3]))
 

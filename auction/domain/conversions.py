@@ -1,0 +1,68 @@
+"""When a routed call becomes payable, and for how much."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from auction.domain.terms import ConversionRule, Trigger
+
+
+@dataclass(frozen=True, slots=True)
+class CallFacts:
+    """What is known of a routed call so far.
+
+    ``connected_s`` is the connected time in seconds (milliseconds kept), None until the call has
+    ended.
+    """
+
+    answered: bool = False
+    ended: bool = False
+    connected_s: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """The rule's trigger that made the call payable, and the amount."""
+
+    trigger: Trigger
+    amount: Decimal
+
+
+def buyer_conversion(
+    rules: Sequence[ConversionRule], price: Decimal, facts: CallFacts, *, billed: bool = True
+) -> Conversion | None:
+    """The conversion that the facts give; None when they give none, or none yet.
+
+    The first rule that matches wins; while one that stands before it may still match, a later one
+    waits. An attempt converts at routing. Postback rules match no fact: the buyer reports them.
+    Buyers that are not ``billed`` never convert.
+    """
+    if not billed:
+        return None
+    for rule in rules:
+        if rule.trigger is Trigger.ATTEMPT:
+            return _conversion(rule, price)
+    return _by_events(rules, price, facts)
+
+
+def _by_events(
+    rules: Sequence[ConversionRule], price: Decimal, facts: CallFacts
+) -> Conversion | None:
+    for rule in rules:
+        if _matches(rule, facts):
+            return _conversion(rule, price)
+        if rule.trigger is Trigger.TIMER and not facts.ended:
+            return None
+    return None
+
+
+def _matches(rule: ConversionRule, facts: CallFacts) -> bool:
+    if rule.trigger is Trigger.POSTBACK or not facts.answered:
+        return False
+    if rule.trigger is Trigger.ANSWERED:
+        return True
+    return facts.connected_s is not None and facts.connected_s >= rule.connected_s
+
+
+def _conversion(rule: ConversionRule, price: Decimal) -> Conversion:
+    return Conversion(rule.trigger, price if rule.amount is None else rule.amount)

@@ -1,0 +1,310 @@
+"""One decision: eligibility, fan-out, ranking, the way down the plan, a stored answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from auction.domain.bidding import Bid, Quote, RefusedBid
+from auction.domain.bids import judge
+from auction.domain.call import Call
+from auction.domain.deadline import MINIMUM_USEFUL_MS, plan_times
+from auction.domain.decision import (
+    Candidate,
+    Finish,
+    Opened,
+    PastCall,
+    RoutedBy,
+    Superseded,
+)
+from auction.domain.eligibility import current_refusal, fixed_refusal
+from auction.domain.ids import OwnerId, PingId, PostId
+from auction.domain.ranking import rank
+from auction.domain.reasons import NoRouteReason, Reason
+from auction.domain.terms import Campaign, OfferTerms
+from auction.engine.fanout import FanOut, Invited
+from auction.engine.outcomes import Outcome, Outcomes
+from auction.engine.plan import SAID_NO, auction_candidate, static_candidates
+from auction.engine.reply import Reply
+from auction.engine.walk import Taken, Walk
+from auction.ports import Clock, Ids, Ledger, PingOrder, Recorder, Snapshot, UsageView
+
+ANSWER_LEASE_S = 60
+"""How long past its dial timeout an unanswered attempt keeps its slot (contract, "Concurrency")."""
+
+LATE_LEASE_MS = 10_000
+"""How long a decision that came too late keeps its slot for the switch's retry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the engine needs from the world."""
+
+    ledger: Ledger
+    usage: UsageView
+    clock: Clock
+    ids: Ids
+    recorder: Recorder
+
+
+@dataclass(slots=True)
+class Auction:
+    """The decision of one call under one snapshot of the catalogue. ``started`` is monotonic."""
+
+    call: Call
+    snapshot: Snapshot
+    campaign: Campaign | None
+    started: float
+    ports: Ports
+    attempt: int = 1
+
+    async def decide(self, opened: Opened) -> bytes | Superseded:
+        """The stored answer, or that another decider has taken the call over."""
+        if self.campaign is None:
+            outcomes = Outcomes(self.snapshot.catalogue.revision)
+            reason = NoRouteReason.UNKNOWN_CAMPAIGN
+            return await self._finish(opened, outcomes, None, reason, binding=False)
+        if self._caller_blocked(self.campaign):
+            outcomes = self._blocked_outcomes(self.campaign)
+            return await self._finish(opened, outcomes, None, NoRouteReason.CALLER_BLOCKED)
+        if opened.plan is not None:
+            outcomes = Outcomes.restored(opened.plan.trace)
+            walk = self._walk(opened, self.campaign, outcomes)
+            taken = await walk.resume(opened.plan.candidates, opened.plan.position)
+        else:
+            outcomes = Outcomes(self.snapshot.catalogue.revision)
+            plan = await self._plan(self.campaign, opened.past_calls, outcomes)
+            taken = await self._walk(opened, self.campaign, outcomes).run(plan)
+        if isinstance(taken, Superseded):
+            return taken
+        refusal = None if taken else _no_route_reason(outcomes)
+        return await self._finish(opened, outcomes, taken, refusal)
+
+    @property
+    def decision_ms(self) -> float:
+        """How long after ``started`` the decision is due."""
+        return self._allowed_ms - self._reply_reserve_ms
+
+    @property
+    def _allowed_ms(self) -> float:
+        budget_ms = self.campaign.auction.budget_ms if self.campaign else 2000
+        return budget_ms if self.call.timeout_ms is None else min(self.call.timeout_ms, budget_ms)
+
+    @property
+    def _reply_reserve_ms(self) -> float:
+        return self.campaign.auction.reply_reserve_ms if self.campaign else 30
+
+    def _caller_blocked(self, campaign: Campaign) -> bool:
+        return self.call.caller.number in campaign.caller_blocklist
+
+    def _blocked_outcomes(self, campaign: Campaign) -> Outcomes:
+        outcomes = Outcomes(self.snapshot.catalogue.revision)
+        for offer in campaign.offers:
+            if fixed_refusal(self.call, offer) is None:
+                outcomes.refuse(
+                    offer.id, Reason.SUPPRESSED, "caller is on the campaign's blocklist"
+                )
+        return outcomes
+
+    async def _plan(
+        self, campaign: Campaign, past_calls: Sequence[PastCall], outcomes: Outcomes
+    ) -> tuple[Candidate, ...]:
+        began = self.ports.clock.monotonic()
+        eligible = await self._eligible(campaign, past_calls, outcomes)
+        outcomes.timings.eligible_ms = (self.ports.clock.monotonic() - began) * 1000
+        invited = await self._fan_out(campaign, eligible, outcomes)
+        ranked = self._ranked(invited, outcomes)
+        statics = [each for each in eligible if _may_be_static(each, outcomes)]
+        return (
+            *ranked,
+            *static_candidates(statics, self.call.call_id, test=self.call.test),
+        )
+
+    async def _eligible(
+        self, campaign: Campaign, past_calls: Sequence[PastCall], outcomes: Outcomes
+    ) -> list[OfferTerms]:
+        call = self.call
+        asked = [offer for offer in campaign.offers if fixed_refusal(call, offer) is None]
+        await self.ports.usage.refresh(_limited_owners(asked))
+        usage = self.ports.usage.read()
+        eligible: list[OfferTerms] = []
+        for offer in asked:
+            refused = current_refusal(call, offer, past_calls, usage)
+            if refused is None:
+                eligible.append(offer)
+                outcomes.refuse(offer.id, Reason.STANDBY)
+            else:
+                outcomes.refuse(offer.id, refused.reason, refused.detail)
+        return eligible
+
+    async def _fan_out(
+        self, campaign: Campaign, eligible: Sequence[OfferTerms], outcomes: Outcomes
+    ) -> list[Invited]:
+        orders = self._orders(campaign, eligible, outcomes)
+        if not orders:
+            return []
+        began = self.ports.clock.monotonic()
+        fan_out = FanOut(orders, self.snapshot.gateway, self._judge, campaign.auction.close_at_bid)
+        invited = await fan_out.run()
+        elapsed_ms = (self.ports.clock.monotonic() - began) * 1000
+        outcomes.timings.ping_ms = elapsed_ms
+        outcomes.timings.waited_ms += elapsed_ms
+        for each in invited:
+            self._note(each, outcomes)
+        return invited
+
+    def _orders(
+        self, campaign: Campaign, eligible: Sequence[OfferTerms], outcomes: Outcomes
+    ) -> list[PingOrder]:
+        auctioned = [each for each in eligible if each.auctioned]
+        ping_ms = self._ping_ms(campaign, auctioned)
+        token = self.ports.ids.token()
+        orders: list[PingOrder] = []
+        for number, offer in enumerate(auctioned):
+            assert offer.ping_post is not None, "only ping-post offers are auctioned"
+            if ping_ms < MINIMUM_USEFUL_MS:
+                outcomes.refuse(offer.id, Reason.BUDGET_TOO_SMALL, "no time left to ping")
+                continue
+            timeout_ms = int(min(offer.ping_post.ping_timeout_ms, ping_ms))
+            ping_id = PingId(f"{token}-{number}")
+            orders.append(PingOrder(self.call, campaign, offer, ping_id, timeout_ms))
+        return orders
+
+    def _ping_ms(self, campaign: Campaign, auctioned: Sequence[OfferTerms]) -> float:
+        terms = [each.ping_post for each in auctioned if each.ping_post is not None]
+        times = plan_times(
+            self.call.timeout_ms,
+            campaign.auction,
+            [each.ping_timeout_ms for each in terms],
+            [each.post_timeout_ms for each in terms if each.posts],
+            elapsed_ms=int((self.ports.clock.monotonic() - self.started) * 1000),
+        )
+        return times.ping_ms
+
+    def _judge(self, quote: Quote, order: PingOrder) -> Bid | RefusedBid:
+        catalogue = self.snapshot.catalogue
+        now = self.ports.clock.now()
+        return judge(quote, order.offer, order.campaign, catalogue.currency, now)
+
+    def _note(self, invited: Invited, outcomes: Outcomes) -> None:
+        outcome = invited.outcome
+        assert outcome is not None, "the fan-out gives every invited offer an outcome"
+        outcomes.record(outcome)
+        recorder = self.ports.recorder
+        name = "bid" if invited.bid else _outcome_name(outcome)
+        recorder.pinged(outcome.offer, name, None if outcome.ms is None else outcome.ms / 1000)
+        if invited.bid is not None:
+            recorder.bid(outcome.offer, invited.bid.amount)
+
+    def _ranked(self, invited: Sequence[Invited], outcomes: Outcomes) -> list[Candidate]:
+        bids = {each.bid.offer: each for each in invited if each.bid is not None}
+        ranking = rank([each.bid for each in bids.values() if each.bid], self.call.call_id)
+        outcomes.ranked(ranking)
+        return [
+            auction_candidate(
+                bid,
+                bids[bid.offer].order.offer,
+                bids[bid.offer].order.ping_id,
+                PostId(f"{bids[bid.offer].order.ping_id}-post"),
+                test=self.call.test,
+            )
+            for bid in ranking
+        ]
+
+    def _walk(self, opened: Opened, campaign: Campaign, outcomes: Outcomes) -> Walk:
+        ports = self.ports
+        return Walk(
+            call=self.call,
+            campaign=campaign,
+            epoch=opened.epoch,
+            attempt=self.attempt,
+            until=self.started + self.decision_ms / 1000,
+            outcomes=outcomes,
+            offers=self.snapshot.catalogue.offers,
+            snapshot=self.snapshot,
+            ledger=ports.ledger,
+            clock=ports.clock,
+            recorder=ports.recorder,
+        )
+
+    async def _finish(
+        self,
+        opened: Opened,
+        outcomes: Outcomes,
+        taken: Taken | None,
+        reason: str | None,
+        *,
+        binding: bool = True,
+    ) -> bytes | Superseded:
+        reply = self._reply(taken, reason)
+        elapsed_ms = (self.ports.clock.monotonic() - self.started) * 1000
+        late = elapsed_ms > (self.call.timeout_ms or self._allowed_ms)
+        outcomes.timings.total_ms = elapsed_ms
+        answer = reply.dump(elapsed_ms)
+        stored = await self.ports.ledger.finish(
+            Finish(
+                call=self.call,
+                epoch=opened.epoch,
+                attempt=self.attempt,
+                action=reply.action,
+                answer=answer,
+                trace=outcomes.dump(),
+                candidate=reply.candidate,
+                destination=reply.destination,
+                reason=reason,
+                lease_ms=LATE_LEASE_MS if late else self._lease_ms(reply),
+                late=late,
+                binding=binding,
+            )
+        )
+        if isinstance(stored, Superseded):
+            return stored
+        self._record(reply.routed_by, outcomes)
+        return answer
+
+    def _reply(self, taken: Taken | None, reason: str | None) -> Reply:
+        fallback = self.campaign.no_route_destination if self.campaign else None
+        return Reply(
+            call=self.call,
+            attempt=self.attempt,
+            candidate=None if taken is None else taken.candidate,
+            destination=fallback if taken is None else taken.destination,
+            currency=self.snapshot.catalogue.currency,
+            reason=reason,
+        )
+
+    def _lease_ms(self, reply: Reply) -> int:
+        if self.campaign is None or reply.destination is None:
+            return 0
+        if not self.campaign.reports_answered:
+            return self.campaign.max_call_s * 1000
+        return (reply.destination.dial_timeout_s + ANSWER_LEASE_S) * 1000
+
+    def _record(self, routed_by: RoutedBy | None, outcomes: Outcomes) -> None:
+        total_ms = (self.ports.clock.monotonic() - self.started) * 1000
+        overhead_ms = max(0.0, total_ms - outcomes.timings.waited_ms)
+        campaign = None if self.campaign is None else self.campaign.id
+        self.ports.recorder.decided(campaign, routed_by, total_ms / 1000, overhead_ms / 1000)
+
+
+def _limited_owners(offers: Sequence[OfferTerms]) -> set[OwnerId]:
+    return {limits.owner for offer in offers for limits in offer.limits if limits.limited}
+
+
+def _may_be_static(offer: OfferTerms, outcomes: Outcomes) -> bool:
+    return offer.static_amount is not None and outcomes.reason_of(offer.id) not in SAID_NO
+
+
+def _outcome_name(outcome: Outcome) -> str:
+    return "bid" if outcome.reason is None else outcome.reason.outcome
+
+
+def _no_route_reason(outcomes: Outcomes) -> str:
+    if any(outcome.reason is not None and _was_eligible(outcome) for outcome in outcomes.all()):
+        return NoRouteReason.NO_BID_AND_NO_STATIC
+    return NoRouteReason.NO_ELIGIBLE_OFFER
+
+
+def _was_eligible(outcome: Outcome) -> bool:
+    return outcome.ms is not None or outcome.reason in _ELIGIBLE_BUT_UNUSED
+
+
+_ELIGIBLE_BUT_UNUSED = frozenset({Reason.STANDBY, Reason.BUDGET_TOO_SMALL})

@@ -1,0 +1,165 @@
+"""The fan-out: all pings at once, each bounded by its own timeout, each with one outcome."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+
+from auction.domain.bidding import Bid, NoBid, PingFault, PingReply, Quote, RefusedBid
+from auction.domain.deadline import early_close
+from auction.domain.reasons import Reason
+from auction.engine.outcomes import Outcome
+from auction.ports import BuyerGateway, PingOrder
+
+logger = logging.getLogger(__name__)
+
+Judge = Callable[[Quote, PingOrder], Bid | RefusedBid]
+
+
+@dataclass(slots=True)
+class Invited:
+    """One offer in the fan-out and, once known, how it ended."""
+
+    order: PingOrder
+    future: "asyncio.Future[PingReply] | None" = None
+    outcome: Outcome | None = None
+    bid: Bid | None = None
+
+
+class FanOut:
+    """Sends the pings and waits until all have answered, time is up, or no one still out could win.
+
+    One future per ping, one timer for the next timeout, one wait for all: no task of its own.
+    """
+
+    def __init__(
+        self,
+        orders: Sequence[PingOrder],
+        gateway: BuyerGateway,
+        judge: Judge,
+        close_at_bid: Decimal | None,
+    ) -> None:
+        self.invited = [Invited(order) for order in orders]
+        self._gateway = gateway
+        self._judge = judge
+        self._close_at_bid = close_at_bid
+        self._loop = asyncio.get_running_loop()
+        self._out = len(self.invited)
+        self._unbounded_out = sum(1 for order in orders if _ceiling(order) is None)
+        self._leader: Decimal | None = None
+        self._closed: asyncio.Future[None] = self._loop.create_future()
+        self._timer: asyncio.TimerHandle | None = None
+        self._started = 0.0
+        self._by_timeout = sorted(
+            self.invited, key=lambda each: each.order.timeout_ms, reverse=True
+        )
+
+    async def run(self) -> list[Invited]:
+        """Every invited offer with exactly one outcome."""
+        self._started = self._loop.time()
+        try:
+            for invited in self.invited:
+                self._send(invited)
+            self._arm()
+            if self._out:
+                await self._closed
+        finally:
+            self._abandon_rest()
+        return self.invited
+
+    def _send(self, invited: Invited) -> None:
+        future = self._gateway.ping(invited.order)
+        invited.future = future
+        future.add_done_callback(partial(self._answered, invited))
+
+    def _answered(self, invited: Invited, future: "asyncio.Future[PingReply]") -> None:
+        if invited.outcome is not None or future.cancelled():
+            return
+        try:
+            self._settle(invited, future.result())
+        except Exception:  # one buyer's surprise must not touch another buyer's bid
+            logger.exception("A ping's answer could not be judged", extra={"action": "ping_judged"})
+            self._end(invited, Reason.ERROR, "internal error")
+        self._close_if_over()
+
+    def _settle(self, invited: Invited, reply: PingReply) -> None:
+        if isinstance(reply, NoBid):
+            self._end(invited, Reason.NO_BID, reply.detail)
+        elif isinstance(reply, PingFault):
+            self._end(invited, reply.reason, reply.detail)
+        else:
+            self._judge_quote(invited, reply)
+
+    def _judge_quote(self, invited: Invited, quote: Quote) -> None:
+        verdict = self._judge(quote, invited.order)
+        if isinstance(verdict, RefusedBid):
+            outcome = self._end(invited, verdict.reason, verdict.detail)
+            outcome.bid = verdict.amount
+        else:
+            outcome = self._end(invited, Reason.OUTBID, None)
+            outcome.bid = verdict.amount
+            invited.bid = verdict
+            if self._leader is None or verdict.amount > self._leader:
+                self._leader = verdict.amount
+        outcome.quote = quote
+
+    def _end(self, invited: Invited, reason: Reason, detail: str | None) -> Outcome:
+        elapsed_ms = (self._loop.time() - self._started) * 1000
+        invited.outcome = Outcome(invited.order.offer.id, reason, detail, ms=elapsed_ms)
+        self._out -= 1
+        if _ceiling(invited.order) is None:
+            self._unbounded_out -= 1
+        return invited.outcome
+
+    def _close_if_over(self) -> None:
+        if not self._closed.done() and (self._out == 0 or self._decided_early()):
+            self._closed.set_result(None)
+
+    def _decided_early(self) -> bool:
+        if self._leader is None:
+            return False
+        if self._unbounded_out:
+            return early_close(self._leader, self._close_at_bid, (None,))
+        ceilings = [_ceiling(each.order) for each in self.invited if each.outcome is None]
+        return early_close(self._leader, self._close_at_bid, ceilings)
+
+    def _arm(self) -> None:
+        while self._by_timeout and self._by_timeout[-1].outcome is not None:
+            self._by_timeout.pop()
+        if self._by_timeout and not self._closed.done():
+            at = self._started + self._by_timeout[-1].order.timeout_ms / 1000
+            self._timer = self._loop.call_at(at, self._time_out)
+
+    def _time_out(self) -> None:
+        passed_ms = (self._loop.time() - self._started) * 1000 + _TIMER_SLACK_MS
+        while self._by_timeout and self._by_timeout[-1].order.timeout_ms <= passed_ms:
+            invited = self._by_timeout.pop()
+            if invited.outcome is None:
+                self._end(invited, Reason.TIMEOUT, None)
+                self._cancel(invited)
+        self._close_if_over()
+        self._arm()
+
+    def _abandon_rest(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        for invited in self.invited:
+            if invited.outcome is None:
+                self._end(invited, Reason.NOT_AWAITED, None)
+                self._cancel(invited)
+
+    @staticmethod
+    def _cancel(invited: Invited) -> None:
+        if invited.future is not None:
+            invited.future.cancel()
+
+
+_TIMER_SLACK_MS = 0.5
+"""Event loop timers fire up to their clock's resolution early."""
+
+
+def _ceiling(order: PingOrder) -> Decimal | None:
+    terms = order.offer.ping_post
+    return None if terms is None else terms.ceiling

@@ -1,0 +1,160 @@
+"""The outcomes of one decision: every offer that was looked at ends with exactly one."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import orjson
+
+from auction.domain.bidding import Bid, Quote
+from auction.domain.decision import Timings
+from auction.domain.ids import OfferId
+from auction.domain.money import render
+from auction.domain.reasons import WON, Reason
+
+JsonValue = str | int | float | bool | None | dict[str, "JsonValue"] | list["JsonValue"]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """One offer's line of the trace while the decision goes on; ``reason`` None: it won."""
+
+    offer: OfferId
+    reason: Reason | None
+    detail: str | None = None
+    bid: Decimal | None = None
+    ms: float | None = None
+    rank: int | None = None
+    static: bool = False
+    quote: Quote | None = None
+
+
+class Outcomes:
+    """Collects outcomes by offer and writes them down as the trace."""
+
+    def __init__(self, revision: int) -> None:
+        self.timings = Timings()
+        self._revision = revision
+        self._by_offer: dict[OfferId, Outcome] = {}
+
+    @classmethod
+    def restored(cls, trace: bytes) -> "Outcomes":
+        """The outcomes that a decider which died had stored with its plan."""
+        stored = orjson.loads(trace)
+        outcomes = cls(int(stored["revision"]))
+        for name in ("eligible_ms", "ping_ms", "post_ms"):
+            setattr(outcomes.timings, name, float(stored[name]))
+        for entry in stored["offers"]:
+            outcomes._restore(entry)
+        return outcomes
+
+    def _restore(self, entry: dict[str, JsonValue]) -> None:
+        code, bid, ms, rank = entry["code"], entry["bid"], entry["ms"], entry["rank"]
+        quote = entry.get("quote")
+        outcome = Outcome(
+            OfferId(str(entry["offer"])),
+            None if code is None else Reason(int(str(code))),
+            None if entry["detail"] is None else str(entry["detail"]),
+            None if bid is None else Decimal(str(bid)),
+            None if ms is None else float(str(ms)),
+            None if rank is None else int(str(rank)),
+            bool(entry.get("static", False)),
+            Quote(**quote) if isinstance(quote, dict) else None,
+        )
+        self._by_offer[outcome.offer] = outcome
+
+    def refuse(self, offer: OfferId, reason: Reason, detail: str | None = None) -> None:
+        """An offer that was not asked."""
+        self._by_offer[offer] = Outcome(offer, reason, detail)
+
+    def record(self, outcome: Outcome) -> None:
+        """The outcome of a ping."""
+        self._by_offer[outcome.offer] = outcome
+
+    def ranked(self, ranking: Sequence[Bid]) -> None:
+        """Valid bids in their order; all are outbid until one of them is taken."""
+        for place, bid in enumerate(ranking, start=1):
+            self._by_offer[bid.offer].rank = place
+
+    def mark(self, offer: OfferId, reason: Reason | None, detail: str | None = None) -> None:
+        """What became of a bid or a static offer later on; None: it won."""
+        outcome = self._by_offer[offer]
+        outcome.reason = reason
+        outcome.detail = detail
+
+    def route_statically(self, offer: OfferId, *, pinged: bool) -> None:
+        """A static win; an offer that was pinged keeps its auction outcome."""
+        self._by_offer[offer].static = True
+        if not pinged:
+            self.mark(offer, None)
+
+    def reason_of(self, offer: OfferId) -> Reason | None:
+        """The outcome so far."""
+        return self._by_offer[offer].reason
+
+    def was_pinged(self, offer: OfferId) -> bool:
+        """Whether the outcome comes from the auction."""
+        outcome = self._by_offer[offer]
+        return outcome.ms is not None
+
+    def any_bid(self) -> bool:
+        """Whether anyone was asked at all."""
+        return any(outcome.ms is not None for outcome in self._by_offer.values())
+
+    def all(self) -> Iterable[Outcome]:
+        """Every outcome, in the order in which offers were looked at."""
+        return self._by_offer.values()
+
+    def dump(self) -> bytes:
+        """The trace as stored: JSON, money as text."""
+        timings = self.timings
+        return orjson.dumps(
+            {
+                "revision": self._revision,
+                "eligible_ms": round(timings.eligible_ms, 3),
+                "ping_ms": round(timings.ping_ms, 3),
+                "post_ms": round(timings.post_ms, 3),
+                "total_ms": round(timings.total_ms, 3),
+                "offers": [_entry(outcome) for outcome in self._by_offer.values()],
+            }
+        )
+
+
+def _entry(outcome: Outcome) -> dict[str, JsonValue]:
+    entry: dict[str, JsonValue] = {
+        "offer": outcome.offer,
+        "outcome": WON if outcome.reason is None else outcome.reason.outcome,
+        "code": None if outcome.reason is None else int(outcome.reason),
+        "detail": outcome.detail,
+        "bid": None if outcome.bid is None else render(outcome.bid),
+        "ms": None if outcome.ms is None else round(outcome.ms, 3),
+        "rank": outcome.rank,
+    }
+    if outcome.static:
+        entry["static"] = True
+    if outcome.quote is not None:
+        entry["quote"] = _quote(outcome.quote)
+    return entry
+
+
+def _quote(quote: Quote) -> dict[str, JsonValue]:
+    return {
+        "amount": _plain(quote.amount),
+        "currency": _plain(quote.currency),
+        "bid_id": _plain(quote.bid_id),
+        "destination": _plain(quote.destination),
+        "expires_in_s": _plain(quote.expires_in_s),
+        "minimum_duration_s": _plain(quote.minimum_duration_s),
+    }
+
+
+_KEPT_CHARACTERS = 256
+
+
+def _plain(value: object) -> JsonValue:
+    """A buyer's value as JSON: whatever is no short scalar is kept as the start of its text."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int) and abs(value) < 2**53:
+        return value
+    return str(value)[:_KEPT_CHARACTERS]

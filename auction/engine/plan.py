@@ -1,0 +1,71 @@
+"""The plan of a decision: where the call may go, in order. Pure."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from auction.domain.bidding import Bid
+from auction.domain.decision import Candidate, RoutedBy
+from auction.domain.eligibility import hold_units
+from auction.domain.ids import CallId, OfferId, PingId, PostId
+from auction.domain.reasons import Reason
+from auction.domain.static_order import static_order
+from auction.domain.terms import OfferTerms
+
+SAID_NO = frozenset({Reason.NO_BID, Reason.POST_REJECTED, Reason.POST_UNKNOWN, Reason.POST_ERROR})
+"""After these an offer is not routed statically for the same call."""
+
+
+def auction_candidate(
+    bid: Bid, offer: OfferTerms, ping_id: PingId, post_id: PostId, *, test: bool
+) -> Candidate:
+    """A valid bid as a place the call may go."""
+    return Candidate(
+        offer=offer.id,
+        buyer=offer.buyer,
+        routed_by=RoutedBy.AUCTION,
+        price=bid.amount,
+        destination=bid.destination,
+        posts=offer.ping_post is not None and offer.ping_post.posts,
+        owners=() if test else offer.limits,
+        units=hold_units(offer, bid.amount),
+        duplicates=offer.duplicates,
+        ping_id=ping_id,
+        post_id=post_id,
+        bid_id=bid.bid_id,
+        expires_at=bid.expires_at,
+        minimum_duration_s=bid.minimum_duration_s,
+    )
+
+
+def static_candidates(
+    offers: Iterable[OfferTerms], call_id: CallId, *, test: bool
+) -> list[Candidate]:
+    """Offers at a fixed price, by priority and weight; each needs a destination of its own."""
+    sellable = [each for each in offers if each.static_amount is not None and each.destination]
+    return [_static_candidate(each, test=test) for each in static_order(sellable, call_id)]
+
+
+def _static_candidate(offer: OfferTerms, *, test: bool) -> Candidate:
+    price = offer.static_amount
+    assert price is not None, "only offers with a static price are routed statically"
+    return Candidate(
+        offer=offer.id,
+        buyer=offer.buyer,
+        routed_by=RoutedBy.STATIC,
+        price=price,
+        destination=offer.destination,
+        posts=False,
+        owners=() if test else offer.limits,
+        units=hold_units(offer, price),
+        duplicates=offer.duplicates,
+    )
+
+
+def without_offer(candidates: Sequence[Candidate], offer: OfferId) -> tuple[Candidate, ...]:
+    """The plan without an offer that said no."""
+    return tuple(each for each in candidates if each.offer != offer)
+
+
+def expired(candidate: Candidate, now: datetime) -> bool:
+    """Whether a bid may no longer be taken."""
+    return candidate.expires_at is not None and candidate.expires_at <= now

@@ -1,0 +1,202 @@
+"""Down the plan: reserve, post, go on when refused, until one place takes the call."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from auction.domain.bidding import PostAccepted, PostNotSent, PostRejected, PostReply, PostUnknown
+from auction.domain.bids import resolve_destination
+from auction.domain.call import Call
+from auction.domain.deadline import MINIMUM_USEFUL_MS
+from auction.domain.decision import (
+    Candidate,
+    NothingFits,
+    ReserveRequest,
+    RoutedBy,
+    Superseded,
+)
+from auction.domain.ids import OfferId
+from auction.domain.reasons import Reason
+from auction.domain.terms import Campaign, Destination, OfferTerms, OnUnknown
+from auction.engine.outcomes import Outcomes
+from auction.engine.plan import expired, without_offer
+from auction.ports import Clock, Ledger, PostOrder, Recorder, Snapshot
+
+HOLD_SLACK_MS = 30_000
+"""How long a hold outlives the deadline of a decider that died: a retry may take it over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The place that takes the call."""
+
+    candidate: Candidate
+    destination: Destination
+
+
+@dataclass(slots=True)
+class Walk:
+    """One call's way down its plan. ``until`` is monotonic: posts must be over by then."""
+
+    call: Call
+    campaign: Campaign
+    epoch: int
+    attempt: int
+    until: float
+    outcomes: Outcomes
+    offers: Mapping[OfferId, OfferTerms]
+    snapshot: Snapshot
+    ledger: Ledger
+    clock: Clock
+    recorder: Recorder
+
+    async def run(self, plan: tuple[Candidate, ...]) -> Taken | Superseded | None:
+        """The first place that fits and accepts; None when nobody is left and nothing is held."""
+        while plan := self._still_possible(plan):
+            reserved = await self.ledger.reserve(self._request(plan))
+            if isinstance(reserved, Superseded):
+                return reserved
+            for position, reason in reserved.refused:
+                self._lost_capacity(plan[position], reason)
+            if isinstance(reserved, NothingFits):
+                return None
+            candidate = plan[reserved.position]
+            taken = await self.take(candidate)
+            if taken is not None:
+                return taken
+            plan = without_offer(plan[reserved.position + 1 :], candidate.offer)
+        return None
+
+    async def resume(
+        self, plan: tuple[Candidate, ...], position: int | None
+    ) -> Taken | Superseded | None:
+        """Go on where a decider died; an offer that may have been posted is not posted twice."""
+        if position is None:
+            return await self.run(plan)
+        candidate = plan[position]
+        taken = await self._take_again(candidate)
+        if taken is not None:
+            return taken
+        return await self.run(without_offer(plan[position + 1 :], candidate.offer))
+
+    async def _take_again(self, candidate: Candidate) -> Taken | None:
+        offer = self.offers.get(candidate.offer)
+        terms = None if offer is None else offer.ping_post
+        if not candidate.posts or (terms is not None and terms.post_idempotent):
+            return await self.take(candidate)
+        return self._judge_post(candidate, PostUnknown("the process that posted it died"))
+
+    async def take(self, candidate: Candidate) -> Taken | None:
+        """Hand the call to a place that holds a reservation; None when it does not take it."""
+        if not candidate.posts:
+            return self._won(candidate, candidate.destination)
+        began = self.clock.monotonic()
+        reply = await self._post(candidate)
+        seconds = self.clock.monotonic() - began
+        self.outcomes.timings.post_ms += seconds * 1000
+        self.outcomes.timings.waited_ms += seconds * 1000
+        self.recorder.posted(candidate.offer, _POST_OUTCOMES[type(reply)], seconds)
+        return self._judge_post(candidate, reply)
+
+    async def _post(self, candidate: Candidate) -> PostReply:
+        offer = self.offers.get(candidate.offer)
+        if offer is None or offer.ping_post is None:
+            return PostNotSent("the offer is gone")
+        left_ms = int((self.until - self.clock.monotonic()) * 1000)
+        timeout_ms = max(1, min(offer.ping_post.post_timeout_ms, left_ms))
+        order = PostOrder(self.call, self.campaign, offer, candidate, timeout_ms)
+        try:
+            async with asyncio.timeout((timeout_ms + MINIMUM_USEFUL_MS) / 1000):
+                return await self.snapshot.gateway.post(order)
+        except TimeoutError:
+            return PostUnknown("no answer in time")
+
+    def _judge_post(self, candidate: Candidate, reply: PostReply) -> Taken | None:
+        match reply:
+            case PostAccepted(destination=sent):
+                return self._accepted(candidate, sent)
+            case PostRejected(detail=detail):
+                self.outcomes.mark(candidate.offer, Reason.POST_REJECTED, detail)
+            case PostNotSent(detail=detail):
+                self.outcomes.mark(candidate.offer, Reason.POST_ERROR, detail)
+            case PostUnknown(detail=detail):
+                return self._unknown(candidate, detail)
+        return None
+
+    def _accepted(self, candidate: Candidate, sent: object) -> Taken | None:
+        destination = resolve_destination(
+            sent,
+            candidate.destination,
+            self.campaign.allowed_countries,
+            self.snapshot.catalogue.default_country,
+        )
+        if destination is None:
+            self.outcomes.mark(candidate.offer, Reason.POST_ERROR, "no usable destination")
+            return None
+        return self._won(candidate, destination)
+
+    def _unknown(self, candidate: Candidate, detail: str | None) -> Taken | None:
+        offer = self.offers.get(candidate.offer)
+        terms = None if offer is None else offer.ping_post
+        if terms is not None and terms.on_unknown is OnUnknown.ROUTE and candidate.destination:
+            return self._won(candidate, candidate.destination, "post unanswered, routed by policy")
+        self.outcomes.mark(candidate.offer, Reason.POST_UNKNOWN, detail)
+        return None
+
+    def _won(
+        self, candidate: Candidate, destination: Destination | None, detail: str | None = None
+    ) -> Taken | None:
+        if destination is None:
+            self.outcomes.mark(candidate.offer, Reason.POST_ERROR, "no destination")
+            return None
+        if candidate.routed_by is RoutedBy.STATIC:
+            self.outcomes.route_statically(
+                candidate.offer, pinged=self.outcomes.was_pinged(candidate.offer)
+            )
+        else:
+            self.outcomes.mark(candidate.offer, None, detail)
+        return Taken(candidate, destination)
+
+    def _request(self, plan: tuple[Candidate, ...]) -> ReserveRequest:
+        left_ms = max(0, int((self.until - self.clock.monotonic()) * 1000))
+        return ReserveRequest(
+            call=self.call,
+            campaign=self.campaign.id,
+            epoch=self.epoch,
+            attempt=self.attempt,
+            candidates=plan,
+            start=0,
+            trace=self.outcomes.dump(),
+            lease_ms=left_ms + HOLD_SLACK_MS,
+        )
+
+    def _still_possible(self, plan: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
+        """The plan without bids that have expired and posts there is no time for."""
+        now = self.clock.now()
+        left_ms = (self.until - self.clock.monotonic()) * 1000
+        if left_ms >= MINIMUM_USEFUL_MS and not any(expired(each, now) for each in plan):
+            return plan
+        kept: list[Candidate] = []
+        for candidate in plan:
+            if expired(candidate, now):
+                self.outcomes.mark(candidate.offer, Reason.EXPIRED, "before it could be taken")
+            elif candidate.posts and left_ms < MINIMUM_USEFUL_MS:
+                self.outcomes.mark(candidate.offer, Reason.BUDGET_TOO_SMALL, "no time to post")
+            else:
+                kept.append(candidate)
+        return tuple(kept)
+
+    def _lost_capacity(self, candidate: Candidate, reason: Reason) -> None:
+        pinged = self.outcomes.was_pinged(candidate.offer)
+        if candidate.routed_by is RoutedBy.AUCTION:
+            self.outcomes.mark(candidate.offer, Reason.CAP_LOST, reason.outcome)
+        elif not pinged:
+            self.outcomes.mark(candidate.offer, reason, "when reserving")
+
+
+_POST_OUTCOMES: dict[type[PostReply], str] = {
+    PostAccepted: "accepted",
+    PostRejected: "rejected",
+    PostUnknown: "unknown",
+    PostNotSent: "error",
+}

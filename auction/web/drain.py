@@ -1,0 +1,47 @@
+"""Going down without losing a call: requests under way are counted, new ones close their connection."""
+
+import asyncio
+
+
+class Drain:
+    """Shared by both ports. While draining, requests are still answered, but no connection is kept."""
+
+    def __init__(self) -> None:
+        self._draining = False
+        self._in_flight = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def draining(self) -> bool:
+        """Whether the service is going down."""
+        return self._draining
+
+    @property
+    def in_flight(self) -> int:
+        """Requests being handled now."""
+        return self._in_flight
+
+    def begin(self) -> None:
+        """Start draining; there is no way back."""
+        self._draining = True
+
+    def entered(self) -> None:
+        """One request more."""
+        self._in_flight += 1
+        self._idle.clear()
+
+    def left(self) -> None:
+        """One request less."""
+        self._in_flight -= 1
+        if not self._in_flight:
+            self._idle.set()
+
+    async def wait_idle(self, timeout_s: float) -> bool:
+        """Whether every request was handled within ``timeout_s`` seconds."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True

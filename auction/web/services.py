@@ -1,0 +1,99 @@
+"""What the handlers need from the service, as narrow protocols; ``auction.app`` puts them together."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from auction.domain.call import Call
+from auction.domain.decision import CallEvent, CallRecord, EventResult, OtherContent
+from auction.domain.ids import CallId
+from auction.domain.terms import Catalogue
+from auction.ports import Clock
+from auction.web.drain import Drain
+
+
+class Reception(Protocol):
+    """Where calls are decided."""
+
+    async def decide(self, call: Call, fingerprint: bytes) -> bytes | OtherContent:
+        """The answer's JSON. Raises StorageUnavailableError when none can be given in time."""
+
+
+class Events(Protocol):
+    """Where the switch's reports go."""
+
+    async def record(self, event: CallEvent) -> EventResult:
+        """Apply one report. Raises StorageUnavailableError."""
+
+
+class Records(Protocol):
+    """What is kept of calls."""
+
+    async def get_call(self, call_id: CallId) -> CallRecord | None:
+        """A call's record, None when there is no such call. Raises StorageUnavailableError."""
+
+
+class Revisions(Protocol):
+    """The revisions of the catalogue that are kept."""
+
+    async def catalogue_at(self, revision: int) -> Catalogue | None:
+        """The catalogue as it was, None when it is not kept. Raises StorageUnavailableError."""
+
+
+class Grant(Protocol):
+    """What a token allows. ``buyer`` and ``source`` narrow what it sees; ``switch`` names its caller."""
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """Any of ``calls``, ``read``, ``admin``, ``pii``, ``postback``."""
+
+    @property
+    def buyer(self) -> str | None:
+        """Only this buyer's calls."""
+
+    @property
+    def source(self) -> str | None:
+        """Only this source's calls."""
+
+    @property
+    def switch(self) -> str | None:
+        """The switch that calls come from."""
+
+
+class Tokens(Protocol):
+    """Who may call."""
+
+    async def lookup(self, token: str) -> Grant | None:
+        """What a token allows, None when it is not known. Raises StorageUnavailableError."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiServices:
+    """Everything behind the switch-facing API. ``default_country`` is ISO alpha-2."""
+
+    reception: Reception
+    events: Events
+    records: Records
+    revisions: Revisions
+    tokens: Tokens
+    clock: Clock
+    default_country: Callable[[], str]
+    drain: Drain = field(default_factory=Drain)
+
+
+Check = Callable[[], Awaitable[str | None]]
+"""What is wrong, None when all is well. Raising StorageUnavailableError counts as ``unreachable``."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpsServices:
+    """Everything behind the ops port.
+
+    ``checks`` decide readiness, by name (``database``, ``catalogue``). ``refresh`` brings the metrics that
+    are facts of the database up to date; ``exposition`` renders the Prometheus text.
+    """
+
+    checks: Mapping[str, Check]
+    exposition: Callable[[], Awaitable[bytes]]
+    refresh: Callable[[], Awaitable[None]]
+    drain: Drain = field(default_factory=Drain)

@@ -1,0 +1,225 @@
+"""Requests to buyers through aiohttp: the only module that opens sockets to them."""
+
+import asyncio
+import logging
+import os
+import ssl
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+
+import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
+from multidict import CIMultiDict
+from yarl import URL
+
+from buyers.compression import OversizeError, UnreadableEncodingError, unpacked
+from buyers.outbound import ForbiddenAddressError, OutboundRule
+from buyers.transport import (
+    MAXIMUM_ANSWER,
+    Answer,
+    FaultKind,
+    Origin,
+    PreparedRequest,
+    RawAnswer,
+    Result,
+    TransportFault,
+)
+
+_log = logging.getLogger(__name__)
+
+
+class AiohttpTransport:
+    """The ``Transport`` on aiohttp. Must be made inside a running event loop.
+
+    ``per_origin`` bounds the requests in flight to one origin, ``keep_alive_s`` how long an idle
+    connection is kept. ``tls`` replaces the system's trust store; verification stays on unless it
+    says otherwise.
+    """
+
+    def __init__(
+        self,
+        rule: OutboundRule,
+        *,
+        per_origin: int = 2000,
+        keep_alive_s: float = 30.0,
+        dns_cache_s: int = 30,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._per_origin = per_origin
+        self._live: dict[Origin, int] = {}
+        connector = aiohttp.TCPConnector(
+            limit=0,
+            keepalive_timeout=keep_alive_s,
+            ttl_dns_cache=dns_cache_s,
+            ssl=tls or True,
+            socket_factory=rule.open_socket,
+        )
+        self._session = _session(connector)
+        self._watched_session = _session(connector, _opening_trace())
+
+    def request(
+        self,
+        prepared: PreparedRequest,
+        read: Callable[[Answer], Result],
+        opened: Callable[[], None] | None = None,
+    ) -> asyncio.Future[Result]:
+        """See ``Transport.request``."""
+        return self._loop.create_task(self._exchange(prepared, read, opened))
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._watched_session.close()
+        await self._session.close()
+
+    async def _exchange(
+        self,
+        prepared: PreparedRequest,
+        read: Callable[[Answer], Result],
+        opened: Callable[[], None] | None,
+    ) -> Result:
+        origin = prepared.origin
+        live = self._live.get(origin, 0)
+        if live >= self._per_origin:
+            return read(TransportFault(FaultKind.OWN_LIMIT, f"{live} requests in flight"))
+        self._live[origin] = live + 1
+        try:
+            return read(await self._answer(prepared, opened))
+        finally:
+            self._live[origin] -= 1
+            if not self._live[origin]:
+                del self._live[origin]
+
+    async def _answer(self, prepared: PreparedRequest, opened: Callable[[], None] | None) -> Answer:
+        try:
+            response = await self._send(prepared, opened)
+        except Exception as error:  # noqa: BLE001 - one buyer's trouble is a value, whatever it is
+            return _fault(error)
+        try:
+            body = await _bounded_body(response)
+        except Exception as error:  # noqa: BLE001 - as above, with the status already known
+            response.close()
+            return _fault(error, response.status)
+        except BaseException:
+            response.close()
+            raise
+        response.release()
+        return RawAnswer(response.status, body, response.headers.get("Retry-After"))
+
+    async def _send(
+        self, prepared: PreparedRequest, opened: Callable[[], None] | None
+    ) -> aiohttp.ClientResponse:
+        session = self._session if opened is None else self._watched_session
+        return await session.request(
+            prepared.method,
+            URL(f"{prepared.origin}{prepared.target}", encoded=True),
+            headers=CIMultiDict((*prepared.constant.pairs, *prepared.headers)),
+            data=prepared.body,
+            allow_redirects=False,
+            trace_request_ctx=opened,
+            middlewares=() if prepared.method == "POST" else (_once,),
+        )
+
+
+class _DroppedError(Exception):
+    """The connection broke after the request may have left."""
+
+
+async def _once(
+    request: aiohttp.ClientRequest,
+    handler: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]],
+) -> aiohttp.ClientResponse:
+    """Keeps aiohttp from silently repeating a GET or PUT whose connection broke."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _DroppedError from error
+
+
+def _session(
+    connector: aiohttp.TCPConnector, trace: aiohttp.TraceConfig | None = None
+) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=connector,
+        connector_owner=trace is None,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None),
+        auto_decompress=False,
+        skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+        trace_configs=[] if trace is None else [trace],
+    )
+
+
+def _opening_trace() -> aiohttp.TraceConfig:
+    async def opened(
+        _session: aiohttp.ClientSession, context: SimpleNamespace, _params: object
+    ) -> None:
+        context.trace_request_ctx()
+
+    trace: aiohttp.TraceConfig = aiohttp.TraceConfig()
+    trace.on_connection_create_end.append(opened)
+    trace.on_connection_reuseconn.append(opened)
+    return trace
+
+
+async def _bounded_body(response: aiohttp.ClientResponse) -> bytes:
+    length = response.content_length
+    if length is not None and length > MAXIMUM_ANSWER:
+        raise OversizeError
+    chunks: list[bytes] = []
+    total = 0
+    while chunk := await response.content.readany():
+        total += len(chunk)
+        if total > MAXIMUM_ANSWER:
+            raise OversizeError
+        chunks.append(chunk)
+    body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    encoding = response.headers.get("Content-Encoding")
+    return body if encoding is None else unpacked(body, encoding, MAXIMUM_ANSWER)
+
+
+def _fault(error: Exception, status: int | None = None) -> TransportFault:
+    kind, detail = _told(error)
+    if kind is FaultKind.CRASHED:
+        _log.error("request crashed", extra={"error": type(error).__name__})
+    return TransportFault(kind, detail, status)
+
+
+def _told(error: Exception) -> tuple[FaultKind, str]:
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else None
+    if isinstance(cause, ForbiddenAddressError):
+        return FaultKind.FORBIDDEN, str(cause)
+    if isinstance(error, aiohttp.ClientPayloadError) and isinstance(
+        error.__cause__, HttpProcessingError
+    ):
+        return _NOT_HTTP
+    for known, told in _WORDS:
+        if isinstance(error, known):
+            return told
+    if cause is not None:
+        return FaultKind.UNREACHABLE, _plain_words(cause)
+    if isinstance(error, aiohttp.ClientError | ConnectionError):
+        return _BROKEN
+    return FaultKind.CRASHED, type(error).__name__
+
+
+def _plain_words(cause: OSError) -> str:
+    return os.strerror(cause.errno).lower() if cause.errno else "connection failed"
+
+
+_NOT_HTTP = (FaultKind.MALFORMED, "answer is not HTTP")
+_BROKEN = (FaultKind.BROKEN, "connection broke before the whole answer came")
+_NO_SUCH_HOST = (FaultKind.UNREACHABLE, "host name does not resolve")
+_WORDS: tuple[tuple[type[Exception], tuple[FaultKind, str]], ...] = (
+    (aiohttp.ClientConnectorCertificateError, (FaultKind.UNREACHABLE, "certificate not accepted")),
+    (aiohttp.ClientConnectorSSLError, (FaultKind.UNREACHABLE, "TLS handshake failed")),
+    (aiohttp.ClientConnectorDNSError, _NO_SUCH_HOST),
+    (aiohttp.InvalidURL, _NO_SUCH_HOST),
+    (UnicodeError, _NO_SUCH_HOST),
+    (OversizeError, (FaultKind.OVERSIZE, f"answer over {MAXIMUM_ANSWER} bytes")),
+    (UnreadableEncodingError, (FaultKind.MALFORMED, "content encoding can't be read")),
+    (aiohttp.ClientResponseError, _NOT_HTTP),
+    (_DroppedError, _BROKEN),
+)

@@ -1,0 +1,117 @@
+"""The port through which requests leave for buyers: plain values in, one future out."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol, TypeVar
+
+MAXIMUM_ANSWER = 65_536
+"""The largest answer that is read, in bytes, after decompression."""
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where connections go: ``http`` or ``https``, a host name or literal address, a port."""
+
+    scheme: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderBlock:
+    """Headers that are the same in every request; ``encoded`` is their lines as sent.
+
+    The repr tells no value: some are credentials.
+    """
+
+    pairs: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    encoded: bytes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        lines = "".join(f"{name}: {value}\r\n" for name, value in self.pairs)
+        object.__setattr__(self, "encoded", lines.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRequest:
+    """One HTTP request, complete but for Host and Content-Length.
+
+    ``target`` is path and query, percent-encoded. ``constant`` is shared between requests,
+    ``headers`` belong to this one. ``body`` None: no body and no Content-Length. The repr tells
+    neither credentials nor anything of the call.
+    """
+
+    origin: Origin
+    method: str
+    target: str = field(repr=False)
+    constant: HeaderBlock = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    body: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RawAnswer:
+    """A whole answer. ``body`` is decompressed, at most ``MAXIMUM_ANSWER`` bytes."""
+
+    status: int
+    body: bytes = field(repr=False)
+    retry_after: str | None = None
+
+
+class FaultKind(Enum):
+    """How an exchange failed."""
+
+    FORBIDDEN = "address not allowed"
+    UNREACHABLE = "no connection"
+    OWN_LIMIT = "own limit"
+    BROKEN = "connection broken"
+    MALFORMED = "not readable as HTTP"
+    OVERSIZE = "answer too large"
+    CRASHED = "internal error"
+
+
+_NEVER_SENT = frozenset({FaultKind.FORBIDDEN, FaultKind.UNREACHABLE, FaultKind.OWN_LIMIT})
+
+
+@dataclass(frozen=True, slots=True)
+class TransportFault:
+    """No whole answer came. ``detail`` is our wording; ``status`` set: only the body failed."""
+
+    kind: FaultKind
+    detail: str
+    status: int | None = None
+
+    @property
+    def never_sent(self) -> bool:
+        """Whether not a byte of the request can have reached the buyer."""
+        return self.kind in _NEVER_SENT
+
+
+Answer = RawAnswer | TransportFault
+
+
+class Transport(Protocol):
+    """Sends requests to buyers."""
+
+    def request(
+        self,
+        prepared: PreparedRequest,
+        read: Callable[[Answer], Result],
+        opened: Callable[[], None] | None = None,
+    ) -> asyncio.Future[Result]:
+        """Send one request; the future's result is what ``read`` makes of the answer.
+
+        Never raises and sets no time limit. Cancelling the future closes its connection, which is
+        never reused. ``opened`` is called before the first byte may leave. ``read`` must not raise.
+        """
+
+    async def close(self) -> None:
+        """Close every connection."""

@@ -1,0 +1,79 @@
+"""Reading marketplace data as JSON, exactly: numbers with a fraction are Decimals, never floats."""
+
+import json
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+from config.faults import ConfigError, Fault
+from config.yaml_file import MAXIMUM_DEPTH
+
+_MAXIMUM_DIGITS = 100
+
+
+class _RefusedError(ValueError):
+    """The message is for the operator."""
+
+
+def load_json(text: str | bytes) -> object:
+    """The plain data of a JSON text. Raises ConfigError.
+
+    Refused: duplicate keys, NaN and Infinity, numbers of more than 100 characters, nesting beyond
+    ``yaml_file.MAXIMUM_DEPTH``.
+    """
+    try:
+        data: object = json.loads(
+            text,
+            parse_float=_decimal,
+            parse_int=_integer,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_unique_keys,
+        )
+    except json.JSONDecodeError as error:
+        raise ConfigError([Fault((), f"is not JSON: {error.msg}", line=error.lineno)]) from None
+    except _RefusedError as error:
+        raise ConfigError([Fault((), str(error))]) from None
+    except (UnicodeDecodeError, RecursionError):
+        raise ConfigError([Fault((), "is not JSON in UTF-8, or nested too deeply")]) from None
+    if _deeper_than(data, MAXIMUM_DEPTH):
+        raise ConfigError([Fault((), f"is nested more than {MAXIMUM_DEPTH} levels deep")])
+    return data
+
+
+def _decimal(text: str) -> Decimal:
+    return Decimal(_short(text))
+
+
+def _integer(text: str) -> int:
+    return int(_short(text))
+
+
+def _short(text: str) -> str:
+    if len(text) > _MAXIMUM_DIGITS:
+        raise _RefusedError(f"has a number of more than {_MAXIMUM_DIGITS} characters")
+    return text
+
+
+def _refuse_constant(name: str) -> Any:  # noqa: ANN401 - the signature of json
+    raise _RefusedError(f"is not JSON: {name} is no number")
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        raise _RefusedError(f"`{_repeated(key for key, _ in pairs)[:100]}` stands twice in one object")
+    return result
+
+
+def _repeated(keys: Iterable[str]) -> str:
+    seen: set[str] = set()
+    return next((key for key in keys if key in seen or seen.add(key)), "")
+
+
+def _deeper_than(data: object, levels: int) -> bool:
+    if not isinstance(data, dict | list):
+        return False
+    if levels == 0:
+        return True
+    below = data.values() if isinstance(data, dict) else data
+    return any(_deeper_than(item, levels - 1) for item in below)

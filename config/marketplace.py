@@ -1,0 +1,190 @@
+"""The marketplace: campaigns, sources and buyers with their offers, as one file or API object describes it."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    StrictInt,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
+from auction.domain.terms import BuyerType, RankBy, Trigger
+from config.faults import ConfigError, faults_of, mistake
+from config.offers import Caps, ConnectedSeconds, Destination, Duplicates, Offer
+from config.request_parts import Body, Headers
+from config.secret_values import Secret
+from config.values import (
+    Concurrency,
+    Country,
+    Currency,
+    Days,
+    FieldName,
+    Flag,
+    Identifier,
+    Many,
+    Model,
+    Money,
+    Name,
+    Percent,
+    PhoneNumber,
+    TimeZone,
+    Url,
+)
+
+WebhookEvent = Literal[
+    "call.routed",
+    "call.answered",
+    "call.ended",
+    "call.converted",
+    "conversion.amended",
+    "cap.reached",
+]
+
+
+class Batch(Model):
+    """Events sent together: at the latest after ``every_s`` seconds, at most ``max`` at once."""
+
+    every_s: Annotated[StrictInt, Field(ge=1, le=86_400)]
+    max: Annotated[StrictInt, Field(ge=1, le=1_000)] = 100
+
+
+class Webhook(Model):
+    """Where events of a campaign or a buyer are sent."""
+
+    id: Identifier
+    url: Url
+    events: Annotated[Many[WebhookEvent], Field(min_length=1)]
+    secret: Secret | None = None
+    format: Literal["json", "form", "xml"] = "json"
+    headers: Headers = Field(default_factory=dict)
+    body: Body = None
+    batch: Batch | None = None
+
+
+class Payout(Model):
+    """What a source earns (``*``: every source), as an amount or a percentage of the revenue."""
+
+    source: Literal["*"] | Identifier
+    trigger: Trigger
+    connected_s: ConnectedSeconds = None
+    amount: Money | None = None
+    percent: Annotated[Percent | None, Field(validate_default=True)] = None
+    dedupe_days: Days | None = None
+
+    @field_validator("percent")
+    @classmethod
+    def _one_of_two(cls, percent: Decimal | None, info: ValidationInfo) -> Decimal | None:
+        if "amount" in info.data and (info.data["amount"] is None) == (percent is None):
+            raise mistake("give either amount or percent")
+        return percent
+
+
+class AuctionSettings(Model):
+    """Time and rules of a campaign's auction; times in milliseconds."""
+
+    budget_ms: Annotated[StrictInt, Field(ge=50, le=60_000)] = 2000
+    post_budget_ms: Annotated[StrictInt, Field(ge=0, le=60_000)] = 800
+    reply_reserve_ms: Annotated[StrictInt, Field(ge=0, le=5_000, validate_default=True)] = 30
+    close_at_bid: Money | None = None
+    rank: RankBy = RankBy.PRICE
+
+    @field_validator("reply_reserve_ms")
+    @classmethod
+    def _leaves_time(cls, reserve: int, info: ValidationInfo) -> int:
+        if reserve >= info.data.get("budget_ms", 60_000):
+            raise mistake("leaves nothing of budget_ms to decide in")
+        return reserve
+
+
+def _destination_or_uri(value: object) -> object:
+    return {"uri": value} if isinstance(value, str) else value
+
+
+class Campaign(Model):
+    """Where calls come in."""
+
+    id: Identifier
+    name: Name = ""
+    numbers: Many[PhoneNumber] = ()
+    private_fields: Many[FieldName] = ()
+    auction: AuctionSettings = AuctionSettings()
+    reauction: Flag = False
+    max_call_s: Annotated[StrictInt, Field(ge=1, le=86_400)] = 14_400
+    reports_answered: Flag = True
+    no_route_destination: Annotated[
+        Destination | None, BeforeValidator(_destination_or_uri)
+    ] = None
+    allowed_countries: Many[Country] = ()
+    caller_blocklist: Many[PhoneNumber] = ()
+    duplicates: Duplicates | None = None
+    payouts: Many[Payout] = ()
+    webhooks: Many[Webhook] = ()
+
+
+class Source(Model):
+    """A publisher: who sends calls."""
+
+    id: Identifier
+    name: Name = ""
+    token: Secret | None = None
+
+
+class Buyer(Model):
+    """The company that takes and pays for calls."""
+
+    id: Identifier
+    name: Name = ""
+    company: Name | None = None
+    type: BuyerType = BuyerType.BUYER
+    enabled: Flag = True
+    external_id: Name | None = None
+    tags: Many[Name] = ()
+    time_zone: TimeZone | None = None
+    concurrency: Concurrency | None = None
+    caps: Caps = ()
+    webhooks: Many[Webhook] = ()
+    offers: Many[Offer] = ()
+
+    @field_validator("offers")
+    @classmethod
+    def _static_routes_go_somewhere(
+        cls, offers: tuple[Offer, ...], info: ValidationInfo
+    ) -> tuple[Offer, ...]:
+        if info.data.get("type", BuyerType.BUYER) is not BuyerType.BUYER:
+            for index, offer in enumerate(offers):
+                if offer.destination is None:
+                    raise mistake(
+                        "is missing: buyers of this type are routed statically only",
+                        index,
+                        "destination",
+                    )
+        return offers
+
+
+class Marketplace(Model):
+    """Everything an operator configures. ``revision`` is set by storage, never compared."""
+
+    revision: Annotated[StrictInt, Field(ge=0)] | None = None
+    currency: Currency = "USD"
+    time_zone: TimeZone = "America/New_York"
+    campaigns: Many[Campaign] = ()
+    sources: Many[Source] = ()
+    buyers: Many[Buyer] = ()
+
+
+def read_marketplace(data: Mapping[str, object]) -> Marketplace:
+    """The marketplace behind plain data that has every id. Raises ConfigError with every fault of its shape."""
+    try:
+        return Marketplace.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(faults_of(error, data)) from None
+
+
+def to_plain(model: Model) -> dict[str, object]:
+    """A model as plain data for JSON or YAML: what was set, money as text, secrets as an export shows them."""
+    return model.model_dump(mode="json", by_alias=True, exclude_unset=True)

@@ -1,0 +1,223 @@
+"""An offer: one buyer's terms on one campaign, as an operator writes them."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, StrictStr, ValidationInfo, field_validator
+
+from auction.domain.hours import parse_weekly
+from auction.domain.terms import DuplicateAfter, DuplicateScope, Trigger
+from config.endpoints import PingPost, one_way_to_hash
+from config.faults import mistake
+from config.secret_values import Secret
+from config.values import (
+    Concurrency,
+    Day,
+    Days,
+    DestinationUri,
+    FieldName,
+    Flag,
+    Hundreds,
+    Identifier,
+    Many,
+    Model,
+    Money,
+    SecondsOrZero,
+    SendDigits,
+    Text,
+    TimeZone,
+    read_number,
+    split_names,
+)
+
+FilterOp = Literal["eq", "ne", "in", "not_in", "lt", "lte", "gt", "gte", "between", "prefix", "exists"]
+FilterScalar = str | bool | int
+FilterValue = FilterScalar | tuple[FilterScalar, ...]
+"""What a filter compares with; decimals as their text, so that none is ever a float."""
+
+MAXIMUM_CAP = 1_000_000_000
+
+
+class Destination(Model):
+    """Where the switch sends the call."""
+
+    uri: DestinationUri
+    dial_timeout_s: Annotated[StrictInt, Field(ge=1, le=600)] = 25
+    send_digits: SendDigits | None = None
+    whisper: Text | None = None
+
+
+class Hours(Model):
+    """When an offer takes calls; without ``weekly`` always but on closed dates."""
+
+    time_zone: TimeZone | None = None
+    weekly: dict[StrictStr, Many[StrictStr]] | None = None
+    closed_dates: Many[Day] = ()
+
+    @field_validator("weekly")
+    @classmethod
+    def _readable(cls, weekly: dict[str, tuple[str, ...]] | None) -> dict[str, tuple[str, ...]] | None:
+        if weekly is not None:
+            if sum(len(ranges) for ranges in weekly.values()) > 200:
+                raise mistake("has more than 200 ranges")
+            try:
+                parse_weekly(weekly)
+            except ValueError as error:
+                raise mistake(str(error)) from error
+        return weekly
+
+
+def _cap_limit(value: object, info: ValidationInfo) -> object:
+    measure = info.data.get("measure")
+    if measure == "revenue":
+        limit = read_number(value)
+        if not 0 <= limit <= MAXIMUM_CAP or limit != round(limit, 4):
+            raise mistake(f"must be an amount from 0 to {MAXIMUM_CAP} with at most 4 decimals")
+        return limit
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAXIMUM_CAP:
+        return value
+    raise mistake(f"must be a whole number from 0 to {MAXIMUM_CAP}")
+
+
+class Cap(Model):
+    """At most ``limit`` per window: a count, or for ``revenue`` an amount of money."""
+
+    measure: Literal["calls", "answered", "conversions", "revenue"]
+    per: Literal["hour", "day", "month", "total"]
+    limit: Annotated[int | Decimal, BeforeValidator(_cap_limit)]
+
+
+def each_once(caps: tuple[Cap, ...]) -> tuple[Cap, ...]:
+    """The caps, none of which limits the same twice."""
+    seen: set[tuple[str, str]] = set()
+    for index, cap in enumerate(caps):
+        if (cap.measure, cap.per) in seen:
+            raise mistake(f"limits {cap.measure} per {cap.per} a second time", index)
+        seen.add((cap.measure, cap.per))
+    return caps
+
+
+Caps = Annotated[Many[Cap], AfterValidator(each_once)]
+
+
+def _scalar(value: object) -> FilterScalar:
+    if isinstance(value, str | bool | int):
+        return value
+    return format(read_number(value), "f")
+
+
+def _filter_value(op: str, value: object) -> FilterValue:
+    if op == "exists":
+        return _true_or_false(value)
+    if op in {"in", "not_in"}:
+        return tuple(_scalar(item) for item in _list(value))
+    if op == "between":
+        ends = _list(value)
+        if len(ends) != 2 or read_number(ends[0]) > read_number(ends[1]):
+            raise mistake("must be a list of two numbers, the lower first")
+        return _scalar(ends[0]), _scalar(ends[1])
+    if op in {"lt", "lte", "gt", "gte"}:
+        read_number(value)
+    if value is None or isinstance(value, list | tuple | Mapping):
+        raise mistake(f"must be one value for {op}")
+    return _scalar(value)
+
+
+def _true_or_false(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise mistake("must be true or false")
+    return value
+
+
+def _list(value: object) -> list[object] | tuple[object, ...]:
+    if not isinstance(value, list | tuple) or not 0 < len(value) <= 10_000:
+        raise mistake("must be a list of 1 to 10000 values")
+    return value
+
+
+def _read_filter_value(value: object, info: ValidationInfo) -> FilterValue | None:
+    op = info.data.get("op")
+    if op is None:
+        return None
+    read = _filter_value(op, value)
+    for item in read if isinstance(read, tuple) else (read,):
+        if isinstance(item, str) and len(item) > 1000:
+            raise mistake("must have at most 1000 characters")
+    return read
+
+
+class FilterRule(Model):
+    """One condition on a field of the call or its caller."""
+
+    field: FieldName
+    op: FilterOp = "eq"
+    value: Annotated[
+        FilterValue | None, BeforeValidator(_read_filter_value), Field(validate_default=True)
+    ] = None
+
+
+class Duplicates(Model):
+    """Refuse callers who reached this scope within so many days; ``scope`` None: the place where it is written."""
+
+    within_days: Days
+    after: DuplicateAfter = DuplicateAfter.ROUTED
+    scope: DuplicateScope | None = None
+
+
+def _timer_has_seconds(seconds: int | None, info: ValidationInfo) -> int | None:
+    trigger = info.data.get("trigger")
+    if trigger is Trigger.TIMER and seconds is None:
+        raise mistake("is missing: a timer needs its seconds of connected time")
+    if seconds is not None and trigger not in {Trigger.TIMER, None}:
+        raise mistake("goes with trigger timer only")
+    return seconds
+
+
+ConnectedSeconds = Annotated[
+    SecondsOrZero | None, AfterValidator(_timer_has_seconds), Field(validate_default=True)
+]
+
+
+class ConversionRule(Model):
+    """When a call becomes payable, and for how much (``amount`` None: the price)."""
+
+    trigger: Trigger
+    connected_s: ConnectedSeconds = None
+    amount: Money | None = None
+    dedupe_days: Days | None = None
+    postback_within_h: Annotated[StrictInt, Field(ge=1, le=2_160)] = 24
+
+
+class Offer(Model):
+    """One buyer's terms on one campaign."""
+
+    id: Identifier
+    campaign: Identifier
+    enabled: Flag = True
+    destination: Destination | None = None
+    hours: Hours | None = None
+    concurrency: Concurrency | None = None
+    caps: Caps = ()
+    required_fields: Annotated[Many[FieldName], BeforeValidator(split_names)] = ()
+    filters: Many[FilterRule] = ()
+    priority: Hundreds = 1
+    weight: Annotated[StrictInt, Field(ge=0, le=10_000)] = 1
+    static_price: Annotated[Money | None, Field(validate_default=True)] = None
+    ping_post: PingPost | None = None
+    conversions: Many[ConversionRule] = ()
+    duplicates: Duplicates | None = None
+    hash_key: Secret | None = None
+    hash: Literal["sha256"] | None = None
+
+    @field_validator("static_price")
+    @classmethod
+    def _has_somewhere_to_go(cls, price: Decimal | None, info: ValidationInfo) -> Decimal | None:
+        if price is not None and "destination" in info.data and info.data["destination"] is None:
+            raise mistake("needs a destination beside it: a static route goes there")
+        return price
+
+    @field_validator("hash")
+    @classmethod
+    def _one_way_to_hash(cls, value: str | None, info: ValidationInfo) -> str | None:
+        return one_way_to_hash(value, info)

@@ -1,0 +1,185 @@
+"""Headers, query and body of a request template: their bounds, checked entry by entry."""
+
+import re
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import BeforeValidator, JsonValue
+
+from config.faults import Step, mistake, mistakes
+from config.template_syntax import TemplateError, parse_template
+from config.values import MAXIMUM_TEMPLATE
+
+MAXIMUM_DEPTH = 16
+MAXIMUM_BODY_NODES = 2_000
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z\-]{1,128}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_OWN_HEADERS = frozenset(
+    {
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "http2-settings",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+Found = list[tuple[Sequence[Step], str]]
+
+
+def header_fault(name: str) -> str | None:
+    """Why a header of this name can't be sent, None when it can."""
+    if not _HEADER_NAME.fullmatch(name):
+        return "is not a header's name"
+    if name.lower() in _OWN_HEADERS:
+        return "is a header of the connection itself and can't be set"
+    return None
+
+
+def _read_headers(value: object) -> dict[str, str]:
+    entries = _entries(value, 64)
+    found: Found = []
+    seen: set[str] = set()
+    headers = {}
+    for name, content in entries.items():
+        wrong = header_fault(name) or ("is given twice" if name.lower() in seen else None)
+        seen.add(name.lower())
+        headers[name] = _template_entry(name, content, wrong, found)
+    if found:
+        raise mistakes(found)
+    return headers
+
+
+def _read_query(value: object) -> dict[str, str]:
+    entries = _entries(value, 256)
+    found: Found = []
+    query = {}
+    for name, content in entries.items():
+        wrong = None if 0 < len(name) <= 256 else "must have 1 to 256 characters"
+        if _CONTROL.search(name) or "{{" in name:
+            wrong = "must not contain control characters or tokens"
+        query[name] = _template_entry(name, content, wrong, found)
+    if found:
+        raise mistakes(found)
+    return query
+
+
+def _entries(value: object, maximum: int) -> dict[str, object]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise mistake("must be a mapping of names to texts")
+    if len(value) > maximum:
+        raise mistake(f"has more than {maximum} entries")
+    return dict(value)
+
+
+def _template_entry(name: str, content: object, wrong: str | None, found: Found) -> str:
+    text = _as_text(content)
+    if wrong:
+        found.append(([name], wrong))
+    elif text is None:
+        found.append(([name], "must be text"))
+    elif len(text) > 4096:
+        found.append(([name], "must have at most 4096 characters"))
+    elif _CONTROL.search(text):
+        found.append(([name], "must not contain control characters"))
+    else:
+        _check_template(text, [name], found)
+    return text or ""
+
+
+def _as_text(content: object) -> str | None:
+    if isinstance(content, bool):
+        return "true" if content else "false"
+    if isinstance(content, int | Decimal):
+        return str(content)
+    return content if isinstance(content, str) else None
+
+
+def _check_template(text: str, steps: Sequence[Step], found: Found) -> None:
+    try:
+        parse_template(text)
+    except TemplateError as error:
+        found.append((steps, str(error)))
+
+
+def _read_body(value: object) -> JsonValue:
+    reader = _BodyReader()
+    body = reader.read(value, ())
+    if reader.found:
+        raise mistakes(reader.found)
+    return body
+
+
+class _BodyReader:
+    """Copies a body template, collecting what is wrong with it."""
+
+    def __init__(self) -> None:
+        self.found: Found = []
+        self.nodes = 0
+        self.characters = 0
+
+    def read(self, value: object, steps: tuple[Step, ...]) -> JsonValue:
+        self.nodes += 1
+        if self.nodes == MAXIMUM_BODY_NODES + 1:
+            self.found.append(((), f"has more than {MAXIMUM_BODY_NODES} values"))
+        if self.nodes > MAXIMUM_BODY_NODES or len(steps) > MAXIMUM_DEPTH:
+            return self._too_deep(steps)
+        if isinstance(value, str):
+            return self._text(value, steps)
+        if isinstance(value, Mapping):
+            return {self._key(k, steps): self.read(v, (*steps, str(k))) for k, v in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.read(item, (*steps, index)) for index, item in enumerate(value)]
+        return self._scalar(value, steps)
+
+    def _too_deep(self, steps: tuple[Step, ...]) -> None:
+        if len(steps) > MAXIMUM_DEPTH:
+            self.found.append((steps, f"is nested more than {MAXIMUM_DEPTH} levels deep"))
+
+    def _text(self, text: str, steps: tuple[Step, ...]) -> str:
+        before = self.characters
+        self.characters += len(text)
+        if self.characters <= MAXIMUM_TEMPLATE:
+            _check_template(text, steps, self.found)
+        elif before <= MAXIMUM_TEMPLATE:
+            self.found.append(((), f"has more than {MAXIMUM_TEMPLATE} characters"))
+        return text
+
+    def _key(self, key: object, steps: tuple[Step, ...]) -> str:
+        if not isinstance(key, str) or not 0 < len(key) <= 256:
+            self.found.append((steps, "has a key that is not a text of 1 to 256 characters"))
+        elif "{{" in key or _CONTROL.search(key):
+            self.found.append(
+                ((*steps, key), "a key must not contain tokens or control characters")
+            )
+        return str(key)
+
+    def _scalar(self, value: object, steps: tuple[Step, ...]) -> JsonValue:
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, int) and abs(value) < 2**53:
+            return value
+        if isinstance(value, float | Decimal):
+            sent = float(value)
+            if value.is_finite() if isinstance(value, Decimal) else sent - sent == 0:
+                if Decimal(repr(sent)) == Decimal(str(value)):
+                    return sent
+        self.found.append((steps, "can't be sent exactly: write it as text in quotes"))
+        return None
+
+
+Headers = Annotated[dict[str, str], BeforeValidator(_read_headers)]
+Query = Annotated[dict[str, str], BeforeValidator(_read_query)]
+Body = Annotated[JsonValue, BeforeValidator(_read_body)]
+"""Any JSON value whose texts are templates. A number with a fraction is a float that prints as written."""

@@ -1,0 +1,195 @@
+"""Secrets on their way into storage, out of it and into an export."""
+
+import secrets
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from config.faults import ConfigError, Fault, Step, place
+from config.plain_data import Item, Steps, below, endpoints, listed, offers
+from config.secret_box import SecretBox, SecretBoxError
+from config.secret_values import KEPT, Secret, fault_of_text
+
+_PURPOSE: Final = b"pingpost marketplace secret"
+_AUTH_SECRETS: Final = ("token", "key", "password", "secret")
+
+Key = tuple[str, ...]
+"""Names a secret by the ids of what it belongs to, so that it is found again wherever that moves in the file."""
+
+
+class SecretUnavailableError(Exception):
+    """A secret can't be had; the message says why and never what it is."""
+
+
+def resolve_secret(secret: Secret, box: SecretBox | None, environ: Mapping[str, str]) -> str:
+    """The text of a secret, from wherever it is kept. Raises SecretUnavailableError."""
+    if secret.env is not None:
+        return _from_environment(secret.env, environ)
+    if secret.plain is not None:
+        return secret.plain
+    if secret.sealed is None:
+        raise SecretUnavailableError("no secret is stored for {keep: true}")
+    if box is None:
+        raise SecretUnavailableError("a sealed secret needs SECRET_KEY")
+    try:
+        return box.open_text(secret.sealed, _PURPOSE)
+    except SecretBoxError as error:
+        raise SecretUnavailableError(str(error)) from error
+
+
+def _from_environment(name: str, environ: Mapping[str, str]) -> str:
+    text = environ.get(name)
+    if text is None:
+        raise SecretUnavailableError(f"the environment variable {name} is not set")
+    wrong = fault_of_text(text)
+    if wrong:
+        raise SecretUnavailableError(f"the environment variable {name} {wrong}")
+    return text
+
+
+def seal(
+    data: Mapping[str, object], box: SecretBox, stored: Mapping[str, object] | None = None
+) -> dict[str, object]:
+    """Checked plain data of a whole marketplace, ready to be stored.
+
+    Plain secrets come out as ``{sealed: …}``, ``{keep: true}`` as what ``stored`` (in stored form) has for the
+    same object, ``{env: NAME}`` as it is. A plain secret that is stored already keeps its sealed form, so that
+    the same file stored twice is the same data. Offers that hash callers and have no ``hash_key`` get one, or
+    keep theirs. Raises ConfigError for secrets to keep that are not there, and for sealed ones of another key.
+    """
+    known = _by_key(stored) if stored is not None else {}
+    changes: dict[Steps, object] = {}
+    faults: list[Fault] = []
+    for key, steps, value in _secrets(Item((), data)):
+        try:
+            changes[steps] = _sealed(value, box, known.get(key))
+        except SecretUnavailableError as error:
+            faults.append(place(data, steps, str(error)))
+    if faults:
+        raise ConfigError(faults)
+    changes.update(_made_keys(Item((), data), box, known))
+    return _changed(data, changes)
+
+
+def hide(data: Mapping[str, object]) -> dict[str, object]:
+    """Plain data with ``{keep: true}`` for every secret but ``{env: NAME}``: what an export shows."""
+    changes = {
+        steps: dict(KEPT) for _, steps, value in _secrets(Item((), data)) if not _is_reference(value)
+    }
+    return _changed(data, changes)
+
+
+def variables(data: Mapping[str, object]) -> Iterator[tuple[Steps, str]]:
+    """Where which environment variable is named."""
+    for _, steps, value in _secrets(Item((), data)):
+        name = value.get("env") if isinstance(value, Mapping) else None
+        if isinstance(name, str):
+            yield steps, name
+
+
+def _is_reference(value: object) -> bool:
+    return isinstance(value, Mapping) and "env" in value
+
+
+def _sealed(value: object, box: SecretBox, stored: object) -> object:
+    secret = Secret.read(value)
+    if secret.env is not None:
+        return value
+    if secret.kept:
+        if stored is None:
+            raise SecretUnavailableError("there is no stored secret to keep: give the secret itself")
+        return stored
+    if secret.sealed is not None:
+        resolve_secret(secret, box, {})
+        return value
+    return _sealed_anew(secret.plain or "", box, stored)
+
+
+def _sealed_anew(plain: str, box: SecretBox, stored: object) -> object:
+    if stored is not None:
+        try:
+            if resolve_secret(Secret.read(stored), box, {}) == plain and not _is_reference(stored):
+                return stored
+        except SecretUnavailableError:
+            pass
+    return {"sealed": box.seal_text(plain, _PURPOSE)}
+
+
+def _made_keys(top: Item, box: SecretBox, known: Mapping[Key, object]) -> dict[Steps, object]:
+    made: dict[Steps, object] = {}
+    for offer in offers(top):
+        if _needs_key(offer):
+            stored = known.get(("offer", offer.id or "", "hash_key"))
+            fresh = {"sealed": box.seal_text(secrets.token_hex(32), _PURPOSE)}
+            made[(*offer.steps, "hash_key")] = fresh if stored is None else stored
+    return made
+
+
+def _needs_key(offer: Item) -> bool:
+    levels = [offer.data, *(item.data for item in [below(offer, "ping_post")] if item)]
+    if any(_says_how(level) for level in levels):
+        return False
+    return any(
+        endpoint.data.get("caller_id") == "hashed" and not _says_how(endpoint.data)
+        for endpoint in endpoints(offer)
+    )
+
+
+def _says_how(level: Mapping[str, object]) -> bool:
+    return level.get("hash_key") is not None or level.get("hash") is not None
+
+
+def _by_key(data: Mapping[str, object]) -> dict[Key, object]:
+    return {key: value for key, _, value in _secrets(Item((), data))}
+
+
+def _secrets(top: Item) -> Iterator[tuple[Key, Steps, object]]:
+    for source in listed(top, "sources"):
+        yield from _at(source, ("source", source.id or ""), "token")
+    for kind, owners in (("campaign", "campaigns"), ("buyer", "buyers")):
+        for owner in listed(top, owners):
+            for webhook in listed(owner, "webhooks"):
+                yield from _at(webhook, (kind, owner.id or "", "webhook", webhook.id or ""), "secret")
+    for offer in offers(top):
+        yield from _of_offer(offer)
+
+
+def _of_offer(offer: Item) -> Iterator[tuple[Key, Steps, object]]:
+    key = ("offer", offer.id or "")
+    yield from _at(offer, key, "hash_key")
+    ping_post = below(offer, "ping_post")
+    if ping_post is None:
+        return
+    yield from _at(ping_post, (*key, "ping_post"), "hash_key")
+    for endpoint in endpoints(offer):
+        name = (*key, str(endpoint.steps[-1]))
+        yield from _at(endpoint, name, "hash_key")
+        auth = below(endpoint, "auth")
+        for secret in _AUTH_SECRETS if auth else ():
+            yield from _at(auth, (*name, "auth"), secret)
+
+
+def _at(item: Item | None, key: Key, name: str) -> Iterator[tuple[Key, Steps, object]]:
+    value = item.data.get(name) if item else None
+    if item is not None and value is not None:
+        yield (*key, name), (*item.steps, name), value
+
+
+def _changed(data: Mapping[str, object], changes: Mapping[Steps, object]) -> dict[str, object]:
+    """A copy of ``data`` with the values at some places replaced; only what leads there is copied."""
+    result: dict[str, object] = dict(data)
+    copied: dict[Steps, dict[str, object] | list[object]] = {(): result}
+    for steps, value in changes.items():
+        _put(_reached(copied, steps[:-1]), steps[-1], value)
+    return result
+
+
+def _reached(
+    copied: dict[Steps, dict[str, object] | list[object]], steps: Steps
+) -> dict[str, object] | list[object]:
+    if steps not in copied:
+        owner = _reached(copied, steps[:-1])
+        value = _get(owner, steps[-1])
+        copy = dict(value) if isinstance(value, Mapping) else list(value)
+        _put(owner, steps[-1], copy)
+        copied[steps] = copy
+    return copied[steps]

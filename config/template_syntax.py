@@ -1,0 +1,222 @@
+"""The language of request templates: text with tokens such as ``{{ fields.zip_code | default: 00000 }}``.
+
+Only the syntax lives here, so that a marketplace file can be checked without anything that talks to buyers.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+FIELD_PREFIX = "fields."
+"""A token that starts so names a field of the call; the rest is the field's name as it is."""
+
+TOKEN_NAMES = frozenset(
+    {
+        "call_id",
+        "ping_id",
+        "campaign",
+        "offer",
+        "source",
+        "caller_id",
+        "caller_area_code",
+        "caller_state",
+        "dialed_number",
+        "minimum_bid",
+        "timeout_ms",
+        "bid_id",
+        "bid",
+    }
+)
+"""Every token but the fields of the call."""
+
+POST_ONLY_TOKENS = frozenset({"bid_id", "bid"})
+"""Tokens that have no value before a buyer has bid."""
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,199}")
+_SPACE = re.compile(r"\s*")
+_QUOTED = re.compile(r""""((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'""", re.DOTALL)
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_MAXIMUM_PAIRS = 1000
+
+
+class TemplateError(ValueError):
+    """A template is not well formed; the message says where and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """Text that is sent as it stands."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A value of the call to fill in.
+
+    ``default`` and the texts of ``mapping`` are as written, never numbers. ``maps_first``: the map was
+    written before the default, so the default also stands in where the map has no match.
+    """
+
+    name: str
+    default: str | None = None
+    mapping: Mapping[str, str] | None = None
+    maps_first: bool = False
+
+    @property
+    def field(self) -> str | None:
+        """The field of the call that this token names, None for every other token."""
+        return self.name[len(FIELD_PREFIX) :] if self.name.startswith(FIELD_PREFIX) else None
+
+    def apply(self, value: object) -> object:
+        """The value after default and map; None and the empty string count as missing and come out as None."""
+        current = None if value == "" else value
+        if self.maps_first:
+            return self._defaulted(self._mapped(current))
+        return self._mapped(self._defaulted(current))
+
+    def _defaulted(self, value: object) -> object:
+        return self.default if value is None else value
+
+    def _mapped(self, value: object) -> object:
+        if self.mapping is None or value is None:
+            return value
+        return self.mapping.get(_text(value))
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A parsed template: its literal and token parts in order."""
+
+    parts: tuple[Literal | Token, ...]
+
+    @property
+    def single_token(self) -> Token | None:
+        """The token when the template is one token alone, which keeps its value's type; else None."""
+        only = self.parts[0] if len(self.parts) == 1 else None
+        return only if isinstance(only, Token) else None
+
+    @property
+    def tokens(self) -> tuple[Token, ...]:
+        """The tokens in order of appearance."""
+        return tuple(part for part in self.parts if isinstance(part, Token))
+
+
+@lru_cache(maxsize=16384)
+def parse_template(text: str) -> Template:
+    """Read a template. Raises TemplateError."""
+    parts: list[Literal | Token] = []
+    at = 0
+    while (start := text.find("{{", at)) >= 0:
+        if start > at:
+            parts.append(Literal(text[at:start]))
+        scanner = _Scanner(text, start)
+        parts.append(scanner.token())
+        at = scanner.at
+    if at < len(text):
+        parts.append(Literal(text[at:]))
+    return Template(tuple(parts))
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+class _Scanner:
+    """Reads one token; ``at`` is where it stands in the text."""
+
+    def __init__(self, text: str, start: int) -> None:
+        self.text = text
+        self.start = start
+        self.at = start + 2
+
+    def token(self) -> Token:
+        name = self._name("the name of a token")
+        _check_name(name)
+        default: str | None = None
+        mapping: dict[str, str] | None = None
+        maps_first = False
+        while not self._took("}}"):
+            if not self._took("|"):
+                raise self._unclosed()
+            step = self._name("`default` or `map`")
+            self._expect(":", f"after `{step}`")
+            if step == "default" and default is None:
+                default = self._literal("|", "}}")
+                maps_first = mapping is not None
+            elif step == "map" and mapping is None:
+                mapping = self._mapping()
+            else:
+                known = step in {"default", "map"}
+                raise TemplateError(f"`{step}` twice" if known else f"unknown step `{step}`")
+        return Token(name, default, mapping, maps_first)
+
+    def _mapping(self) -> dict[str, str]:
+        self._expect("{", "after `map:`")
+        pairs: dict[str, str] = {}
+        while not self._took("}"):
+            if pairs:
+                self._expect(",", "between the pairs of a map")
+            key = self._literal(":", ",", "}")
+            self._expect(":", f"after `{key}` in a map")
+            if key in pairs:
+                raise TemplateError(f"`{key}` twice in a map")
+            if len(pairs) == _MAXIMUM_PAIRS:
+                raise TemplateError(f"more than {_MAXIMUM_PAIRS} pairs in a map")
+            pairs[key] = self._literal(",", "}")
+        return pairs
+
+    def _literal(self, *ends: str) -> str:
+        self._skip_space()
+        quoted = _QUOTED.match(self.text, self.at)
+        if quoted:
+            self.at = quoted.end()
+            self._skip_space()
+            inner = quoted[1] if quoted[1] is not None else quoted[2]
+            return _ESCAPE.sub(r"\1", inner)
+        places = [place for end in ends if (place := self.text.find(end, self.at)) >= 0]
+        if not places:
+            raise self._unclosed()
+        raw = self.text[self.at : min(places)]
+        self.at = min(places)
+        return raw.strip()
+
+    def _name(self, wanted: str) -> str:
+        self._skip_space()
+        found = _NAME.match(self.text, self.at)
+        if found is None:
+            raise TemplateError(f"expected {wanted} at character {self.at + 1}")
+        self.at = found.end()
+        return found[0]
+
+    def _expect(self, mark: str, where: str) -> None:
+        if not self._took(mark):
+            raise TemplateError(f"expected `{mark}` {where}")
+
+    def _took(self, mark: str) -> bool:
+        self._skip_space()
+        found = self.text.startswith(mark, self.at)
+        if found:
+            self.at += len(mark)
+        return found
+
+    def _skip_space(self) -> None:
+        found = _SPACE.match(self.text, self.at)
+        if found:
+            self.at = found.end()
+
+    def _unclosed(self) -> TemplateError:
+        if self.text.find("}}", self.at) >= 0:
+            return TemplateError(f"expected `|` or `}}}}` at character {self.at + 1}")
+        return TemplateError(f"`{{{{` at character {self.start + 1} has no matching `}}}}`")
+
+
+def _check_name(name: str) -> None:
+    if name in TOKEN_NAMES or (name.startswith(FIELD_PREFIX) and len(name) > len(FIELD_PREFIX)):
+        return
+    raise TemplateError(
+        f"unknown token `{name}`: known are {', '.join(sorted(TOKEN_NAMES))} and {FIELD_PREFIX}NAME"
+    )

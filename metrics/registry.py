@@ -1,0 +1,203 @@
+"""Everything that is counted, with a closed set of label values and one cached child per series."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+from typing import TypeVar
+
+from prometheus_client import (
+    CollectorRegistry,
+    Gauge,
+    GCCollector,
+    Histogram,
+    Metric,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+from auction.domain.decision import RoutedBy
+from auction.domain.ids import CampaignId, OfferId
+from auction.domain.terms import Catalogue
+from metrics import names
+from metrics.exposition import render
+from metrics.names import OTHER, RESERVED_LABELS, UNKNOWN, BreakerState, CallOutcome, PostOutcome
+from metrics.series import BiddingSeries, CampaignSeries, CapacitySeries
+from metrics.usage_figures import UsageFigures, limit_labels
+
+DEFAULT_LABEL_LIMIT = 2000
+
+_Id = TypeVar("_Id", bound=str)
+
+_CALL_OUTCOMES = {
+    RoutedBy.AUCTION: CallOutcome.AUCTION,
+    RoutedBy.STATIC: CallOutcome.STATIC,
+    None: CallOutcome.NO_ROUTE,
+}
+
+
+class Metrics:
+    """The metrics of one process; implements ``auction.ports.Recorder``.
+
+    ``offer_limit`` and ``campaign_limit`` bound the label values: what comes beyond them, and what
+    is no longer in the catalogue, is counted under ``other``.
+    """
+
+    def __init__(
+        self, *, offer_limit: int = DEFAULT_LABEL_LIMIT, campaign_limit: int = DEFAULT_LABEL_LIMIT
+    ) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library left it untyped
+        self._offer_limit = offer_limit
+        self._campaign_limit = campaign_limit
+        self._bidding: dict[OfferId, BiddingSeries] = {}
+        self._capacity: dict[OfferId, CapacitySeries] = {}
+        self._campaigns: dict[CampaignId, CampaignSeries] = {}
+        self._other_bidding = BiddingSeries(OTHER)
+        self._other_capacity = CapacitySeries(OTHER, ())
+        self._other_campaign = CampaignSeries(OTHER, None)
+        self._unknown_campaign = CampaignSeries(UNKNOWN, None)
+        self._overhead = Histogram(
+            names.OVERHEAD_SECONDS,
+            "Decision time less the time spent waiting for buyers.",
+            buckets=names.OVERHEAD_BUCKETS,
+            registry=None,
+        )
+        self._batch = Histogram(
+            names.LEDGER_BATCH_SIZE,
+            "Items per committed ledger batch.",
+            buckets=names.BATCH_BUCKETS,
+            registry=None,
+        )
+        self._lag = Gauge(
+            names.EVENT_LOOP_LAG_SECONDS,
+            "The longest recent delay of the event loop.",
+            registry=None,
+        )
+        self._process = CollectorRegistry()
+        ProcessCollector(registry=self._process)
+        PlatformCollector(registry=self._process)
+        GCCollector(registry=self._process)
+
+    def preload(self, catalogue: Catalogue) -> None:
+        """Make every series of a catalogue; drop those of offers and campaigns that are gone."""
+        shown = _within(catalogue.offers, self._capacity, self._offer_limit)
+        auctioned = {offer for offer in shown if catalogue.offers[offer].auctioned}
+        self._bidding = {
+            offer: self._bidding.get(offer) or BiddingSeries(offer) for offer in sorted(auctioned)
+        }
+        self._capacity = {
+            offer: self._capacity_of(offer, frozenset(limit_labels(catalogue.offers[offer])))
+            for offer in sorted(shown)
+        }
+        campaigns = _within(catalogue.campaigns, self._campaigns, self._campaign_limit)
+        self._campaigns = {
+            each: self._campaigns.get(each) or CampaignSeries(each, catalogue.currency)
+            for each in sorted(campaigns)
+        }
+        for series in self._campaigns.values():
+            series.revenue_in(catalogue.currency)
+
+    def _capacity_of(self, offer: OfferId, caps: frozenset[str]) -> CapacitySeries:
+        existing = self._capacity.get(offer)
+        if existing is not None and existing.caps == caps:
+            return existing
+        return CapacitySeries(offer, caps)
+
+    def pinged(self, offer: OfferId, outcome: str, seconds: float | None) -> None:
+        """One invited offer's outcome, and its time where an answer came."""
+        series = self._bidding.get(offer, self._other_bidding)
+        counter = series.pings.get(outcome)
+        (series.pings["error"] if counter is None else counter).inc()
+        if seconds is not None:
+            series.ping_seconds.observe(seconds)
+
+    def bid(self, offer: OfferId, amount: Decimal) -> None:
+        """One valid bid."""
+        series = self._bidding.get(offer, self._other_bidding)
+        series.bids.inc()
+        series.bid_amount.observe(float(amount))
+
+    def posted(self, offer: OfferId, outcome: str, seconds: float) -> None:
+        """One post: ``accepted``, ``rejected``, ``unknown`` or ``error``; seconds with retries."""
+        series = self._bidding.get(offer, self._other_bidding)
+        counter = series.posts.get(outcome)
+        (series.posts[PostOutcome.ERROR.value] if counter is None else counter).inc()
+        series.post_seconds.observe(seconds)
+
+    def decided(
+        self,
+        campaign: CampaignId | None,
+        routed_by: RoutedBy | None,
+        seconds: float,
+        overhead_seconds: float,
+    ) -> None:
+        """One decision: ``routed_by`` None for no route, ``campaign`` None for a call of none."""
+        series = self._campaign(campaign)
+        series.calls[_CALL_OUTCOMES[routed_by]].inc()
+        series.decision_seconds.observe(seconds)
+        self._overhead.observe(overhead_seconds)
+
+    def earned(self, campaign: CampaignId | None, currency: str, amount: Decimal) -> None:
+        """Revenue of a conversion. Counters only rise: a withdrawal shows in reports, not here."""
+        if amount > 0:
+            self._campaign(campaign).revenue_in(currency).inc(float(amount))
+
+    def _campaign(self, campaign: CampaignId | None) -> CampaignSeries:
+        if campaign is None:
+            return self._unknown_campaign
+        return self._campaigns.get(campaign, self._other_campaign)
+
+    def show_usage(self, figures: UsageFigures) -> None:
+        """Live calls and cap usage; live calls of offers without a label add up as ``other``."""
+        folded = 0
+        for offer, live in figures.live.items():
+            series = self._capacity.get(offer)
+            if series is None:
+                folded += live
+            else:
+                series.live.set(live)
+        self._other_capacity.live.set(folded)
+        self._show_ratios(figures.ratios)
+
+    def _show_ratios(self, ratios: Mapping[tuple[OfferId, str], float]) -> None:
+        for (offer, cap), ratio in ratios.items():
+            series = self._capacity.get(offer)
+            gauge = None if series is None else series.ratios.get(cap)
+            if gauge is not None:
+                gauge.set(ratio)
+
+    def breaker(self, offer: OfferId, state: BreakerState) -> None:
+        """An offer's circuit breaker has changed its state."""
+        series = self._bidding.get(offer)
+        if series is not None:
+            series.breaker.set(state)
+
+    def ledger_batch(self, size: int) -> None:
+        """One batch of the ledger was committed."""
+        self._batch.observe(size)
+
+    def loop_lag(self, seconds: float) -> None:
+        """The event loop's lag as measured last."""
+        self._lag.set(seconds)
+
+    async def exposition(self) -> bytes:
+        """The Prometheus text of everything; gives way to other work every millisecond or so."""
+        return await render(self._groups())
+
+    def _groups(self) -> Iterator[Iterable[Metric]]:
+        bidding = [self._other_bidding, *self._bidding.values()]
+        capacity = [self._other_capacity, *self._capacity.values()]
+        campaigns = [self._unknown_campaign, self._other_campaign, *self._campaigns.values()]
+        for series in (bidding, capacity, campaigns):
+            for group in zip(*(each.families for each in series), strict=True):
+                yield (part for family in group for part in family.collect())
+        for single in (self._overhead, self._batch, self._lag, self._process):
+            for metric in single.collect():
+                yield (metric,)
+
+
+def _within(wanted: Iterable[_Id], shown: Iterable[_Id], limit: int) -> set[_Id]:
+    """At most ``limit`` ids: those that have a label keep it, the rest follow in order of id."""
+    candidates = set(wanted) - RESERVED_LABELS
+    kept = candidates.intersection(shown)
+    room = max(0, limit - len(kept))
+    return kept | set(sorted(candidates - kept)[:room])

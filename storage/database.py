@@ -1,0 +1,215 @@
+"""A pool of connections to PostgreSQL that says when the database is away, and recovers by itself."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from typing import TypeAlias
+
+import asyncpg
+from asyncpg.connect_utils import SessionAttribute
+from asyncpg.exceptions import InternalClientError
+from asyncpg.pool import PoolConnectionProxy
+from asyncpg.transaction import Transaction
+
+from auction.ports import StorageUnavailableError
+
+Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
+
+CLEAN_UP_S = 1.0
+CLOSE_S = 3.0
+
+# Connection, authorization, missing database, resources, operator intervention, system errors.
+_UNAVAILABLE_CLASSES = frozenset({"08", "28", "3D", "53", "57", "58"})
+# A read-only standby; transactions that were cut off; a lock that was not had in time.
+_UNAVAILABLE_STATES = frozenset({"25006", "25P03", "25P04", "55P03"})
+
+_SESSION = {
+    "TimeZone": "UTC",
+    "jit": "off",
+    # A frozen process must not keep the rows it has locked.
+    "idle_in_transaction_session_timeout": "10s",
+}
+
+
+class Database:
+    """A pool whose connections carry no session state: use ``SET LOCAL`` and transaction-level locks only."""
+
+    def __init__(
+        self, dsn: str, pool: asyncpg.Pool, acquire_timeout_s: float
+    ) -> None:
+        self.dsn = dsn
+        self._pool = pool
+        self._acquire_timeout_s = acquire_timeout_s
+        self._cleaning: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    async def connect(
+        cls,
+        dsn: str,
+        *,
+        min_size: int = 1,
+        max_size: int = 10,
+        connect_timeout_s: float = 5.0,
+        command_timeout_s: float = 5.0,
+        acquire_timeout_s: float = 2.0,
+        application_name: str = "pingpost",
+    ) -> "Database":
+        """Open a pool on ``dsn``, a PostgreSQL URL of one host or several.
+
+        Raises StorageUnavailableError when no server answers, ValueError when the URL can't be read.
+        """
+        with translated():
+            pool = asyncpg.create_pool(
+                dsn,
+                min_size=min_size,
+                max_size=max_size,
+                max_queries=1_000_000,
+                timeout=connect_timeout_s,
+                command_timeout=command_timeout_s,
+                reset=_leave_as_it_is,
+                server_settings={**_SESSION, "application_name": application_name},
+                target_session_attrs=_session_attribute(dsn),
+            )
+            await pool
+        return cls(dsn, pool, acquire_timeout_s)
+
+    def connection(self) -> AbstractAsyncContextManager[Connection]:
+        """Lend a connection; the body should hold database work only.
+
+        Raises StorageUnavailableError when none is free in time, and for every connection problem or
+        timeout inside the body; other errors of the database pass. Cancelling leaves at once.
+        """
+        return self._lend(in_transaction=False)
+
+    def transaction(self) -> AbstractAsyncContextManager[Connection]:
+        """Lend a connection in a transaction that is committed when the body ends. Raises as ``connection``."""
+        return self._lend(in_transaction=True)
+
+    async def close(self) -> None:
+        """Close every connection, by force when that takes more than a few seconds."""
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await asyncio.gather(*self._cleaning)
+                await self._pool.close()
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            self._pool.terminate()
+
+    @asynccontextmanager
+    async def _lend(self, *, in_transaction: bool) -> AsyncIterator[Connection]:
+        with translated():
+            connection = await self._pool.acquire(timeout=self._acquire_timeout_s)
+        transaction = connection.transaction() if in_transaction else None
+        try:
+            if transaction is not None:
+                await transaction.start()
+            yield connection
+            if transaction is not None:
+                await transaction.commit()
+        except BaseException as error:
+            unavailable = as_unavailable(error, connection)
+            cleaning = self._start_cleaning(connection, transaction, broken=unavailable is not None)
+            if unavailable is not None:
+                raise unavailable from error
+            if isinstance(error, Exception):
+                await asyncio.shield(cleaning)
+            raise
+        else:
+            await self._take_back(connection, None)
+
+    def _start_cleaning(
+        self, connection: Connection, transaction: Transaction | None, *, broken: bool
+    ) -> asyncio.Task[None]:
+        # In the background: a server that hangs must not hold up a caller whose time is over.
+        if broken and not _is_gone(connection):
+            connection.terminate()
+        cleaning = asyncio.create_task(self._take_back(connection, transaction))
+        self._cleaning.add(cleaning)
+        cleaning.add_done_callback(self._cleaning.discard)
+        return cleaning
+
+    async def _take_back(self, connection: Connection, transaction: Transaction | None) -> None:
+        if _is_gone(connection):
+            return
+        try:
+            async with asyncio.timeout(CLEAN_UP_S):
+                if transaction is not None:
+                    await transaction.rollback()
+                await self._pool.release(connection)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            if not _is_gone(connection):
+                connection.terminate()
+
+
+async def open_connection(
+    dsn: str, *, connect_timeout_s: float = 5.0, command_timeout_s: float | None = 5.0
+) -> asyncpg.Connection:
+    """A connection outside any pool, for LISTEN and migrations; the caller closes it. Raises as ``connect``."""
+    with translated():
+        return await asyncpg.connect(
+            dsn,
+            timeout=connect_timeout_s,
+            command_timeout=command_timeout_s,
+            server_settings={**_SESSION, "application_name": "pingpost"},
+            target_session_attrs=_session_attribute(dsn),
+        )
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn connection problems and timeouts into StorageUnavailableError; other errors pass."""
+    try:
+        yield
+    except asyncpg.ClientConfigurationError as error:
+        # Its text may quote a part of the URL, and with it a password.
+        message = f"the database URL can't be used ({type(error).__name__})"
+        raise ValueError(message) from None
+    except Exception as error:
+        unavailable = as_unavailable(error)
+        if unavailable is None:
+            raise
+        raise unavailable from error
+
+
+def as_unavailable(
+    error: BaseException, connection: Connection | None = None
+) -> StorageUnavailableError | None:
+    """The error to raise when ``error`` means that the database is away, None when it means something else."""
+    if isinstance(error, StorageUnavailableError):
+        return error
+    if isinstance(error, asyncpg.PostgresError):
+        away = _means_away(error) or _is_gone(connection)
+    elif isinstance(error, asyncpg.InterfaceError | InternalClientError):
+        away = connection is None or _is_gone(connection)
+    else:
+        away = isinstance(error, OSError)
+    return StorageUnavailableError(_describe(error)) if away else None
+
+
+def _means_away(error: asyncpg.PostgresError) -> bool:
+    state = error.sqlstate or ""
+    return state[:2] in _UNAVAILABLE_CLASSES or state in _UNAVAILABLE_STATES
+
+
+def _describe(error: BaseException) -> str:
+    state = getattr(error, "sqlstate", None)
+    code = f", SQLSTATE {state}" if state else ""
+    return f"the database is unavailable ({type(error).__name__}{code})"
+
+
+def _is_gone(connection: Connection | None) -> bool:
+    if connection is None:
+        return False
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        # A pool takes a connection that was lost back by itself.
+        return True
+
+
+async def _leave_as_it_is(_: asyncpg.Connection) -> None:
+    # asyncpg's own reset costs a round trip for session state that nothing here sets.
+    return
+
+
+def _session_attribute(dsn: str) -> SessionAttribute | None:
+    return None if "target_session_attrs" in dsn else SessionAttribute.primary

@@ -1,0 +1,219 @@
+"""The embedded PostgreSQL: one server in a data directory, kept running while the service lives."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import asyncpg
+import psutil
+
+from storage.account import Account, Launcher, choose_account, make_launcher
+from storage.data_directory import (
+    SOCKET_DIRECTORY_PREFIX,
+    DataDirectory,
+    DirectoryLock,
+    answers,
+    check_socket_directory,
+    make_socket_directory,
+    remove_directory,
+)
+from storage.errors import EmbeddedServerError
+from storage.leftovers import clear_leftovers, end_stragglers
+from storage.postmaster import (
+    SETTINGS,
+    Postmaster,
+    ServerExitedError,
+    ServerLog,
+    find_programs,
+    make_cluster,
+    make_dsn,
+    start_server,
+)
+from storage.queries import query
+
+DATABASE = "pingpost"
+READY_S = 300.0
+FAST_STOP_S = 5.0
+IMMEDIATE_STOP_S = 3.0
+_WATCH_S = 0.1
+_FIRST_DELAY_S = 0.1
+_LONGEST_DELAY_S = 10.0
+_STEADY_S = 60.0
+_HELD_S = 60.0
+_TRIM_S = 60.0
+
+_HAS_DATABASE = query("embedded_has_database")
+_CREATE_DATABASE = query("embedded_create_database")
+
+
+class EmbeddedServer:
+    """A PostgreSQL of our own. ``settings`` override the server's; start it in a thread that stays."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        log: logging.Logger | None = None,
+        *,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self._directory = DataDirectory.at(data_dir)
+        self._log = log or logging.getLogger(__name__)
+        self._settings = {**SETTINGS, **(settings or {})}
+        self._lock = DirectoryLock(self._directory)
+        self._server_log = ServerLog(self._directory.log_file)
+        self._account: Account | None = None
+        self._launcher = Launcher()
+        self._socket_directory: Path | None = None
+        self._postmaster: Postmaster | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+
+    @property
+    def dsn(self) -> str:
+        """The URL of the service's database. Raises EmbeddedServerError before the first start."""
+        return make_dsn(self._sockets, DATABASE)
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id, None when it is not running."""
+        running = self._postmaster is not None and self._postmaster.exit_code() is None
+        return self._postmaster.pid if running and self._postmaster else None
+
+    async def start(self) -> str:
+        """Start the server, making its data the first time, and return the database's URL.
+
+        Takes a second, more after a crash. Raises EmbeddedServerError, with the server's last words.
+        """
+        try:
+            await self._prepare()
+            await self._bring_up()
+            await _make_database(self._sockets)
+        except BaseException:
+            await self.stop()
+            raise
+        self._supervisor = asyncio.create_task(self._supervise())
+        return self.dsn
+
+    async def stop(self) -> None:
+        """End the server and leave nothing running; does nothing when it is not running."""
+        if self._supervisor is not None:
+            self._supervisor.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._supervisor
+            self._supervisor = None
+        await self._end_server()
+        if self._socket_directory is not None:
+            self._directory.runtime_file.unlink(missing_ok=True)
+            remove_directory(self._socket_directory)
+            self._socket_directory = None
+        self._lock.release()
+
+    @property
+    def _sockets(self) -> Path:
+        if self._socket_directory is None:
+            message = "the embedded PostgreSQL has not been started"
+            raise EmbeddedServerError(message)
+        return self._socket_directory
+
+    async def _prepare(self) -> None:
+        directory = self._directory
+        account = choose_account(directory.cluster)
+        directory.create(account)
+        await self._lock.acquire()
+        needed = (directory.cluster, find_programs() / "postgres")
+        self._launcher = make_launcher(account, needed, self._log)
+        self._account = account
+        await make_cluster(self._launcher, account, directory, self._server_log)
+        await clear_leftovers(directory.cluster, self._log)
+        _remove_old_sockets(directory)
+        self._socket_directory = make_socket_directory(directory, account)
+
+    async def _bring_up(self) -> None:
+        """Start the server, and again for as long as what an earlier one has left is in its way."""
+        patience = asyncio.get_running_loop().time() + _HELD_S
+        delay_s = _FIRST_DELAY_S
+        while True:
+            try:
+                await self._launch()
+            except ServerExitedError as error:
+                if not error.held or asyncio.get_running_loop().time() > patience:
+                    raise
+            else:
+                return
+            await end_stragglers(self._directory.cluster)
+            await asyncio.sleep(delay_s)
+            delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
+
+    async def _launch(self) -> None:
+        directory, sockets = self._directory, self._sockets
+        await clear_leftovers(directory.cluster, self._log)
+        check_socket_directory(sockets, self._account)
+        for old in sockets.iterdir():
+            # A lock file here may name a process that is another program by now.
+            old.unlink()
+        self._postmaster = start_server(
+            self._launcher, directory, sockets, self._settings, self._server_log
+        )
+        await self._postmaster.until_ready(make_dsn(sockets, "postgres"), READY_S)
+        directory.write_runtime({"socket_directory": str(sockets), "pid": self._postmaster.pid})
+
+    async def _supervise(self) -> None:
+        delay_s = _FIRST_DELAY_S
+        while True:
+            lived_s = await self._watch()
+            delay_s = _FIRST_DELAY_S if lived_s > _STEADY_S else min(2 * delay_s, _LONGEST_DELAY_S)
+            await asyncio.sleep(delay_s)
+            try:
+                await self._bring_up()
+            except (EmbeddedServerError, OSError, psutil.Error) as error:
+                self._log.error(  # noqa: TRY400 - the text has it all
+                    "PostgreSQL can't be restarted: %s", error, extra={"action": "embedded_failed"}
+                )
+                await self._end_server()
+
+    async def _watch(self) -> float:
+        """Wait until the server has ended, and return how many seconds that took."""
+        loop = asyncio.get_running_loop()
+        start = trimmed = loop.time()
+        while self.pid is not None:
+            await asyncio.sleep(_WATCH_S)
+            if loop.time() - trimmed > _TRIM_S:
+                trimmed = loop.time()
+                self._server_log.trim()
+        if self._postmaster is not None:
+            self._log.error(
+                "PostgreSQL has died and is restarted",
+                extra={"action": "embedded_died", "exit_code": self._postmaster.exit_code()},
+            )
+        return loop.time() - start
+
+    async def _end_server(self) -> None:
+        if self._postmaster is not None:
+            await self._postmaster.stop(FAST_STOP_S, IMMEDIATE_STOP_S)
+            self._postmaster = None
+
+
+def running_dsn(data_dir: Path) -> str | None:
+    """The URL of the database that a service runs in ``data_dir``, None when none answers there."""
+    socket_directory = DataDirectory.at(data_dir).read_runtime().get("socket_directory")
+    if not isinstance(socket_directory, str) or not answers(Path(socket_directory)):
+        return None
+    return make_dsn(Path(socket_directory), DATABASE)
+
+
+def _remove_old_sockets(directory: DataDirectory) -> None:
+    """Remove the short socket directory of a service that was killed."""
+    old = directory.read_runtime().get("socket_directory")
+    if isinstance(old, str) and Path(old).name.startswith(SOCKET_DIRECTORY_PREFIX):
+        remove_directory(Path(old))
+    directory.runtime_file.unlink(missing_ok=True)
+
+
+async def _make_database(socket_directory: Path) -> None:
+    connection = await asyncpg.connect(make_dsn(socket_directory, "postgres"), timeout=30.0)
+    try:
+        if not await connection.fetchval(_HAS_DATABASE, DATABASE):
+            await connection.execute(_CREATE_DATABASE)
+    finally:
+        connection.terminate()

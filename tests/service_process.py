@@ -1,0 +1,160 @@
+"""The real service as a process of its own, for tests that stop, kill and restart it."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+TOKEN = "test-bootstrap-token"
+AUTHORISED = {"Authorization": f"Bearer {TOKEN}"}
+START_WITHIN_S = 60.0
+STOP_WITHIN_S = 15.0
+
+
+def free_port() -> int:
+    """A port that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass(slots=True)
+class ServiceProcess:
+    """One ``pingpost serve``; ``start`` may be called again after ``kill`` or ``stop``."""
+
+    data_dir: Path
+    port: int
+    ops_port: int
+    arguments: Sequence[str] = ()
+    environment: Mapping[str, str] | None = None
+    process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        """Where the switch asks."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def ops_url(self) -> str:
+        """Where Prometheus asks."""
+        return f"http://127.0.0.1:{self.ops_port}"
+
+    async def start(self) -> None:
+        """Start the process and wait until it is ready."""
+        await self.launch()
+        await self.ready()
+
+    async def launch(self) -> None:
+        """Start the process."""
+        environment = {
+            **{name: value for name, value in os.environ.items() if "PINGPOST" not in name},
+            "PINGPOST_BOOTSTRAP_TOKEN": TOKEN,
+            "PINGPOST_OUTBOUND_ALLOW": "127.0.0.0/8",
+            **(self.environment or {}),
+        }
+        log = (self.data_dir.parent / f"{self.data_dir.name}.serve.log").open("ab")
+        with log:
+            self.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "auction", "serve"),
+                *("--port", str(self.port), "--ops-port", str(self.ops_port)),
+                *("--data-dir", str(self.data_dir), *self.arguments),
+                env=environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    async def ready(self) -> None:
+        """Wait until the service says that it is ready."""
+        assert self.process is not None
+        async with aiohttp.ClientSession() as session, asyncio.timeout(START_WITHIN_S):
+            while not await _answers(session, f"{self.ops_url}/readyz"):
+                if self.process.returncode is not None:
+                    raise AssertionError(f"serve ended with {self.process.returncode}\n{self.log}")
+                await asyncio.sleep(0.05)
+
+    async def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        return await self._end(signal.SIGTERM)
+
+    async def kill(self) -> int:
+        """SIGKILL, and the exit code."""
+        return await self._end(signal.SIGKILL)
+
+    async def _end(self, number: signal.Signals) -> int:
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+        async with asyncio.timeout(STOP_WITHIN_S):
+            return await self.process.wait()
+
+    @property
+    def log(self) -> str:
+        """What the service printed."""
+        path = self.data_dir.parent / f"{self.data_dir.name}.serve.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+
+async def _answers(session: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with session.get(url) as response:
+            return response.status == 200
+    except aiohttp.ClientError:
+        return False
+
+
+@asynccontextmanager
+async def a_service(
+    data_dir: Path, *arguments: str, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[ServiceProcess]:
+    """A running service on free ports; it is stopped at the end whatever happens."""
+    service = ServiceProcess(data_dir, free_port(), free_port(), arguments, environment)
+    try:
+        await service.start()
+        yield service
+    finally:
+        if service.process is not None and service.process.returncode is None:
+            await service.stop()
+
+
+@asynccontextmanager
+async def a_switch() -> AsyncIterator["Switch"]:
+    """A call switch's client."""
+    async with aiohttp.ClientSession(headers=AUTHORISED) as session:
+        yield Switch(session)
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Asks the service as a call switch does."""
+
+    session: aiohttp.ClientSession
+
+    async def route(self, service: ServiceProcess, **call: object) -> dict[str, Any]:
+        """The decision on a call, which must be a 200."""
+        async with self.session.post(f"{service.url}/v1/calls", json=call) as response:
+            assert response.status == 200, await response.text()
+            decision: dict[str, Any] = await response.json()
+            return decision
+
+    async def report(self, service: ServiceProcess, **event: object) -> int:
+        """The status of an event's answer."""
+        async with self.session.post(f"{service.url}/v1/calls/events", json=event) as response:
+            await response.read()
+            return response.status
+
+    async def record(self, service: ServiceProcess, call_id: str) -> dict[str, Any]:
+        """A call's CDR and trace."""
+        async with self.session.get(f"{service.url}/v1/calls/{call_id}") as response:
+            assert response.status == 200, await response.text()
+            record: dict[str, Any] = await response.json()
+            return record

@@ -1,0 +1,183 @@
+"""The engine between a scripted gateway and the ledger in memory, on virtual time."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from auction.domain.bidding import PingReply, PostAccepted, PostReply, Quote
+from auction.domain.call import Call
+from auction.domain.decision import OtherContent, RoutedBy
+from auction.domain.ids import CampaignId, OfferId
+from auction.domain.terms import Catalogue, OfferTerms
+from auction.engine.auction import Ports
+from auction.engine.reception import Reception
+from auction.ports import Ledger, PingOrder, PostOrder, Snapshot
+from storage.memory import MemoryLedger
+from tests.builders import NOON, a_campaign, a_catalogue
+
+
+@dataclass(slots=True)
+class VirtualClock:
+    """Wall clock and monotonic clock on the loop's virtual time."""
+
+    start: datetime = NOON
+
+    def now(self) -> datetime:
+        return self.start + timedelta(seconds=self.monotonic())
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+@dataclass(slots=True)
+class CountingIds:
+    """Identifiers in order, so that tests can name them."""
+
+    given: int = 0
+
+    def token(self) -> str:
+        self.given += 1
+        return f"{self.given:032x}"
+
+
+@dataclass(slots=True)
+class Answering:
+    """What one buyer does: this reply after so many milliseconds; None: it never answers."""
+
+    reply: PingReply | None = field(default_factory=lambda: Quote(amount="52.00"))
+    after_ms: float = 20
+    post: PostReply | Exception | None = field(default_factory=PostAccepted)
+    post_after_ms: float = 20
+
+
+@dataclass(slots=True)
+class ScriptedGateway:
+    """Buyers by offer; those not named bid 52.00 after 20 ms and accept."""
+
+    script: Mapping[str, Answering] = field(default_factory=dict)
+    pings: list[PingOrder] = field(default_factory=list)
+    posts: list[PostOrder] = field(default_factory=list)
+    abandoned: list[OfferId] = field(default_factory=list)
+
+    def ping(self, order: PingOrder) -> asyncio.Future[PingReply]:
+        self.pings.append(order)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[PingReply] = loop.create_future()
+        future.add_done_callback(lambda done: self._note(order, done))
+        answering = self._of(order.offer)
+        if answering.reply is not None:
+            loop.call_later(answering.after_ms / 1000, self._answer, future, answering.reply)
+        return future
+
+    async def post(self, order: PostOrder) -> PostReply:
+        self.posts.append(order)
+        answering = self._of(order.offer)
+        if answering.post is None:
+            await asyncio.sleep(3600)
+            raise AssertionError("the engine bounds a post's time")
+        await asyncio.sleep(answering.post_after_ms / 1000)
+        if isinstance(answering.post, Exception):
+            raise answering.post
+        return answering.post
+
+    def _of(self, offer: OfferTerms) -> Answering:
+        return self.script.get(offer.id) or Answering()
+
+    def _note(self, order: PingOrder, done: "asyncio.Future[PingReply]") -> None:
+        if done.cancelled():
+            self.abandoned.append(order.offer.id)
+
+    @staticmethod
+    def _answer(future: "asyncio.Future[PingReply]", reply: PingReply) -> None:
+        if not future.done():
+            future.set_result(reply)
+
+
+@dataclass(slots=True)
+class CountingRecorder:
+    """What the engine reported to metrics."""
+
+    pings: list[tuple[str, str]] = field(default_factory=list)
+    bids: list[tuple[str, Decimal]] = field(default_factory=list)
+    posts: list[tuple[str, str]] = field(default_factory=list)
+    decisions: list[tuple[str | None, RoutedBy | None]] = field(default_factory=list)
+
+    def pinged(self, offer: OfferId, outcome: str, seconds: float | None) -> None:
+        self.pings.append((offer, outcome))
+
+    def bid(self, offer: OfferId, amount: Decimal) -> None:
+        self.bids.append((offer, amount))
+
+    def posted(self, offer: OfferId, outcome: str, seconds: float) -> None:
+        self.posts.append((offer, outcome))
+
+    def decided(
+        self,
+        campaign: CampaignId | None,
+        routed_by: RoutedBy | None,
+        seconds: float,
+        overhead_seconds: float,
+    ) -> None:
+        assert 0 <= overhead_seconds <= seconds
+        self.decisions.append((campaign, routed_by))
+
+
+@dataclass(slots=True)
+class Marketplace:
+    """An engine over offers and scripted buyers."""
+
+    catalogue: Catalogue
+    gateway: ScriptedGateway
+    clock: VirtualClock = field(default_factory=VirtualClock)
+    recorder: CountingRecorder = field(default_factory=CountingRecorder)
+    ledger: MemoryLedger = field(init=False)
+    ports: Ports = field(init=False)
+    reception: Reception = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ledger = MemoryLedger(self.clock.now)
+        self.use(self.ledger)
+
+    def use(self, ledger: Ledger) -> None:
+        """Put another ledger under a fresh engine, as after a restart."""
+        self.ports = Ports(ledger, self.ledger, self.clock, CountingIds(), self.recorder)
+        self.reception = Reception(self, self.ports)
+
+    def current(self) -> Snapshot:
+        return Snapshot(self.catalogue, self.gateway)
+
+    async def decide(self, call: Call, fingerprint: bytes = b"same") -> dict[str, Any]:
+        """The answer to a call, read."""
+        answer = await self.reception.decide(call, fingerprint)
+        assert not isinstance(answer, OtherContent)
+        decision: dict[str, Any] = orjson.loads(answer)
+        return decision
+
+    def trace(self, call: Call) -> dict[str, dict[str, Any]]:
+        """The stored trace, by offer."""
+        stored = orjson.loads(self.ledger.traces[call.call_id])
+        return {entry["offer"]: entry for entry in stored["offers"]}
+
+    def outcomes(self, call: Call) -> dict[str, str]:
+        """The stored outcome of each offer."""
+        return {offer: entry["outcome"] for offer, entry in self.trace(call).items()}
+
+
+def a_marketplace(
+    *offers: OfferTerms,
+    script: Mapping[str, Answering] | None = None,
+    campaign: Mapping[str, Any] | None = None,
+) -> Marketplace:
+    """One campaign with these offers."""
+    catalogue = a_catalogue(a_campaign(*offers, **(campaign or {})))
+    return Marketplace(catalogue, ScriptedGateway(script or {}))
+
+
+def pinged(marketplace: Marketplace) -> Sequence[str]:
+    """The offers that were asked, in order."""
+    return [order.offer.id for order in marketplace.gateway.pings]

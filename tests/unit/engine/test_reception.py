@@ -1,0 +1,169 @@
+"""One decision per call_id: repeats, waiting, late decisions, and takeovers."""
+
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+
+from auction.domain.bidding import PostUnknown, Quote
+from auction.domain.decision import (
+    Finish,
+    FinishResult,
+    Opening,
+    OpenResult,
+    OtherContent,
+    ReserveRequest,
+    ReserveResult,
+)
+from auction.domain.terms import OnUnknown
+from auction.ports import StorageUnavailableError
+from storage.memory import MemoryLedger
+from tests.builders import a_call, a_static_offer, an_offer, ping_post
+from tests.unit.engine.harness import Answering, a_marketplace, pinged
+from tests.virtual_time import run_virtually
+
+
+@dataclass(slots=True)
+class SlowLedger:
+    """A ledger whose steps take time, or never come back from one of them."""
+
+    real: MemoryLedger
+    open_ms: float = 0
+    finish_ms: float = 0
+    dies_after: str | None = None
+
+    async def open(self, opening: Opening) -> OpenResult:
+        await asyncio.sleep(self.open_ms / 1000)
+        return await self.real.open(opening)
+
+    async def reserve(self, request: ReserveRequest) -> ReserveResult:
+        result = await self.real.reserve(request)
+        if self.dies_after == "reserve":
+            raise StorageUnavailableError("gone")
+        return result
+
+    async def finish(self, finish: Finish) -> FinishResult:
+        await asyncio.sleep(self.finish_ms / 1000)
+        return await self.real.finish(finish)
+
+
+def test_a_repeat_at_the_same_moment_joins_the_decision_under_way() -> None:
+    marketplace = a_marketplace(an_offer())
+
+    async def twice() -> list[dict[str, object]]:
+        repeats = [marketplace.decide(a_call()), marketplace.decide(a_call())]
+        return list(await asyncio.gather(*repeats))
+
+    first, second = run_virtually(twice())
+    assert first == second
+    assert len(pinged(marketplace)) == 1
+
+
+def test_a_later_repeat_gets_the_stored_answer_without_a_ping() -> None:
+    marketplace = a_marketplace(an_offer())
+
+    async def later() -> list[dict[str, object]]:
+        return [await marketplace.decide(a_call()) for _ in range(2)]
+
+    first, second = run_virtually(later())
+    assert first == second
+    assert len(pinged(marketplace)) == 1
+    assert len(marketplace.gateway.posts) == 1
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_the_same_call_id_with_other_content_is_refused(together: bool) -> None:
+    marketplace = a_marketplace(an_offer())
+
+    async def scenario() -> object:
+        first = asyncio.ensure_future(marketplace.decide(a_call(), b"one"))
+        if not together:
+            await first
+        await asyncio.sleep(0)
+        other = await marketplace.reception.decide(a_call(), b"two")
+        await first
+        return other
+
+    assert run_virtually(scenario()) == OtherContent()
+
+
+def test_a_database_slower_than_the_switch_waits_is_a_503_and_the_retry_gets_the_decision() -> None:
+    marketplace = a_marketplace(an_offer())
+    marketplace.use(SlowLedger(marketplace.ledger, finish_ms=3000))
+
+    async def scenario() -> tuple[float, dict[str, object]]:
+        with pytest.raises(StorageUnavailableError):
+            await marketplace.decide(a_call(timeout_ms=1000))
+        waited = asyncio.get_running_loop().time()
+        await marketplace.reception.drain()
+        return waited, await marketplace.decide(a_call(timeout_ms=1000))
+
+    waited, decision = run_virtually(scenario())
+    assert waited == pytest.approx(0.97, abs=0.01)
+    assert decision["offer"] == "acme-auto"
+    assert len(pinged(marketplace)) == 1
+
+
+def test_a_retry_takes_over_after_decide_by_and_never_pings_a_stored_plan_again() -> None:
+    marketplace = a_marketplace(an_offer(), a_static_offer())
+    marketplace.use(SlowLedger(marketplace.ledger, dies_after="reserve"))
+
+    async def scenario() -> dict[str, object]:
+        with pytest.raises(StorageUnavailableError):
+            await marketplace.decide(a_call())
+        marketplace.use(marketplace.ledger)
+        with pytest.raises(StorageUnavailableError):  # the dead decider's claim still runs
+            await marketplace.decide(a_call(timeout_ms=200))
+        await asyncio.sleep(3)
+        return await marketplace.decide(a_call())
+
+    decision = run_virtually(scenario())
+    # The offer may have been posted by the process that died, so it is not posted a second time.
+    assert decision["offer"] == "cobalt-auto"
+    assert marketplace.outcomes(a_call())["acme-auto"] == "post_unknown"
+    assert len(pinged(marketplace)) == 1
+    assert marketplace.gateway.posts == []
+
+
+def test_a_takeover_posts_again_under_the_same_post_id_where_posts_are_idempotent() -> None:
+    marketplace = a_marketplace(an_offer(ping_post=ping_post(post_idempotent=True)))
+    marketplace.use(SlowLedger(marketplace.ledger, dies_after="reserve"))
+
+    async def scenario() -> dict[str, object]:
+        with pytest.raises(StorageUnavailableError):
+            await marketplace.decide(a_call())
+        stored = next(iter(marketplace.ledger._calls.values())).plan
+        assert stored is not None
+        marketplace.use(marketplace.ledger)
+        await asyncio.sleep(3)
+        decision = await marketplace.decide(a_call())
+        assert marketplace.gateway.posts[-1].candidate.post_id == stored.candidates[0].post_id
+        return decision
+
+    assert run_virtually(scenario())["offer"] == "acme-auto"
+
+
+def test_a_takeover_of_a_post_that_may_have_been_sent_routes_there_where_the_offer_says_so() -> (
+    None
+):
+    marketplace = a_marketplace(an_offer(ping_post=ping_post(on_unknown=OnUnknown.ROUTE)))
+    marketplace.use(SlowLedger(marketplace.ledger, dies_after="reserve"))
+
+    async def scenario() -> dict[str, object]:
+        with pytest.raises(StorageUnavailableError):
+            await marketplace.decide(a_call())
+        marketplace.use(marketplace.ledger)
+        await asyncio.sleep(3)
+        return await marketplace.decide(a_call())
+
+    assert run_virtually(scenario())["offer"] == "acme-auto"
+    assert marketplace.gateway.posts == []
+
+
+def test_an_answer_the_gateway_never_gives_does_not_hold_the_call() -> None:
+    marketplace = a_marketplace(
+        an_offer(), script={"acme-auto": Answering(Quote(amount=40), post=PostUnknown("late"))}
+    )
+    decision = run_virtually(marketplace.decide(a_call()))
+    assert decision["action"] == "no_route"
+    assert marketplace.reception.in_flight == 0
