@@ -136,6 +136,10 @@ class Recorder(Protocol):
         """One post: ``accepted``, ``rejected``, ``unknown`` or ``error``."""
 
     def decided(
-        self, campaign: CampaignId | None, routed_by: RoutedBy | None, seconds: float, overhead_seconds: float
+        self,
+        campaign: CampaignId | None,
+        routed_by: RoutedBy | None,
+        seconds: float,
+        overhead_seconds: float,
     ) -> None:
         """One decision: None for no route."""

@@ -72,7 +72,14 @@ def _redacted(value: object, depth: int) -> object:
         return {redact(str(k)): _redacted_item(str(k), v, depth) for k, v in value.items()}
     if depth and isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
         return [_redacted(each, depth - 1) for each in value]
-    return redact(str(value))
+    return redact(_text(value))
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001  # a log call never breaks the caller
+        return f"unreadable {type(value).__name__}"
 
 
 def _redacted_item(key: str, value: object, depth: int) -> object:

@@ -1,4 +1,4 @@
-"""Answers as documents, and expressions that find one value in them, compiled once for all offers."""
+"""Answers as documents, and compiled expressions that find one value in them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from functools import lru_cache
 from urllib.parse import parse_qsl
 
 import jmespath
-import re2
+import re2  # type: ignore[import-untyped] # ships no types
 from jmespath.exceptions import JMESPathError
 from lxml import etree
 
@@ -69,14 +69,14 @@ def parse_form(body: bytes) -> object:
 
 
 def parse_xml(body: bytes) -> object:
-    """The root element. Raises MalformedAnswerError: not XML, or with a document type declaration."""
+    """The root element. Raises MalformedAnswerError: not XML, or a document type declared."""
     if b"<!DOCTYPE" in body:
         raise MalformedAnswerError("XML with a document type declaration")
     try:
         root = etree.fromstring(body, _XML)
     except (etree.XMLSyntaxError, ValueError):
         raise MalformedAnswerError("not XML") from None
-    if root.getroottree().docinfo.doctype:
+    if root.getroottree().docinfo.doctype:  # type: ignore[union-attr] # the stubs lack it
         raise MalformedAnswerError("XML with a document type declaration")
     return root
 
@@ -88,7 +88,7 @@ def parse_text(body: bytes) -> object:
 
 @lru_cache(_KEPT_EXPRESSIONS)
 def compile_jmespath(expression: str) -> Find:
-    """A JMESPath; one that is only names joined by dots is walked directly. Raises ExpressionFaultError."""
+    """A JMESPath; mere names joined by dots are walked directly. Raises ExpressionFaultError."""
     try:
         compiled = jmespath.compile(expression)
     except (JMESPathError, ValueError, RecursionError):
@@ -115,9 +115,11 @@ def compile_xpath(expression: str) -> Find:
         raise ExpressionFaultError("not an XPath expression") from None
 
     def find(document: object) -> object:
+        if not etree.iselement(document):
+            return None
         try:
             return _node_value(compiled(document))
-        except (etree.XPathError, ValueError, TypeError):
+        except (etree.XPathError, ValueError):
             return None
 
     return find
@@ -170,7 +172,7 @@ def _node_value(found: object) -> object:
         return Decimal(repr(found)) if found - found == 0 else None
     if isinstance(found, str):
         return found.strip()
-    if isinstance(found, etree._Element):  # noqa: SLF001 - lxml has no public name for its elements
+    if etree.iselement(found):
         return "".join(str(text) for text in found.itertext()).strip()
     return found if isinstance(found, bool) else None
 

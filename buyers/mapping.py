@@ -22,7 +22,7 @@ from config.endpoints import Response
 YES_WORDS = frozenset({"true", "1", "yes", "ok", "accepted"})
 """What means yes, in any case of letters, where ``equals`` names nothing."""
 
-_LONGEST_INTEGER = 30
+_LONGEST_INTEGER = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +103,14 @@ def compile_mapping(response: Response) -> AnswerMapping:
     def reading(terms: ReadingTerms | None) -> Reading | None:
         return None if terms is None else Reading(answers.compile(terms.at))
 
-    accepted = response.accepted
+    def acceptance(terms: ReadingTerms | None) -> Acceptance | None:
+        if terms is None:
+            return None
+        return Acceptance(Reading(answers.compile(terms.at)), _words(terms.equals))
+
     return AnswerMapping(
         parse=answers.parse,
-        accepted=accepted
-        and Acceptance(Reading(answers.compile(accepted.at)), _words(accepted.equals)),
+        accepted=acceptance(response.accepted),
         amount=reading(response.amount),
         currency=reading(response.currency),
         bid_id=reading(response.bid_id),

@@ -1,5 +1,6 @@
 """Compiled templates: what is constant is bytes already, a request only fills in its values."""
 
+import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,11 @@ class Pieces:
     def constant(self) -> bool:
         """Whether every request gets the same bytes."""
         return not any(callable(part) for part in self.parts)
+
+    @property
+    def text(self) -> str:
+        """The constant parts alone."""
+        return b"".join(part for part in self.parts if isinstance(part, bytes)).decode()
 
     def render(self, occasion: Occasion) -> bytes:
         """The bytes of one request."""
@@ -74,11 +80,12 @@ def _fill(getter: Getter, encode: Encode, occasion: Occasion) -> bytes:
 
 
 def json_value(value: object) -> bytes:
-    """A value as JSON of its own type; integers beyond 64 bits as text, missing as null."""
+    """A value as JSON of its own type, missing as null."""
     try:
-        return orjson.dumps(value)
+        return orjson.dumps(value, default=dict)
     except orjson.JSONEncodeError:
-        return orjson.dumps(encoded(str(value)).decode())
+        # Integers beyond 64 bits and lone surrogates, which only the slow encoder takes.
+        return json.dumps(value, default=dict).encode()
 
 
 def json_text(value: object) -> bytes:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from urllib.parse import quote, quote_plus
 
 import orjson
 from pydantic import JsonValue
@@ -81,18 +80,19 @@ def _is_json_text(body: str) -> bool:
 
 
 def _json_text_parts(body: str, caller_id: CallerIdRule) -> list[Part]:
-    """JSON written as text: tokens inside its strings are text, alone or outside they keep their type."""
+    """JSON written as text; a token that is alone in its string, or outside, keeps its type."""
     texts, tokens = _split(parse_template(body))
     parts: list[Part] = []
     inside = False
     for index, token in enumerate(tokens):
-        inside = _ends_inside(texts[index], inside=inside)
-        alone = inside and texts[index].endswith('"') and texts[index + 1].startswith('"')
-        if alone:
-            texts[index], texts[index + 1] = texts[index][:-1], texts[index + 1][1:]
-            inside = False
-        parts += [encoded(texts[index]), slot(token, json_text if inside else json_value,
-        caller_id)] parts.append(encoded(texts[-1]))
+        before, after = texts[index], texts[index + 1]
+        opens = before.endswith('"') and not _ends_inside(before[:-1], inside=inside)
+        if opens and after.startswith('"'):
+            before, texts[index + 1] = before[:-1], after[1:]
+        inside = _ends_inside(before, inside=inside)
+        encode = json_text if inside else json_value
+        parts += [encoded(before), slot(token, encode, caller_id)]
+    parts.append(encoded(texts[-1]))
     _check_json(parts)
     return parts
 

@@ -47,7 +47,7 @@ class CallerIdRule:
     key: bytes | None = None
 
     def value(self, caller: Caller) -> str | None:
-        """The E.164 number, 64 hexadecimal digits, or None when withheld by rule or by the caller."""
+        """The E.164 number, 64 hexadecimal digits, or None: withheld by rule or by the caller."""
         number = caller.number
         if number is None or self.mode is CallerIdMode.WITHHELD:
             return None

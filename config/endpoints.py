@@ -1,4 +1,4 @@
-"""How a buyer is spoken to: addresses, authentication, request templates, where its answers keep what."""
+"""How a buyer is spoken to: addresses, authentication, requests, and where answers keep what."""
 
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -17,6 +17,7 @@ from pydantic import (
 from auction.domain.terms import OnUnknown
 from config.expressions import MAXIMUM_EXPRESSION, ExpressionError, check_expression
 from config.faults import mistake
+from config.request_bodies import body_fault
 from config.request_parts import Body, Headers, Query, header_fault
 from config.secret_values import Secret
 from config.values import (
@@ -70,7 +71,7 @@ class ApiKeyAuth(Model):
     @classmethod
     def _sendable(cls, name: str, info: ValidationInfo) -> str:
         if info.data.get("location") == "query":
-            return name if name else _refuse("must not be empty")
+            return name or _refuse("must not be empty")
         return _header_name(name)
 
 
@@ -121,14 +122,21 @@ Expected = Annotated[str | bool | int | None, BeforeValidator(_read_expected)]
 
 
 class Reading(Model):
-    """Where an answer keeps one value. ``equals`` (``accepted`` only): the values that mean yes, empty for true."""
+    """Where an answer keeps one value.
+
+    ``equals`` goes with ``accepted`` only: the values that mean yes, empty for the usual words.
+    """
 
     at: Annotated[StrictStr, Field(min_length=1, max_length=MAXIMUM_EXPRESSION)]
     equals: Many[Expected] = ()
 
 
 class Response(Model):
-    """Where an answer keeps what; ``at`` by ``format``: JMESPath (json, form), XPath (xml), regex (text)."""
+    """Where an answer keeps what.
+
+    ``at`` is a JMESPath (json, form), an XPath (xml) or a regular expression with one group (text).
+    Without ``accepted`` a ping accepts by naming an amount, a post by ``accepted: true`` in JSON.
+    """
 
     format: ReplyFormat = "json"
     accepted: Reading | None = None
@@ -198,7 +206,7 @@ class Endpoint(Model):
             return None
         if info.data.get("method") == "GET":
             raise mistake("a GET carries no body: use query")
-        wrong = _body_fault(body, info.data.get("format"))
+        wrong = body_fault(body, info.data.get("format"))
         if wrong:
             raise mistake(wrong)
         return body
@@ -207,17 +215,6 @@ class Endpoint(Model):
     @classmethod
     def _one_way_to_hash(cls, value: str | None, info: ValidationInfo) -> str | None:
         return one_way_to_hash(value, info)
-
-
-def _body_fault(body: object, request_format: str | None) -> str | None:
-    if isinstance(body, str):
-        return None
-    if request_format == "xml":
-        return "must be text that is the whole XML document, as format is xml"
-    if request_format == "form":
-        flat = isinstance(body, dict) and not any(isinstance(v, dict) for v in body.values())
-        return None if flat else "must be a flat mapping of names to values, as format is form"
-    return None if isinstance(body, dict | list) else "must be a mapping, a list or text"
 
 
 def one_way_to_hash(value: str | None, info: ValidationInfo) -> str | None:
@@ -308,7 +305,9 @@ class PingPost(Model):
         if ping.response is None or "fixed_amount" not in info.data:
             return ping
         if info.data["fixed_amount"] is None and ping.response.amount is None:
-            raise mistake("is missing: say where the bid stands or set fixed_amount", "response", "amount")
+            raise mistake(
+                "is missing: say where the bid stands or set fixed_amount", "response", "amount"
+            )
         if ping.response.amount is None and ping.response.accepted is None:
             raise mistake("is missing: nothing else tells yes from no", "response", "accepted")
         return ping
@@ -316,6 +315,7 @@ class PingPost(Model):
     @field_validator("post")
     @classmethod
     def _post_tells_yes_from_no(cls, post: PostEndpoint | None) -> PostEndpoint | None:
-        if post is not None and post.response is not None and post.response.accepted is None:
+        response = post.response if post is not None else None
+        if response is not None and response.accepted is None and response.format != "json":
             raise mistake("is missing: nothing else tells yes from no", "response", "accepted")
         return post

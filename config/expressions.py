@@ -6,7 +6,7 @@ from typing import Any
 
 import jmespath
 import jmespath.exceptions
-import re2
+import re2  # type: ignore[import-untyped] # google-re2 ships no types
 from jmespath.functions import Functions
 from lxml import etree
 
@@ -19,7 +19,9 @@ class ExpressionError(ValueError):
 
 @lru_cache(maxsize=8192)
 def check_expression(reply_format: str, expression: str) -> None:
-    """See that ``expression`` is JMESPath (json, form), XPath (xml) or a one-group regular expression (text).
+    """See that ``expression`` can be compiled for answers in ``reply_format``.
+
+    JMESPath for json and form, XPath for xml, a regular expression with one group for text.
 
     Raises ExpressionError.
     """

@@ -48,7 +48,7 @@ class ConfigError(Exception):
 
 
 def mistake(message: str, *below: Step) -> PydanticCustomError:
-    """An error for a validator to raise; ``below`` leads from the validated value to the mistake."""
+    """An error for a validator to raise; ``below`` leads from its value to the mistake."""
     return mistakes([(below, message)])
 
 
@@ -63,8 +63,10 @@ def render_path(steps: Iterable[Step]) -> str:
     for step in steps:
         if isinstance(step, int):
             text += f"[{step}]"
+        elif not text:
+            text = _printable(step)
         elif _PLAIN_KEY.fullmatch(step):
-            text += f".{step}" if text else step
+            text += f".{step}"
         else:
             text += f'["{_printable(step)}"]'
     return text
@@ -100,14 +102,18 @@ def _real_steps(location: Sequence[Step], data: object) -> tuple[Step, ...]:
     steps: list[Step] = []
     current: object = data
     for position, step in enumerate(location):
-        if isinstance(current, Mapping) and step in current:
-            current = current[step]
-        elif isinstance(current, list) and isinstance(step, int) and step < len(current):
-            current = current[step]
+        if _has(current, step):
+            current = current[step]  # type: ignore[index] # _has has seen that it can be indexed
         elif position < len(location) - 1 or not isinstance(current, Mapping):
             continue
         steps.append(step)
     return tuple(steps)
+
+
+def _has(value: object, step: Step) -> bool:
+    if isinstance(value, list | tuple):
+        return isinstance(step, int) and step < len(value)
+    return isinstance(value, Mapping) and step in value
 
 
 def _nearest_id(data: object, steps: Sequence[Step]) -> str | None:
@@ -152,6 +158,7 @@ def _printable(text: str) -> str:
 _WORDS = {
     "missing": "is missing",
     "string_type": "must be text (write it in quotes)",
+    "string_pattern_mismatch": "has characters that can't stand there",
     "string_too_short": "must have at least {min_length} characters",
     "string_too_long": "must have at most {max_length} characters",
     "int_type": "must be a whole number (without quotes)",
@@ -177,5 +184,8 @@ _WORDS = {
     "union_tag_invalid": "must have a `type` out of {expected_tags}",
     "union_tag_not_found": "needs a `type`",
     "invalid_key": "has a key that is not text",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "path_type": "must be a path",
     "value_error": "{error}",
 }

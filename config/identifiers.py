@@ -1,4 +1,4 @@
-"""Ids for what an operator left without one: made from names, so that the same file gives the same ids."""
+"""Ids for what has none: made from names, so that the same file gives the same ids."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -15,16 +15,37 @@ _Object = Mapping[str, object]
 def with_ids(data: Mapping[str, object]) -> dict[str, object]:
     """The marketplace's plain data, every campaign, source, buyer, offer and webhook with an id.
 
-    The data given is not changed. Whatever has the wrong shape is passed through for validation to refuse.
+    The data given is not changed. What has the wrong shape is passed on for validation to refuse.
     """
     result = dict(data)
-    taken_offers = set(_ids(offer for buyer in _objects(data, "buyers") for offer in _objects(buyer, "offers")))
-    for key, kind in (("campaigns", "campaign"), ("sources", "source"), ("buyers", "buyer")):
-        _fill(result, key, lambda item, kind=kind: _from_name(item, kind))
+    buyers = _objects(data, "buyers")
+    offer_ids = set(_ids(offer for buyer in buyers for offer in _objects(buyer, "offers")))
+    _fill(result, "campaigns", _from_name("campaign"))
+    _fill(result, "sources", _from_name("source"))
+    _fill(result, "buyers", _from_name("buyer"))
     for key in ("campaigns", "buyers"):
-        _change_each(result, key, lambda owner: _filled(owner, "webhooks", _webhook_base(owner)))
-    _change_each(result, "buyers", lambda buyer: _filled(buyer, "offers", _offer_base(buyer), taken_offers))
+        _change_each(result, key, _with_webhook_ids)
+    _change_each(result, "buyers", lambda buyer: _with_offer_ids(buyer, offer_ids))
     return result
+
+
+def _with_webhook_ids(owner: _Object) -> _Object:
+    copy = dict(owner)
+    base = f"{_slug(text_of(owner.get('id')) or '')}-webhook".lstrip("-")
+    _fill(copy, "webhooks", lambda _: base)
+    return copy
+
+
+def _with_offer_ids(buyer: _Object, taken: set[str]) -> _Object:
+    copy = dict(buyer)
+    first = text_of(buyer.get("id")) or ""
+    _fill(
+        copy,
+        "offers",
+        lambda offer: _slug(f"{first}-{text_of(offer.get('campaign')) or ''}") or "offer",
+        taken,
+    )
+    return copy
 
 
 def _fill(
@@ -45,17 +66,7 @@ def _fill(
     _change_each(owner, key, named)
 
 
-def _filled(
-    owner: _Object, key: str, base: Callable[[_Object], str], taken: set[str] | None = None
-) -> _Object:
-    copy = dict(owner)
-    _fill(copy, key, base, taken)
-    return copy
-
-
-def _change_each(
-    owner: dict[str, object], key: str, change: Callable[[_Object], _Object]
-) -> None:
+def _change_each(owner: dict[str, object], key: str, change: Callable[[_Object], _Object]) -> None:
     values = owner.get(key)
     if isinstance(values, list | tuple):
         owner[key] = [change(item) if isinstance(item, Mapping) else item for item in values]
@@ -63,24 +74,16 @@ def _change_each(
 
 def _objects(owner: _Object, key: str) -> list[_Object]:
     values = owner.get(key)
-    return [item for item in values if isinstance(item, Mapping)] if isinstance(values, list | tuple) else []
+    listed = values if isinstance(values, list | tuple) else ()
+    return [item for item in listed if isinstance(item, Mapping)]
 
 
 def _ids(items: Iterable[_Object]) -> Iterable[str]:
     return (name for item in items if (name := text_of(item.get("id"))) is not None)
 
 
-def _from_name(item: _Object, kind: str) -> str:
-    return _slug(text_of(item.get("name")) or "") or kind
-
-
-def _webhook_base(owner: _Object) -> Callable[[_Object], str]:
-    return lambda _: f"{_slug(text_of(owner.get('id')) or '')}-webhook".lstrip("-")
-
-
-def _offer_base(buyer: _Object) -> Callable[[_Object], str]:
-    first = text_of(buyer.get("id")) or ""
-    return lambda offer: _slug(f"{first}-{text_of(offer.get('campaign')) or ''}") or "offer"
+def _from_name(kind: str) -> Callable[[_Object], str]:
+    return lambda item: _slug(text_of(item.get("name")) or "") or kind
 
 
 def _slug(text: str) -> str:

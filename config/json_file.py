@@ -1,7 +1,6 @@
 """Reading marketplace data as JSON, exactly: numbers with a fraction are Decimals, never floats."""
 
 import json
-from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -61,13 +60,10 @@ def _refuse_constant(name: str) -> Any:  # noqa: ANN401 - the signature of json
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) < len(pairs):
-        raise _RefusedError(f"`{_repeated(key for key, _ in pairs)[:100]}` stands twice in one object")
+        names = [key for key, _ in pairs]
+        repeated = next(key for key in names if names.count(key) > 1)
+        raise _RefusedError(f"`{repeated[:100]}` stands twice in one object")
     return result
-
-
-def _repeated(keys: Iterable[str]) -> str:
-    seen: set[str] = set()
-    return next((key for key in keys if key in seen or seen.add(key)), "")
 
 
 def _deeper_than(data: object, levels: int) -> bool:

@@ -1,13 +1,15 @@
-"""The marketplace: campaigns, sources and buyers with their offers, as one file or API object describes it."""
+"""The marketplace: campaigns, sources, and buyers with their offers, as operators write it."""
 
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     StrictInt,
+    StrictStr,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -16,8 +18,8 @@ from pydantic import (
 from auction.domain.terms import BuyerType, RankBy, Trigger
 from config.faults import ConfigError, faults_of, mistake
 from config.offers import Caps, ConnectedSeconds, Destination, Duplicates, Offer
-from config.request_parts import Body, Headers
-from config.secret_values import Secret
+from config.request_parts import AnyBody, AnyHeaders
+from config.secret_values import SHOW_SECRETS, Secret
 from config.values import (
     Concurrency,
     Country,
@@ -34,7 +36,9 @@ from config.values import (
     PhoneNumber,
     TimeZone,
     Url,
+    check_identifier,
 )
+from config.yaml_file import dump_yaml
 
 WebhookEvent = Literal[
     "call.routed",
@@ -61,15 +65,22 @@ class Webhook(Model):
     events: Annotated[Many[WebhookEvent], Field(min_length=1)]
     secret: Secret | None = None
     format: Literal["json", "form", "xml"] = "json"
-    headers: Headers = Field(default_factory=dict)
-    body: Body = None
+    headers: AnyHeaders = Field(default_factory=dict)
+    body: AnyBody = None
     batch: Batch | None = None
+
+
+def _source_or_all(text: str) -> str:
+    return text if text == "*" else check_identifier(text)
+
+
+SourceOrAll = Annotated[StrictStr, AfterValidator(_source_or_all)]
 
 
 class Payout(Model):
     """What a source earns (``*``: every source), as an amount or a percentage of the revenue."""
 
-    source: Literal["*"] | Identifier
+    source: SourceOrAll
     trigger: Trigger
     connected_s: ConnectedSeconds = None
     amount: Money | None = None
@@ -116,9 +127,7 @@ class Campaign(Model):
     reauction: Flag = False
     max_call_s: Annotated[StrictInt, Field(ge=1, le=86_400)] = 14_400
     reports_answered: Flag = True
-    no_route_destination: Annotated[
-        Destination | None, BeforeValidator(_destination_or_uri)
-    ] = None
+    no_route_destination: Annotated[Destination | None, BeforeValidator(_destination_or_uri)] = None
     allowed_countries: Many[Country] = ()
     caller_blocklist: Many[PhoneNumber] = ()
     duplicates: Duplicates | None = None
@@ -178,13 +187,24 @@ class Marketplace(Model):
 
 
 def read_marketplace(data: Mapping[str, object]) -> Marketplace:
-    """The marketplace behind plain data that has every id. Raises ConfigError with every fault of its shape."""
+    """The marketplace behind plain data that has every id. Raises ConfigError."""
     try:
         return Marketplace.model_validate(data)
     except ValidationError as error:
         raise ConfigError(faults_of(error, data)) from None
 
 
-def to_plain(model: Model) -> dict[str, object]:
-    """A model as plain data for JSON or YAML: what was set, money as text, secrets as an export shows them."""
-    return model.model_dump(mode="json", by_alias=True, exclude_unset=True)
+def to_plain(model: Model, *, as_given: bool = False) -> dict[str, object]:
+    """A model as JSON types: what was set, money as text, secrets as an export shows them.
+
+    ``as_given``: secrets as they were given, plain ones in plain.
+    """
+    context = {SHOW_SECRETS: True} if as_given else None
+    return model.model_dump(mode="json", by_alias=True, exclude_unset=True, context=context)
+
+
+def export_yaml(marketplace: Marketplace) -> str:
+    """The marketplace as a file that ``apply`` takes, secrets as references."""
+    plain = to_plain(marketplace)
+    plain.pop("revision", None)
+    return dump_yaml(plain)

@@ -1,17 +1,28 @@
 """An offer: one buyer's terms on one campaign, as an operator writes them."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StrictInt, StrictStr, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StrictInt,
+    StrictStr,
+    ValidationInfo,
+    field_validator,
+)
 
-from auction.domain.hours import parse_weekly
+from auction.domain.filters import Op, prepare
+from auction.domain.hours import Week, parse_weekly
 from auction.domain.terms import DuplicateAfter, DuplicateScope, Trigger
-from config.endpoints import PingPost, one_way_to_hash
+from config.endpoints import Endpoint, PingPost, one_way_to_hash
 from config.faults import mistake
 from config.secret_values import Secret
 from config.values import (
+    MAXIMUM_ENTRIES,
     Concurrency,
     Day,
     Days,
@@ -31,7 +42,9 @@ from config.values import (
     split_names,
 )
 
-FilterOp = Literal["eq", "ne", "in", "not_in", "lt", "lte", "gt", "gte", "between", "prefix", "exists"]
+FilterOp = Literal[
+    "eq", "ne", "in", "not_in", "lt", "lte", "gt", "gte", "between", "prefix", "exists"
+]
 FilterScalar = str | bool | int
 FilterValue = FilterScalar | tuple[FilterScalar, ...]
 """What a filter compares with; decimals as their text, so that none is ever a float."""
@@ -48,6 +61,12 @@ class Destination(Model):
     whisper: Text | None = None
 
 
+@lru_cache(maxsize=4096)
+def read_week(weekly: tuple[tuple[str, tuple[str, ...]], ...]) -> Week:
+    """The week behind ``weekly``, given as its items. Raises ValueError."""
+    return parse_weekly(dict(weekly))
+
+
 class Hours(Model):
     """When an offer takes calls; without ``weekly`` always but on closed dates."""
 
@@ -57,12 +76,14 @@ class Hours(Model):
 
     @field_validator("weekly")
     @classmethod
-    def _readable(cls, weekly: dict[str, tuple[str, ...]] | None) -> dict[str, tuple[str, ...]] | None:
+    def _readable(
+        cls, weekly: dict[str, tuple[str, ...]] | None
+    ) -> dict[str, tuple[str, ...]] | None:
         if weekly is not None:
             if sum(len(ranges) for ranges in weekly.values()) > 200:
                 raise mistake("has more than 200 ranges")
             try:
-                parse_weekly(weekly)
+                read_week(tuple(weekly.items()))
             except ValueError as error:
                 raise mistake(str(error)) from error
         return weekly
@@ -102,49 +123,35 @@ Caps = Annotated[Many[Cap], AfterValidator(each_once)]
 
 
 def _scalar(value: object) -> FilterScalar:
+    if isinstance(value, str) and len(value) > 1000:
+        raise mistake("must have at most 1000 characters")
     if isinstance(value, str | bool | int):
         return value
+    if not isinstance(value, Decimal):
+        raise mistake("must be text, a number or true or false")
     return format(read_number(value), "f")
 
 
-def _filter_value(op: str, value: object) -> FilterValue:
-    if op == "exists":
-        return _true_or_false(value)
-    if op in {"in", "not_in"}:
-        return tuple(_scalar(item) for item in _list(value))
-    if op == "between":
-        ends = _list(value)
-        if len(ends) != 2 or read_number(ends[0]) > read_number(ends[1]):
-            raise mistake("must be a list of two numbers, the lower first")
-        return _scalar(ends[0]), _scalar(ends[1])
-    if op in {"lt", "lte", "gt", "gte"}:
-        read_number(value)
-    if value is None or isinstance(value, list | tuple | Mapping):
-        raise mistake(f"must be one value for {op}")
-    return _scalar(value)
-
-
-def _true_or_false(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise mistake("must be true or false")
-    return value
-
-
-def _list(value: object) -> list[object] | tuple[object, ...]:
-    if not isinstance(value, list | tuple) or not 0 < len(value) <= 10_000:
-        raise mistake("must be a list of 1 to 10000 values")
-    return value
-
-
 def _read_filter_value(value: object, info: ValidationInfo) -> FilterValue | None:
-    op = info.data.get("op")
-    if op is None:
+    field, op = info.data.get("field"), info.data.get("op")
+    if field is None or op is None:
         return None
-    read = _filter_value(op, value)
-    for item in read if isinstance(read, tuple) else (read,):
-        if isinstance(item, str) and len(item) > 1000:
-            raise mistake("must have at most 1000 characters")
+    if value is None:
+        if op != "exists":
+            raise mistake(f"is missing: say what {op} compares with")
+        return True
+    read = _read_scalars(value) if isinstance(value, list | tuple) else _scalar(value)
+    try:
+        prepare(field, Op(op), read)
+    except ValueError as error:
+        raise mistake(str(error)) from error
     return read
+
+
+def _read_scalars(values: Sequence[object]) -> tuple[FilterScalar, ...]:
+    if len(values) > MAXIMUM_ENTRIES:
+        raise mistake(f"has more than {MAXIMUM_ENTRIES} entries")
+    return tuple(_scalar(value) for value in values)
 
 
 class FilterRule(Model):
@@ -158,7 +165,10 @@ class FilterRule(Model):
 
 
 class Duplicates(Model):
-    """Refuse callers who reached this scope within so many days; ``scope`` None: the place where it is written."""
+    """Refuse callers who reached ``scope`` within so many days.
+
+    Without a scope: the offer on an offer, the campaign on a campaign.
+    """
 
     within_days: Days
     after: DuplicateAfter = DuplicateAfter.ROUTED
@@ -221,3 +231,11 @@ class Offer(Model):
     @classmethod
     def _one_way_to_hash(cls, value: str | None, info: ValidationInfo) -> str | None:
         return one_way_to_hash(value, info)
+
+
+def caller_hash(offer: Offer, endpoint: Endpoint) -> Secret | Literal["sha256"] | None:
+    """How an endpoint hashes callers: the nearest key (HMAC-SHA-256) or ``sha256``, if any."""
+    for level in (endpoint, offer.ping_post, offer):
+        if level is not None and (level.hash or level.hash_key):
+            return level.hash or level.hash_key
+    return None

@@ -1,8 +1,10 @@
 """Headers, query and body of a request template: their bounds, checked entry by entry."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Annotated
 
 from pydantic import BeforeValidator, JsonValue
@@ -45,7 +47,7 @@ def header_fault(name: str) -> str | None:
     return None
 
 
-def _read_headers(value: object) -> dict[str, str]:
+def _read_headers(value: object, *, any_token: bool = False) -> dict[str, str]:
     entries = _entries(value, 64)
     found: Found = []
     seen: set[str] = set()
@@ -53,7 +55,7 @@ def _read_headers(value: object) -> dict[str, str]:
     for name, content in entries.items():
         wrong = header_fault(name) or ("is given twice" if name.lower() in seen else None)
         seen.add(name.lower())
-        headers[name] = _template_entry(name, content, wrong, found)
+        headers[name] = _template_entry(name, content, wrong, found, any_token=any_token)
     if found:
         raise mistakes(found)
     return headers
@@ -67,7 +69,7 @@ def _read_query(value: object) -> dict[str, str]:
         wrong = None if 0 < len(name) <= 256 else "must have 1 to 256 characters"
         if _CONTROL.search(name) or "{{" in name:
             wrong = "must not contain control characters or tokens"
-        query[name] = _template_entry(name, content, wrong, found)
+        query[name] = _template_entry(name, content, wrong, found, any_token=False)
     if found:
         raise mistakes(found)
     return query
@@ -83,7 +85,9 @@ def _entries(value: object, maximum: int) -> dict[str, object]:
     return dict(value)
 
 
-def _template_entry(name: str, content: object, wrong: str | None, found: Found) -> str:
+def _template_entry(
+    name: str, content: object, wrong: str | None, found: Found, *, any_token: bool
+) -> str:
     text = _as_text(content)
     if wrong:
         found.append(([name], wrong))
@@ -94,7 +98,7 @@ def _template_entry(name: str, content: object, wrong: str | None, found: Found)
     elif _CONTROL.search(text):
         found.append(([name], "must not contain control characters"))
     else:
-        _check_template(text, [name], found)
+        _check_template(text, [name], found, any_token=any_token)
     return text or ""
 
 
@@ -106,15 +110,15 @@ def _as_text(content: object) -> str | None:
     return content if isinstance(content, str) else None
 
 
-def _check_template(text: str, steps: Sequence[Step], found: Found) -> None:
+def _check_template(text: str, steps: Sequence[Step], found: Found, *, any_token: bool) -> None:
     try:
-        parse_template(text)
+        parse_template(text, any_token=any_token)
     except TemplateError as error:
         found.append((steps, str(error)))
 
 
-def _read_body(value: object) -> JsonValue:
-    reader = _BodyReader()
+def _read_body(value: object, *, any_token: bool = False) -> JsonValue:
+    reader = _BodyReader(any_token=any_token)
     body = reader.read(value, ())
     if reader.found:
         raise mistakes(reader.found)
@@ -124,17 +128,17 @@ def _read_body(value: object) -> JsonValue:
 class _BodyReader:
     """Copies a body template, collecting what is wrong with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, any_token: bool) -> None:
+        self.any_token = any_token
         self.found: Found = []
         self.nodes = 0
         self.characters = 0
 
     def read(self, value: object, steps: tuple[Step, ...]) -> JsonValue:
         self.nodes += 1
-        if self.nodes == MAXIMUM_BODY_NODES + 1:
-            self.found.append(((), f"has more than {MAXIMUM_BODY_NODES} values"))
         if self.nodes > MAXIMUM_BODY_NODES or len(steps) > MAXIMUM_DEPTH:
-            return self._too_deep(steps)
+            self._note_size(steps)
+            return None
         if isinstance(value, str):
             return self._text(value, steps)
         if isinstance(value, Mapping):
@@ -143,7 +147,9 @@ class _BodyReader:
             return [self.read(item, (*steps, index)) for index, item in enumerate(value)]
         return self._scalar(value, steps)
 
-    def _too_deep(self, steps: tuple[Step, ...]) -> None:
+    def _note_size(self, steps: tuple[Step, ...]) -> None:
+        if self.nodes == MAXIMUM_BODY_NODES + 1:
+            self.found.append(((), f"has more than {MAXIMUM_BODY_NODES} values"))
         if len(steps) > MAXIMUM_DEPTH:
             self.found.append((steps, f"is nested more than {MAXIMUM_DEPTH} levels deep"))
 
@@ -151,7 +157,7 @@ class _BodyReader:
         before = self.characters
         self.characters += len(text)
         if self.characters <= MAXIMUM_TEMPLATE:
-            _check_template(text, steps, self.found)
+            _check_template(text, steps, self.found, any_token=self.any_token)
         elif before <= MAXIMUM_TEMPLATE:
             self.found.append(((), f"has more than {MAXIMUM_TEMPLATE} characters"))
         return text
@@ -170,16 +176,21 @@ class _BodyReader:
             return value
         if isinstance(value, int) and abs(value) < 2**53:
             return value
-        if isinstance(value, float | Decimal):
-            sent = float(value)
-            if value.is_finite() if isinstance(value, Decimal) else sent - sent == 0:
-                if Decimal(repr(sent)) == Decimal(str(value)):
-                    return sent
+        if isinstance(value, float | Decimal) and _prints_alike(value):
+            return float(value)
         self.found.append((steps, "can't be sent exactly: write it as text in quotes"))
         return None
+
+
+def _prints_alike(value: float | Decimal) -> bool:
+    return math.isfinite(value) and Decimal(repr(float(value))) == Decimal(str(value))
 
 
 Headers = Annotated[dict[str, str], BeforeValidator(_read_headers)]
 Query = Annotated[dict[str, str], BeforeValidator(_read_query)]
 Body = Annotated[JsonValue, BeforeValidator(_read_body)]
-"""Any JSON value whose texts are templates. A number with a fraction is a float that prints as written."""
+"""Any JSON value whose texts are templates. A float in it prints as the operator wrote it."""
+
+AnyHeaders = Annotated[dict[str, str], BeforeValidator(partial(_read_headers, any_token=True))]
+AnyBody = Annotated[JsonValue, BeforeValidator(partial(_read_body, any_token=True))]
+"""Templates of webhooks: their tokens are not those of a buyer's requests."""

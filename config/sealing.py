@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from config.faults import ConfigError, Fault, Step, place
@@ -13,7 +14,7 @@ _PURPOSE: Final = b"pingpost marketplace secret"
 _AUTH_SECRETS: Final = ("token", "key", "password", "secret")
 
 Key = tuple[str, ...]
-"""Names a secret by the ids of what it belongs to, so that it is found again wherever that moves in the file."""
+"""Names a secret by the ids of what it belongs to, so that it is found wherever that moves."""
 
 
 class SecretUnavailableError(Exception):
@@ -51,10 +52,11 @@ def seal(
 ) -> dict[str, object]:
     """Checked plain data of a whole marketplace, ready to be stored.
 
-    Plain secrets come out as ``{sealed: …}``, ``{keep: true}`` as what ``stored`` (in stored form) has for the
-    same object, ``{env: NAME}`` as it is. A plain secret that is stored already keeps its sealed form, so that
-    the same file stored twice is the same data. Offers that hash callers and have no ``hash_key`` get one, or
-    keep theirs. Raises ConfigError for secrets to keep that are not there, and for sealed ones of another key.
+    Plain secrets come out as ``{sealed: …}``, ``{keep: true}`` as what ``stored`` (itself in stored
+    form) has for the same object, ``{env: NAME}`` as it is. A plain secret that is stored already
+    keeps its sealed form, so that the same file stored twice is the same data. Offers that hash
+    callers and have no ``hash_key`` get one, or keep theirs. Raises ConfigError for secrets to keep
+    that are not there, and for sealed ones of another key.
     """
     known = _by_key(stored) if stored is not None else {}
     changes: dict[Steps, object] = {}
@@ -71,9 +73,11 @@ def seal(
 
 
 def hide(data: Mapping[str, object]) -> dict[str, object]:
-    """Plain data with ``{keep: true}`` for every secret but ``{env: NAME}``: what an export shows."""
+    """Plain data with ``{keep: true}`` for every secret but ``{env: NAME}``, as in an export."""
     changes = {
-        steps: dict(KEPT) for _, steps, value in _secrets(Item((), data)) if not _is_reference(value)
+        steps: dict(KEPT)
+        for _, steps, value in _secrets(Item((), data))
+        if not _is_reference(value)
     }
     return _changed(data, changes)
 
@@ -96,7 +100,9 @@ def _sealed(value: object, box: SecretBox, stored: object) -> object:
         return value
     if secret.kept:
         if stored is None:
-            raise SecretUnavailableError("there is no stored secret to keep: give the secret itself")
+            raise SecretUnavailableError(
+                "there is no stored secret to keep: give the secret itself"
+            )
         return stored
     if secret.sealed is not None:
         resolve_secret(secret, box, {})
@@ -148,7 +154,9 @@ def _secrets(top: Item) -> Iterator[tuple[Key, Steps, object]]:
     for kind, owners in (("campaign", "campaigns"), ("buyer", "buyers")):
         for owner in listed(top, owners):
             for webhook in listed(owner, "webhooks"):
-                yield from _at(webhook, (kind, owner.id or "", "webhook", webhook.id or ""), "secret")
+                yield from _at(
+                    webhook, (kind, owner.id or "", "webhook", webhook.id or ""), "secret"
+                )
     for offer in offers(top):
         yield from _of_offer(offer)
 
@@ -175,21 +183,41 @@ def _at(item: Item | None, key: Key, name: str) -> Iterator[tuple[Key, Steps, ob
 
 
 def _changed(data: Mapping[str, object], changes: Mapping[Steps, object]) -> dict[str, object]:
-    """A copy of ``data`` with the values at some places replaced; only what leads there is copied."""
-    result: dict[str, object] = dict(data)
-    copied: dict[Steps, dict[str, object] | list[object]] = {(): result}
+    """A copy of ``data`` with some values replaced; only what leads there is copied."""
+    tree = _Branch({})
     for steps, value in changes.items():
-        _put(_reached(copied, steps[:-1]), steps[-1], value)
-    return result
+        branch = tree
+        for step in steps[:-1]:
+            below_step = branch.below.setdefault(step, _Branch({}))
+            if isinstance(below_step, _Branch):
+                branch = below_step
+        branch.below[steps[-1]] = _Leaf(value)
+    return dict(_replaced_mapping(data, tree))
 
 
-def _reached(
-    copied: dict[Steps, dict[str, object] | list[object]], steps: Steps
-) -> dict[str, object] | list[object]:
-    if steps not in copied:
-        owner = _reached(copied, steps[:-1])
-        value = _get(owner, steps[-1])
-        copy = dict(value) if isinstance(value, Mapping) else list(value)
-        _put(owner, steps[-1], copy)
-        copied[steps] = copy
-    return copied[steps]
+@dataclass(frozen=True, slots=True)
+class _Leaf:
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class _Branch:
+    below: dict[Step, "_Branch | _Leaf"]
+
+
+def _replaced(value: object, tree: _Branch | _Leaf | None) -> object:
+    if tree is None:
+        return value
+    if isinstance(tree, _Leaf):
+        return tree.value
+    if isinstance(value, Mapping):
+        return _replaced_mapping(value, tree)
+    items = value if isinstance(value, list | tuple) else ()
+    return [_replaced(item, tree.below.get(index)) for index, item in enumerate(items)]
+
+
+def _replaced_mapping(value: Mapping[str, object], tree: _Branch) -> Mapping[str, object]:
+    copy = dict(value)
+    for step, subtree in tree.below.items():
+        copy[str(step)] = _replaced(value.get(str(step)), subtree)
+    return copy

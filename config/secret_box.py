@@ -16,7 +16,7 @@ _TAG_BYTES: Final = 16
 
 
 class SecretBoxError(Exception):
-    """A sealed secret can't be opened: damaged, for another purpose, or sealed under another key."""
+    """A sealed secret can't be opened: damaged, for another purpose, or under another key."""
 
 
 def new_key() -> str:
@@ -25,7 +25,7 @@ def new_key() -> str:
 
 
 def read_key(text: str) -> bytes:
-    """The bytes of a key in url-safe base64, padded or not. Raises ValueError, without repeating the text."""
+    """The bytes of a key in url-safe base64. Raises ValueError, which never repeats the text."""
     padded = text.strip() + "=" * (-len(text.strip()) % 4)
     try:
         key = base64.b64decode(padded, altchars=b"-_", validate=True)
@@ -47,7 +47,7 @@ class SecretBox:
         self._cipher = AESGCM(key)
 
     def seal(self, data: bytes, associated: bytes = b"") -> bytes:
-        """``data`` sealed; opening needs the same ``associated`` data, which is not part of the result."""
+        """``data`` sealed; opening needs the same ``associated`` data, which is not kept in it."""
         nonce = os.urandom(_NONCE_BYTES)
         return _FORMAT + nonce + self._cipher.encrypt(nonce, data, associated)
 
@@ -60,7 +60,9 @@ class SecretBox:
                 sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :], associated
             )
         except InvalidTag:
-            raise SecretBoxError("sealed under another key, for another purpose, or damaged") from None
+            raise SecretBoxError(
+                "sealed under another key, for another purpose, or damaged"
+            ) from None
 
     def seal_text(self, text: str, associated: bytes = b"") -> str:
         """``text`` sealed, as text: ``v1.`` and url-safe base64."""

@@ -1,10 +1,10 @@
-"""A secret in a marketplace file: in plain, named in the environment, kept from before, or sealed."""
+"""A secret in a marketplace file: plain, named in the environment, kept from before, or sealed."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, SerializationInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
@@ -12,6 +12,9 @@ from config.faults import mistake
 
 KEPT: Mapping[str, object] = {"keep": True}
 """What stands for a secret in an export: apply keeps the one that is stored."""
+
+SHOW_SECRETS = "show_secrets"
+"""The key of a dump's context under which True leaves secrets as they were given."""
 
 MAXIMUM_SECRET = 4096
 
@@ -23,7 +26,7 @@ _FORMS = "text, {env: NAME}, {keep: true} or {sealed: ...}"
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Secret:
-    """One secret; all None means ``{keep: true}``. Its text is never part of a repr, an error or a dump."""
+    """One secret; all None means ``{keep: true}``. Never shown by a repr, an error or a dump."""
 
     plain: str | None = None
     env: str | None = None
@@ -40,6 +43,17 @@ class Secret:
         return f"Secret({'keep' if self.kept else '***'})"
 
     __str__ = __repr__
+
+    def serialised(self, info: SerializationInfo) -> object:
+        """The form for a dump: as given where the context asks for that, else as exported."""
+        shown = isinstance(info.context, Mapping) and info.context.get(SHOW_SECRETS) is True
+        return self.as_given() if shown else self.exported()
+
+    def as_given(self) -> object:
+        """The form that ``read`` reads back."""
+        if self.plain is not None:
+            return self.plain
+        return {"sealed": self.sealed} if self.sealed is not None else self.exported()
 
     def exported(self) -> dict[str, object]:
         """The form for an export: the variable's name, or ``{keep: true}``."""
@@ -79,7 +93,9 @@ class Secret:
     ) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
             cls.read,
-            serialization=core_schema.plain_serializer_function_ser_schema(cls.exported),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                cls.serialised, info_arg=True
+            ),
         )
 
     @classmethod

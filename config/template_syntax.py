@@ -1,6 +1,6 @@
-"""The language of request templates: text with tokens such as ``{{ fields.zip_code | default: 00000 }}``.
+"""Request templates: text with tokens such as ``{{ fields.zip_code | default: 00000 }}``.
 
-Only the syntax lives here, so that a marketplace file can be checked without anything that talks to buyers.
+Only the syntax lives here, so that a file can be checked without anything that talks to buyers.
 """
 
 import re
@@ -55,8 +55,8 @@ class Literal:
 class Token:
     """A value of the call to fill in.
 
-    ``default`` and the texts of ``mapping`` are as written, never numbers. ``maps_first``: the map was
-    written before the default, so the default also stands in where the map has no match.
+    ``default`` and the texts of ``mapping`` are as written, never numbers. ``maps_first``: the map
+    was written before the default, so the default also stands in where the map has no match.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Token:
         return self.name[len(FIELD_PREFIX) :] if self.name.startswith(FIELD_PREFIX) else None
 
     def apply(self, value: object) -> object:
-        """The value after default and map; None and the empty string count as missing and come out as None."""
+        """The value after default and map; None and the empty text are missing, None comes out."""
         current = None if value == "" else value
         if self.maps_first:
             return self._defaulted(self._mapped(current))
@@ -93,7 +93,7 @@ class Template:
 
     @property
     def single_token(self) -> Token | None:
-        """The token when the template is one token alone, which keeps its value's type; else None."""
+        """The token of a template that is one token alone (its value keeps its type), else None."""
         only = self.parts[0] if len(self.parts) == 1 else None
         return only if isinstance(only, Token) else None
 
@@ -104,15 +104,18 @@ class Template:
 
 
 @lru_cache(maxsize=16384)
-def parse_template(text: str) -> Template:
-    """Read a template. Raises TemplateError."""
+def parse_template(text: str, *, any_token: bool = False) -> Template:
+    """Read a template. Raises TemplateError, for unknown tokens too unless ``any_token``."""
     parts: list[Literal | Token] = []
     at = 0
     while (start := text.find("{{", at)) >= 0:
         if start > at:
             parts.append(Literal(text[at:start]))
         scanner = _Scanner(text, start)
-        parts.append(scanner.token())
+        token = scanner.token()
+        if not any_token:
+            _check_name(token.name)
+        parts.append(token)
         at = scanner.at
     if at < len(text):
         parts.append(Literal(text[at:]))
@@ -135,7 +138,6 @@ class _Scanner:
 
     def token(self) -> Token:
         name = self._name("the name of a token")
-        _check_name(name)
         default: str | None = None
         mapping: dict[str, str] | None = None
         maps_first = False

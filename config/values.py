@@ -38,7 +38,7 @@ _URL_TEXT = re.compile(r"[!-z|~]+")
 
 
 class Model(BaseModel):
-    """What every part of the marketplace shares: immutable, no unknown keys, no value in an error's text."""
+    """What every part shares: immutable, no unknown keys, no value in an error's text."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, hide_input_in_errors=True, populate_by_name=True
@@ -56,7 +56,7 @@ def _no_control(text: str) -> str:
 
 
 def read_number(value: object) -> Decimal:
-    """A whole number, decimal or text as an exact number. Raises a mistake for floats and all else."""
+    """A whole number, Decimal or text as an exact number; anything else, floats too, raises."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value) if abs(value) < 10**15 else ""
     if isinstance(value, Decimal):
@@ -166,7 +166,8 @@ def _capital(text: str) -> str:
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_.:\-]{1,64}")
 
 
-def _identifier(text: str) -> str:
+def check_identifier(text: str) -> str:
+    """The text if it is an id. Raises a mistake."""
     if not _IDENTIFIER.fullmatch(text):
         raise mistake("must be 1 to 64 letters, digits or any of _ . : -")
     return text
@@ -193,15 +194,13 @@ def split_names(value: object) -> object:
 
 T = TypeVar("T")
 
-Many = Annotated[
-    tuple[T, ...], BeforeValidator(_none_as_empty), Field(max_length=MAXIMUM_ENTRIES)
-]
+Many = Annotated[tuple[T, ...], BeforeValidator(_none_as_empty), Field(max_length=MAXIMUM_ENTRIES)]
 """A list, empty when nothing stands after its key."""
 
 Flag = StrictBool
 Text = Annotated[StrictStr, Field(max_length=1000), AfterValidator(_no_control)]
 Name = Annotated[StrictStr, Field(max_length=200), AfterValidator(_no_control)]
-Identifier = Annotated[StrictStr, AfterValidator(_identifier)]
+Identifier = Annotated[StrictStr, AfterValidator(check_identifier)]
 FieldName = Annotated[
     StrictStr, Field(max_length=128), AfterValidator(_no_control), AfterValidator(_field_name)
 ]

@@ -8,6 +8,7 @@ import stat
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -26,15 +27,16 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Launcher:
-    """Starts programs. ``prefix`` is put before each command; ``account`` is set when no prefix can change it."""
+    """Starts programs, ``prefix`` before each, or as ``account`` where no prefix can change it."""
 
     prefix: tuple[str, ...] = ()
     account: Account | None = None
 
     def start(self, command: Sequence[str], output: IO[bytes]) -> "subprocess.Popen[bytes]":
-        """Start a program in a session of its own, so that a Ctrl-C at the terminal does not reach it.
+        """Start a program in a session of its own, where a Ctrl-C at the terminal can't reach it.
 
-        Call this from a thread that lives as long as the service: the kernel ends the program with that thread.
+        Call this from a thread that lives as long as the service: the kernel ends the program when
+        that thread ends.
         """
         account = self.account
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
@@ -70,11 +72,9 @@ def choose_account(cluster: Path) -> Account | None:
     return Account(_NOBODY, _NOBODY)
 
 
-def make_launcher(
-    account: Account | None, needed: Iterable[Path], log: logging.Logger
-) -> Launcher:
+def make_launcher(account: Account | None, needed: Iterable[Path], log: logging.Logger) -> Launcher:
     """A launcher for ``account`` that can get to the ``needed`` files."""
-    setpriv = _find_setpriv()
+    setpriv = find_setpriv()
     if setpriv is None:
         log.warning(
             "setpriv is not there: PostgreSQL may outlive a service that is killed",
@@ -93,11 +93,22 @@ def make_launcher(
 
 def can_reach(path: Path, account: Account) -> bool:
     """Whether the account may pass every directory above ``path``, going by their modes."""
-    return all(_may_pass(parent.stat(), account) for parent in path.resolve().parents)
+    return all(may_pass(parent.stat(), account) for parent in path.resolve().parents)
+
+
+def may_pass(status: os.stat_result, account: Account) -> bool:
+    """Whether the account may enter this directory or run this program, going by its mode."""
+    if status.st_uid == account.uid:
+        return bool(status.st_mode & stat.S_IXUSR)
+    if status.st_gid == account.gid:
+        return bool(status.st_mode & stat.S_IXGRP)
+    return bool(status.st_mode & stat.S_IXOTH)
 
 
 def may_pass_closed_directories() -> bool:
-    """Whether we may hand on the right to read and pass every directory (a container may have taken it)."""
+    """Whether we can hand on the right to pass every directory (a container may have taken it)."""
+    if find_setpriv() is None:
+        return False
     try:
         lines = Path("/proc/self/status").read_text("ascii").splitlines()
     except OSError:
@@ -106,15 +117,9 @@ def may_pass_closed_directories() -> bool:
     return bool(held) and all(bits >> _CAP_DAC_READ_SEARCH & 1 for bits in held)
 
 
-def _may_pass(status: os.stat_result, account: Account) -> bool:
-    if status.st_uid == account.uid:
-        return bool(status.st_mode & stat.S_IXUSR)
-    if status.st_gid == account.gid:
-        return bool(status.st_mode & stat.S_IXGRP)
-    return bool(status.st_mode & stat.S_IXOTH)
-
-
-def _find_setpriv() -> str | None:
+@cache
+def find_setpriv() -> str | None:
+    """The program that changes a process's rights, None where there is none that knows enough."""
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         return None

@@ -1,6 +1,5 @@
 """What lies where in the service's data directory, and who may use it."""
 
-import asyncio
 import fcntl
 import json
 import os
@@ -13,10 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage.account import Account, may_pass_closed_directories
+from storage.account import Account, can_reach, may_pass_closed_directories
 from storage.errors import EmbeddedServerError
+from storage.polling import until
 
-SOCKET_DIRECTORY_PREFIX = "pingpost-"
+SOCKET_DIRECTORY_PREFIX = "pingpost-socket-"
 SOCKET_NAME = ".s.PGSQL.5432"
 _LONGEST_SOCKET_PATH = 99
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9._/-]+")
@@ -85,7 +85,7 @@ class DataDirectory:
 
 
 class DirectoryLock:
-    """The right to run a service on a data directory; the kernel gives it back when the process ends."""
+    """The right to run a service on a data directory; it ends with the process, however it ends."""
 
     def __init__(self, directory: DataDirectory) -> None:
         self._directory = directory
@@ -95,13 +95,9 @@ class DirectoryLock:
         """Take the lock. Raises EmbeddedServerError when another service has it."""
         file = self._open()
         try:
-            async with asyncio.timeout(_LOCK_PATIENCE_S):
-                while not _locked(file):
-                    await asyncio.sleep(0.05)
-        except TimeoutError:
-            os.close(file)
-            message = f"another service is running on the data directory {self._directory.root}"
-            raise EmbeddedServerError(message) from None
+            if not await until(lambda: _locked(file), _LOCK_PATIENCE_S):
+                message = f"another service is running on the data directory {self._directory.root}"
+                raise EmbeddedServerError(message)
         except BaseException:
             os.close(file)
             raise
@@ -120,6 +116,17 @@ class DirectoryLock:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def check_reachable(directory: DataDirectory, account: Account | None) -> None:
+    """Raises EmbeddedServerError when the account that PostgreSQL runs as can't get there."""
+    if account is None or may_pass_closed_directories() or can_reach(directory.cluster, account):
+        return
+    message = (
+        f"PostgreSQL can't run as root, and its user (uid {account.uid}) can't get to"
+        f" {directory.root}: use a data directory below directories that are open to all"
+    )
+    raise EmbeddedServerError(message)
 
 
 def make_socket_directory(directory: DataDirectory, account: Account | None) -> Path:
@@ -141,7 +148,7 @@ def make_socket_directory(directory: DataDirectory, account: Account | None) -> 
 
 
 def check_socket_directory(path: Path, account: Account | None) -> None:
-    """Raises EmbeddedServerError unless this is a directory of our own that nobody else can enter."""
+    """Raises EmbeddedServerError unless this is a directory that PostgreSQL alone can enter."""
     owner = os.geteuid() if account is None else account.uid
     try:
         status = path.lstat()
@@ -166,11 +173,12 @@ def answers(socket_directory: Path) -> bool:
 
 
 def remove_directory(path: Path) -> None:
-    """Remove a directory of ours with all in it; a symbolic link alone is removed, never what it names."""
+    """Remove a directory with all in it, as far as that goes; of a symbolic link only the link."""
     if path.is_symlink():
         path.unlink()
     elif path.is_dir():
-        shutil.rmtree(path)
+        # Whoever was using it may be removing it as well.
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def sync_directory(path: Path) -> None:

@@ -1,8 +1,8 @@
-"""A pool of connections to PostgreSQL that says when the database is away, and recovers by itself."""
+"""A pool of connections to PostgreSQL that says when it is away, and recovers by itself."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from typing import TypeAlias
 
 import asyncpg
@@ -32,11 +32,9 @@ _SESSION = {
 
 
 class Database:
-    """A pool whose connections carry no session state: use ``SET LOCAL`` and transaction-level locks only."""
+    """A pool of connections without session state: use ``SET LOCAL`` and transaction locks only."""
 
-    def __init__(
-        self, dsn: str, pool: asyncpg.Pool, acquire_timeout_s: float
-    ) -> None:
+    def __init__(self, dsn: str, pool: asyncpg.Pool, acquire_timeout_s: float) -> None:
         self.dsn = dsn
         self._pool = pool
         self._acquire_timeout_s = acquire_timeout_s
@@ -54,15 +52,20 @@ class Database:
         acquire_timeout_s: float = 2.0,
         application_name: str = "pingpost",
     ) -> "Database":
-        """Open a pool on ``dsn``, a PostgreSQL URL of one host or several.
+        """Open a pool on ``dsn``, a PostgreSQL URL of one host or several; times in seconds.
 
-        Raises StorageUnavailableError when no server answers, ValueError when the URL can't be read.
+        ``min_size`` connections are made at once, more when they are needed, and all are kept.
+        Raises StorageUnavailableError when no server answers, ValueError for a URL that can't be
+        read.
         """
         with translated():
             pool = asyncpg.create_pool(
                 dsn,
-                min_size=min_size,
+                init_size=min_size,
+                # No floor: asyncpg restores one in the background, logging each failure at length.
+                min_size=0,
                 max_size=max_size,
+                max_inactive_connection_lifetime=0,
                 max_queries=1_000_000,
                 timeout=connect_timeout_s,
                 command_timeout=command_timeout_s,
@@ -76,13 +79,16 @@ class Database:
     def connection(self) -> AbstractAsyncContextManager[Connection]:
         """Lend a connection; the body should hold database work only.
 
-        Raises StorageUnavailableError when none is free in time, and for every connection problem or
-        timeout inside the body; other errors of the database pass. Cancelling leaves at once.
+        Raises StorageUnavailableError when none is free in time, and for every connection problem
+        or timeout inside the body; other errors of the database pass. Cancelling leaves at once.
         """
         return self._lend(in_transaction=False)
 
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
-        """Lend a connection in a transaction that is committed when the body ends. Raises as ``connection``."""
+        """Lend a connection in a transaction, committed when the body ends without an error.
+
+        Raises as ``connection`` does.
+        """
         return self._lend(in_transaction=True)
 
     async def close(self) -> None:
@@ -117,33 +123,35 @@ class Database:
             await self._take_back(connection, None)
 
     def _start_cleaning(
-        self, connection: Connection, transaction: Transaction | None, *, broken: bool
+        self, connection: PoolConnectionProxy, transaction: Transaction | None, *, broken: bool
     ) -> asyncio.Task[None]:
         # In the background: a server that hangs must not hold up a caller whose time is over.
-        if broken and not _is_gone(connection):
-            connection.terminate()
+        if broken:
+            _terminate(connection)
         cleaning = asyncio.create_task(self._take_back(connection, transaction))
         self._cleaning.add(cleaning)
         cleaning.add_done_callback(self._cleaning.discard)
         return cleaning
 
-    async def _take_back(self, connection: Connection, transaction: Transaction | None) -> None:
-        if _is_gone(connection):
-            return
+    async def _take_back(
+        self, connection: PoolConnectionProxy, transaction: Transaction | None
+    ) -> None:
         try:
             async with asyncio.timeout(CLEAN_UP_S):
-                if transaction is not None:
+                if transaction is not None and not _is_gone(connection):
                     await transaction.rollback()
                 await self._pool.release(connection)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            if not _is_gone(connection):
-                connection.terminate()
+            _terminate(connection)
 
 
 async def open_connection(
     dsn: str, *, connect_timeout_s: float = 5.0, command_timeout_s: float | None = 5.0
 ) -> asyncpg.Connection:
-    """A connection outside any pool, for LISTEN and migrations; the caller closes it. Raises as ``connect``."""
+    """A connection outside any pool, for LISTEN and migrations; the caller closes it.
+
+    Raises as ``Database.connect`` does.
+    """
     with translated():
         return await asyncpg.connect(
             dsn,
@@ -159,8 +167,8 @@ def translated() -> Iterator[None]:
     """Turn connection problems and timeouts into StorageUnavailableError; other errors pass."""
     try:
         yield
-    except asyncpg.ClientConfigurationError as error:
-        # Its text may quote a part of the URL, and with it a password.
+    except ValueError as error:
+        # asyncpg's texts may quote a part of the URL, and with it a password.
         message = f"the database URL can't be used ({type(error).__name__})"
         raise ValueError(message) from None
     except Exception as error:
@@ -173,7 +181,7 @@ def translated() -> Iterator[None]:
 def as_unavailable(
     error: BaseException, connection: Connection | None = None
 ) -> StorageUnavailableError | None:
-    """The error to raise when ``error`` means that the database is away, None when it means something else."""
+    """The error to raise when ``error`` means that the database is away, else None."""
     if isinstance(error, StorageUnavailableError):
         return error
     if isinstance(error, asyncpg.PostgresError):
@@ -204,6 +212,12 @@ def _is_gone(connection: Connection | None) -> bool:
     except asyncpg.InterfaceError:
         # A pool takes a connection that was lost back by itself.
         return True
+
+
+def _terminate(connection: PoolConnectionProxy) -> None:
+    # One that was lost may be back in the pool already.
+    with suppress(asyncpg.InterfaceError):
+        connection.terminate()
 
 
 async def _leave_as_it_is(_: asyncpg.Connection) -> None:

@@ -9,34 +9,29 @@ from pathlib import Path
 import asyncpg
 import psutil
 
-from storage.account import Account, Launcher, choose_account, make_launcher
+from storage.account import choose_account, make_launcher
+from storage.cluster import make_cluster
 from storage.data_directory import (
     SOCKET_DIRECTORY_PREFIX,
     DataDirectory,
     DirectoryLock,
     answers,
+    check_reachable,
     check_socket_directory,
     make_socket_directory,
     remove_directory,
 )
 from storage.errors import EmbeddedServerError
 from storage.leftovers import clear_leftovers, end_stragglers
-from storage.postmaster import (
-    SETTINGS,
-    Postmaster,
-    ServerExitedError,
-    ServerLog,
-    find_programs,
-    make_cluster,
-    make_dsn,
-    start_server,
-)
+from storage.postmaster import SETTINGS, Postmaster, ServerExitedError, make_dsn, start_server
+from storage.programs import programs_for
 from storage.queries import query
+from storage.site import ServerLog, Site
 
 DATABASE = "pingpost"
 READY_S = 300.0
 FAST_STOP_S = 5.0
-IMMEDIATE_STOP_S = 3.0
+IMMEDIATE_STOP_S = 1.5
 _WATCH_S = 0.1
 _FIRST_DELAY_S = 0.1
 _LONGEST_DELAY_S = 10.0
@@ -49,7 +44,7 @@ _CREATE_DATABASE = query("embedded_create_database")
 
 
 class EmbeddedServer:
-    """A PostgreSQL of our own. ``settings`` override the server's; start it in a thread that stays."""
+    """A PostgreSQL of our own; start it in a thread that stays. ``settings`` override the usual."""
 
     def __init__(
         self,
@@ -62,16 +57,13 @@ class EmbeddedServer:
         self._log = log or logging.getLogger(__name__)
         self._settings = {**SETTINGS, **(settings or {})}
         self._lock = DirectoryLock(self._directory)
-        self._server_log = ServerLog(self._directory.log_file)
-        self._account: Account | None = None
-        self._launcher = Launcher()
         self._socket_directory: Path | None = None
         self._postmaster: Postmaster | None = None
         self._supervisor: asyncio.Task[None] | None = None
 
     @property
     def dsn(self) -> str:
-        """The URL of the service's database. Raises EmbeddedServerError before the first start."""
+        """The URL of the service's database. Raises EmbeddedServerError when it was not started."""
         return make_dsn(self._sockets, DATABASE)
 
     @property
@@ -83,26 +75,37 @@ class EmbeddedServer:
     async def start(self) -> str:
         """Start the server, making its data the first time, and return the database's URL.
 
-        Takes a second, more after a crash. Raises EmbeddedServerError, with the server's last words.
+        Takes a second, more after a crash. Raises EmbeddedServerError with the server's last words.
         """
+        if self._supervisor is not None:
+            message = "the embedded PostgreSQL is running already"
+            raise EmbeddedServerError(message)
         try:
-            await self._prepare()
-            await self._bring_up()
+            site = await self._prepare()
+            await self._bring_up(site)
             await _make_database(self._sockets)
+        except (OSError, asyncpg.PostgresError) as error:
+            await self.stop()
+            message = f"PostgreSQL can't be started in {self._directory.root}: {error}"
+            raise EmbeddedServerError(message) from error
         except BaseException:
             await self.stop()
             raise
-        self._supervisor = asyncio.create_task(self._supervise())
+        self._supervisor = asyncio.create_task(self._supervise(site))
         return self.dsn
 
-    async def stop(self) -> None:
-        """End the server and leave nothing running; does nothing when it is not running."""
+    async def stop(self, fast_s: float = FAST_STOP_S) -> None:
+        """End the server and leave nothing running; does nothing when it is not running.
+
+        Past ``fast_s`` seconds it ends without writing everything back, as after a crash: nothing
+        is lost, the next start takes longer.
+        """
         if self._supervisor is not None:
             self._supervisor.cancel()
             with suppress(asyncio.CancelledError):
                 await self._supervisor
             self._supervisor = None
-        await self._end_server()
+        await self._end_server(fast_s)
         if self._socket_directory is not None:
             self._directory.runtime_file.unlink(missing_ok=True)
             remove_directory(self._socket_directory)
@@ -116,26 +119,29 @@ class EmbeddedServer:
             raise EmbeddedServerError(message)
         return self._socket_directory
 
-    async def _prepare(self) -> None:
+    async def _prepare(self) -> Site:
         directory = self._directory
         account = choose_account(directory.cluster)
         directory.create(account)
         await self._lock.acquire()
-        needed = (directory.cluster, find_programs() / "postgres")
-        self._launcher = make_launcher(account, needed, self._log)
-        self._account = account
-        await make_cluster(self._launcher, account, directory, self._server_log)
+        check_reachable(directory, account)
         await clear_leftovers(directory.cluster, self._log)
         _remove_old_sockets(directory)
-        self._socket_directory = make_socket_directory(directory, account)
+        sockets = self._socket_directory = make_socket_directory(directory, account)
+        programs = programs_for(account, directory.root)
+        needed = (directory.cluster, sockets, programs / "postgres")
+        launcher = make_launcher(account, needed, self._log)
+        site = Site(directory, account, launcher, programs, ServerLog(directory.log_file))
+        await make_cluster(site)
+        return site
 
-    async def _bring_up(self) -> None:
+    async def _bring_up(self, site: Site) -> None:
         """Start the server, and again for as long as what an earlier one has left is in its way."""
         patience = asyncio.get_running_loop().time() + _HELD_S
         delay_s = _FIRST_DELAY_S
         while True:
             try:
-                await self._launch()
+                await self._launch(site)
             except ServerExitedError as error:
                 if not error.held or asyncio.get_running_loop().time() > patience:
                     raise
@@ -145,34 +151,32 @@ class EmbeddedServer:
             await asyncio.sleep(delay_s)
             delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
 
-    async def _launch(self) -> None:
+    async def _launch(self, site: Site) -> None:
         directory, sockets = self._directory, self._sockets
         await clear_leftovers(directory.cluster, self._log)
-        check_socket_directory(sockets, self._account)
+        check_socket_directory(sockets, site.account)
         for old in sockets.iterdir():
             # A lock file here may name a process that is another program by now.
             old.unlink()
-        self._postmaster = start_server(
-            self._launcher, directory, sockets, self._settings, self._server_log
-        )
+        self._postmaster = start_server(site, sockets, self._settings)
         await self._postmaster.until_ready(make_dsn(sockets, "postgres"), READY_S)
         directory.write_runtime({"socket_directory": str(sockets), "pid": self._postmaster.pid})
 
-    async def _supervise(self) -> None:
+    async def _supervise(self, site: Site) -> None:
         delay_s = _FIRST_DELAY_S
         while True:
-            lived_s = await self._watch()
+            lived_s = await self._watch(site.log)
             delay_s = _FIRST_DELAY_S if lived_s > _STEADY_S else min(2 * delay_s, _LONGEST_DELAY_S)
             await asyncio.sleep(delay_s)
             try:
-                await self._bring_up()
+                await self._bring_up(site)
             except (EmbeddedServerError, OSError, psutil.Error) as error:
-                self._log.error(  # noqa: TRY400 - the text has it all
+                self._log.error(
                     "PostgreSQL can't be restarted: %s", error, extra={"action": "embedded_failed"}
                 )
                 await self._end_server()
 
-    async def _watch(self) -> float:
+    async def _watch(self, server_log: ServerLog) -> float:
         """Wait until the server has ended, and return how many seconds that took."""
         loop = asyncio.get_running_loop()
         start = trimmed = loop.time()
@@ -180,7 +184,7 @@ class EmbeddedServer:
             await asyncio.sleep(_WATCH_S)
             if loop.time() - trimmed > _TRIM_S:
                 trimmed = loop.time()
-                self._server_log.trim()
+                server_log.trim()
         if self._postmaster is not None:
             self._log.error(
                 "PostgreSQL has died and is restarted",
@@ -188,9 +192,9 @@ class EmbeddedServer:
             )
         return loop.time() - start
 
-    async def _end_server(self) -> None:
+    async def _end_server(self, fast_s: float = FAST_STOP_S) -> None:
         if self._postmaster is not None:
-            await self._postmaster.stop(FAST_STOP_S, IMMEDIATE_STOP_S)
+            await self._postmaster.stop(fast_s, IMMEDIATE_STOP_S)
             self._postmaster = None
 
 

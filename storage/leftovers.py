@@ -1,6 +1,5 @@
-"""What an earlier service may have left behind: a server that still runs, or files that name one."""
+"""What an earlier service may have left: a server that still runs, or a file that names one."""
 
-import asyncio
 import logging
 import signal
 from collections.abc import Iterator
@@ -10,9 +9,9 @@ from pathlib import Path
 import psutil
 
 from storage.errors import EmbeddedServerError
+from storage.polling import until
 
 _PROGRAM = "postgres"
-_POLL_S = 0.05
 
 # First in silence: a server whose service was killed is already on its way down.
 _STEPS: tuple[tuple[signal.Signals | None, float], ...] = (
@@ -26,8 +25,9 @@ _STEPS: tuple[tuple[signal.Signals | None, float], ...] = (
 async def clear_leftovers(cluster: Path, log: logging.Logger) -> None:
     """End a server that still runs on this data, and remove a pid file that names another program.
 
-    The caller holds the directory's lock. A pid file whose process is gone stays: PostgreSQL uses it to
-    find processes that outlived their server. Raises EmbeddedServerError when a server can't be ended.
+    The caller holds the directory's lock. A pid file whose process is gone stays: PostgreSQL uses
+    it to find processes that outlived their server. Raises EmbeddedServerError when a server can't
+    be ended.
     """
     pid_file = cluster / "postmaster.pid"
     if not pid_file.exists():
@@ -104,12 +104,11 @@ async def _end(server: psutil.Process) -> None:
 
 
 async def _gone(process: psutil.Process, patience_s: float) -> bool:
+    return await until(lambda: _has_ended(process), patience_s)
+
+
+def _has_ended(process: psutil.Process) -> bool:
     try:
-        async with asyncio.timeout(patience_s):
-            while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-                await asyncio.sleep(_POLL_S)
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
-    except TimeoutError:
-        return False
-    return True

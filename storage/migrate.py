@@ -34,10 +34,11 @@ class Migration:
 
 
 async def migrate(dsn: str, migrations: Sequence[Migration] | None = None) -> list[str]:
-    """Apply what is missing, each step in its own transaction, and return the names of the steps applied.
+    """Apply what is missing, each step in its own transaction, and return the names of those steps.
 
-    Safe to run from several processes at once. Raises SchemaMismatchError when the database is newer than
-    the code or a step that it has was changed since, StorageUnavailableError when it can't be reached.
+    Safe to run from several processes at once. Raises SchemaMismatchError when the database is
+    newer than the code or a step that it has was changed since, StorageUnavailableError when it
+    can't be reached.
     """
     steps = load_migrations() if migrations is None else migrations
     connection = await open_connection(dsn, command_timeout_s=None)
@@ -49,14 +50,14 @@ async def migrate(dsn: str, migrations: Sequence[Migration] | None = None) -> li
 
 
 def load_migrations() -> tuple[Migration, ...]:
-    """The steps in the package, in order. Raises ValueError for a bad file name or a gap in the numbers."""
+    """The steps in the package, in order. Raises ValueError as ``parse_migrations`` does."""
     folder = files("storage") / "sql" / "migrations"
     texts = {file.name: file.read_text("utf-8") for file in folder.iterdir()}
     return parse_migrations({name: text for name, text in texts.items() if name.endswith(".sql")})
 
 
 def parse_migrations(texts: Mapping[str, str]) -> tuple[Migration, ...]:
-    """Steps from texts by file name. Raises ValueError for a bad file name or a gap in the numbers."""
+    """Steps from texts by file name. Raises ValueError for a bad name or a gap in the numbers."""
     steps = []
     for number, (name, text) in enumerate(sorted(texts.items()), start=1):
         match = _FILE_NAME.fullmatch(name)

@@ -10,12 +10,12 @@ _HEADER = re.compile(r"^-- name: *(\S+) *$", re.MULTILINE)
 
 
 def query(name: str) -> str:
-    """The text of a named query. Raises KeyError for an unknown name: call this when a module is imported."""
+    """The text of a named query, to be asked for on import. Raises KeyError for an unknown name."""
     return _all_queries()[name]
 
 
 def parse_queries(text: str) -> dict[str, str]:
-    """Split a file at its ``-- name: x`` headers. Raises ValueError for a repeated or missing name."""
+    """Split a text at its ``-- name: x`` headers. Raises ValueError for a name given twice."""
     head, *parts = _HEADER.split(text)
     if any(line and not line.startswith("--") for line in map(str.strip, head.splitlines())):
         message = "SQL before the first '-- name:' header"

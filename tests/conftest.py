@@ -1,3 +1,14 @@
 """Fixtures for every layer of tests."""
 
+import pytest
+
 pytest_plugins = ["tests.postgres_fixtures"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The one way in which golden files change."""
+    parser.addoption(
+        "--update-golden",
+        action="store_true",
+        help="write what happens now into the golden files; review the diff",
+    )

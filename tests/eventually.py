@@ -3,9 +3,21 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 T = TypeVar("T")
+
+
+@overload
+async def eventually(
+    probe: Callable[[], Awaitable[T]], *, within_s: float = 5.0, every_s: float = 0.01
+) -> T: ...
+
+
+@overload
+async def eventually(
+    probe: Callable[[], T], *, within_s: float = 5.0, every_s: float = 0.01
+) -> T: ...
 
 
 async def eventually(
@@ -13,8 +25,8 @@ async def eventually(
 ) -> T:
     """Ask until the answer is true, and return it.
 
-    Raises AssertionError with the last answer when ``within_s`` seconds were not enough. An AssertionError
-    of the probe itself counts as no, and is raised when the time is over.
+    Raises AssertionError with the last answer when ``within_s`` seconds were not enough. An
+    AssertionError of the probe itself counts as no, and is raised when the time is over.
     """
     deadline = asyncio.get_running_loop().time() + within_s
     while True:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from auction.domain.terms import ConversionRule, Trigger
+from auction.domain.terms import BuyerType, ConversionRule, OfferTerms, Trigger
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +28,20 @@ class Conversion:
     amount: Decimal
 
 
+def payable_rules(offer: OfferTerms) -> tuple[ConversionRule, ...]:
+    """The rules that can make a call to this offer payable: none for buyers that are not billed."""
+    return offer.conversions if offer.buyer_type is BuyerType.BUYER else ()
+
+
 def buyer_conversion(
-    rules: Sequence[ConversionRule], price: Decimal, facts: CallFacts, *, billed: bool = True
+    rules: Sequence[ConversionRule], price: Decimal, facts: CallFacts
 ) -> Conversion | None:
     """The conversion that the facts give; None when they give none, or none yet.
 
-    The first rule that matches wins; while one that stands before it may still match, a later one
-    waits. An attempt converts at routing. Postback rules match no fact: the buyer reports them.
-    Buyers that are not ``billed`` never convert.
+    ``rules`` are the offer's ``payable_rules``. The first that matches wins; while one that stands
+    before it may still match, a later one waits. An attempt converts at routing. Postback rules
+    match no fact: the buyer reports them.
     """
-    if not billed:
-        return None
     for rule in rules:
         if rule.trigger is Trigger.ATTEMPT:
             return _conversion(rule, price)

@@ -1,4 +1,7 @@
-"""The plan of a decision, what storage knows of a call, and the answer: values that the engine and the ledger share."""
+"""The plan of a decision, what storage knows of a call, and the answer.
+
+Values that the engine and the ledger share.
+"""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,7 +11,7 @@ from enum import Enum
 from auction.domain.call import Call
 from auction.domain.ids import BuyerId, CallId, CampaignId, OfferId, PingId, PostId
 from auction.domain.reasons import Reason
-from auction.domain.terms import Destination, DuplicateRule, OwnerLimits
+from auction.domain.terms import ConversionRule, Destination, DuplicateRule, OwnerLimits, Trigger
 from auction.domain.usage import Units, Usage
 
 
@@ -31,7 +34,8 @@ class Candidate:
     """One place the call may go, in the order of the plan.
 
     ``posts`` False: routed without a post (static routes, buyers without a post endpoint).
-    ``owners`` are the limits to reserve under, empty for test calls; ``units`` is what is held.
+    ``owners`` are the limits to reserve under, empty for test calls; ``units`` is what is held, and
+    ``conversions`` the rules under which it is sold, first match first.
     """
 
     offer: OfferId
@@ -48,6 +52,7 @@ class Candidate:
     bid_id: str | None = None
     expires_at: datetime | None = None
     minimum_duration_s: int | None = None
+    conversions: tuple[ConversionRule, ...] = (ConversionRule(Trigger.ANSWERED),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +80,25 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The call is ours to decide. ``plan`` is set when an earlier decider died after storing one."""
+    """The call is ours to decide. ``plan`` is set when an earlier decider died after storing one.
+
+    ``received_at``: when the call first came in, where that was not with this request; its cap
+    windows are the ones of that moment.
+    """
 
     epoch: int
     past_calls: tuple[PastCall, ...] = ()
     plan: "StoredPlan | None" = None
+    received_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StoredPlan:
-    """A plan found in storage; ``position`` is the candidate that holds the reservation, None when none does."""
+    """A plan found in storage.
+
+    ``position`` is the candidate that holds the reservation, None when none does; ``decided_from``
+    is when the call first came in.
+    """
 
     candidates: tuple[Candidate, ...]
     position: int | None
@@ -116,7 +130,7 @@ OpenResult = Opened | AlreadyDecided | BeingDecided | OtherContent
 
 @dataclass(frozen=True, slots=True)
 class ReserveRequest:
-    """Take the first candidate from ``start`` on that fits, giving back what this attempt holds already.
+    """Take the first candidate from ``start`` on that fits, giving back what this attempt holds.
 
     ``candidates`` is the whole plan, stored with the reservation; ``trace`` is the trace so far.
     ``lease_ms``: when the hold lapses if this decider dies.
@@ -161,8 +175,9 @@ ReserveResult = Reserved | NothingFits | Superseded
 class Finish:
     """The decision to store. ``candidate`` None: no route, and whatever is held is given back.
 
-    ``lease_ms``: how long the slot is held without any event. ``late``: the switch has stopped waiting.
-    ``binding`` False: a retry decides anew (unknown campaign).
+    ``lease_ms``: how long the slot is held without any event; ``answered_lease_ms``: from the
+    answer on; ``collected_lease_ms``: from the retry that fetches a late decision. ``late``: the
+    switch has stopped waiting. ``binding`` False: a retry decides anew (unknown campaign).
     """
 
     call: Call
@@ -177,6 +192,9 @@ class Finish:
     lease_ms: int = 0
     late: bool = False
     binding: bool = True
+    answered_lease_ms: int = 14_400_000
+    collected_lease_ms: int = 85_000
+    currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +297,10 @@ class UsageReading:
 
 @dataclass(frozen=True, slots=True)
 class TraceEntry:
-    """One offer's line in a decision trace. ``code`` None: the offer won. ``ms``: how long the ping took."""
+    """One offer's line in a decision trace.
+
+    ``reason`` None: the offer won. ``ms``: how long the ping took.
+    """
 
     offer: OfferId
     reason: Reason | None
@@ -292,7 +313,7 @@ class TraceEntry:
 
 @dataclass(slots=True)
 class Timings:
-    """Milliseconds of each step of one decision; ``waited_ms`` is the part spent waiting for buyers."""
+    """Milliseconds of each step of one decision; ``waited_ms``: spent waiting for buyers."""
 
     eligible_ms: float = 0.0
     ping_ms: float = 0.0
@@ -303,7 +324,10 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Why a call went where it went; offers refused by their fixed terms are recomputed on reading."""
+    """Why a call went where it went.
+
+    Offers refused by their fixed terms are recomputed on reading.
+    """
 
     revision: int
     timings: Timings

@@ -7,13 +7,14 @@ from typing import Final
 
 from auction.domain import hours
 from auction.domain.call import Call
+from auction.domain.conversions import payable_rules
 from auction.domain.decision import PastCall
 from auction.domain.duplicates import is_duplicate
 from auction.domain.filters import lookup, matches
 from auction.domain.ids import OwnerId
 from auction.domain.money import to_units
 from auction.domain.reasons import Reason
-from auction.domain.terms import BuyerType, Cap, OfferTerms, Period
+from auction.domain.terms import Cap, OfferTerms, Period
 from auction.domain.usage import Units, Usage, is_full, reached_cap
 from auction.domain.windows import window_starts
 
@@ -133,7 +134,8 @@ def hold_units(offer: OfferTerms, price: Decimal) -> Units:
     One call, one answer, and where a conversion rule could earn one conversion and the largest
     amount that any rule could give. Buyers that are not billed earn nothing.
     """
-    if not offer.conversions or offer.buyer_type is not BuyerType.BUYER:
+    rules = payable_rules(offer)
+    if not rules:
         return (1, 1, 0, 0)
-    largest = max(price if rule.amount is None else rule.amount for rule in offer.conversions)
+    largest = max(price if rule.amount is None else rule.amount for rule in rules)
     return (1, 1, 1, to_units(largest))

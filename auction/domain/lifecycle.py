@@ -41,6 +41,7 @@ class CallState(Enum):
 
 
 _LIVE: Final = frozenset({CallState.LATE, CallState.ROUTED, CallState.ANSWERED})
+_OVER: Final = frozenset({CallState.ENDED, CallState.LOST})
 
 
 class Happening(Enum):
@@ -126,7 +127,7 @@ class Progress:
         """What conversion rules look at."""
         return CallFacts(
             answered=self.answered_at is not None,
-            ended=self.ended_at is not None,
+            ended=self.state in _OVER,
             connected_s=self.connected_duration_s,
         )
 

@@ -5,10 +5,10 @@ starts from the calls already counted. The window before the current one is kept
 which arrived just before a boundary is still judged by, and settled in, the window of its arrival.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from auction.domain.reasons import Reason
-from auction.domain.terms import Cap, Measure, OwnerLimits, Period
+from auction.domain.terms import Cap, Measure, OwnerLimits
 
 Units = tuple[int, int, int, int]
 """One number per ``Measure``: counts, and revenue in ten-thousandths of the currency."""
@@ -91,38 +91,72 @@ def is_full(usage: Usage, limits: OwnerLimits) -> bool:
 
 
 def window_at(period: PeriodUsage, start: int) -> WindowCount | None:
-    """The counts of the window that starts then: kept, new and empty, or None when gone."""
+    """The counts of the window that starts then: kept, empty when never opened, or None when gone.
+
+    Windows that are gone all lie before the previous one, so one between the two was never opened.
+    """
     if start == period.current.start:
         return period.current
-    if start > period.current.start:
-        return WindowCount(start)
-    return period.previous if start == period.previous.start else None
+    if start == period.previous.start:
+        return period.previous
+    return WindowCount(start) if start > period.previous.start else None
 
 
 def apply(usage: Usage, starts: Starts, change: Change) -> Usage:
-    """The usage after a change: a newer window opens, one that is gone is not touched."""
-    periods = tuple(_apply_period(usage.periods[p], starts[p], change) for p in Period)
-    return Usage(usage.live + change.live, (periods[0], periods[1], periods[2], periods[3]))
+    """The usage after a change: a window not opened yet opens, one that is gone is not touched."""
+    hour, day, month, total = usage.periods
+    return Usage(
+        usage.live + change.live,
+        (
+            _apply_period(hour, starts[0], change),
+            _apply_period(day, starts[1], change),
+            _apply_period(month, starts[2], change),
+            _apply_period(total, starts[3], change),
+        ),
+    )
 
 
 def _apply_period(period: PeriodUsage, start: int, change: Change) -> PeriodUsage:
-    if start > period.current.start:
-        return PeriodUsage(_changed(WindowCount(start), change), period.current)
-    if start == period.current.start:
-        return replace(period, current=_changed(period.current, change))
-    if start == period.previous.start:
-        return replace(period, previous=_changed(period.previous, change))
+    current, previous = period.current, period.previous
+    if start == current.start:
+        return PeriodUsage(_changed(current, change), previous)
+    if start > current.start:
+        return PeriodUsage(_changed(WindowCount(start), change), current)
+    if start == previous.start:
+        return PeriodUsage(current, _changed(previous, change))
+    if start > previous.start:
+        return PeriodUsage(current, _changed(WindowCount(start), change))
     return period
 
 
 def _changed(window: WindowCount, change: Change) -> WindowCount:
     return WindowCount(
-        window.start, _plus(window.used, change.used), _plus(window.pending, change.pending)
+        window.start, plus(window.used, change.used), plus(window.pending, change.pending)
     )
 
 
-def _plus(left: Units, right: Units) -> Units:
+def plus(left: Units, right: Units) -> Units:
+    """Measure by measure."""
     return (left[0] + right[0], left[1] + right[1], left[2] + right[2], left[3] + right[3])
+
+
+def minus(left: Units, right: Units) -> Units:
+    """Measure by measure."""
+    return (left[0] - right[0], left[1] - right[1], left[2] - right[2], left[3] - right[3])
+
+
+def held_by(units: Units) -> Change:
+    """What a route holds from its reservation on: a live call, the call used, all else pending."""
+    return Change(1, (units[0], 0, 0, 0), (0, units[1], units[2], units[3]))
+
+
+def difference(before: Change, after: Change) -> Change:
+    """What must be added to a counter that holds ``before`` so that it holds ``after``."""
+    return Change(
+        after.live - before.live,
+        minus(after.used, before.used),
+        minus(after.pending, before.pending),
+    )
 
 
 def only(measure: Measure, amount: int) -> Units:

@@ -70,4 +70,4 @@ def _announced(request: web.Request) -> int:
 
 def _too_large() -> CallerMistakeError:
     detail = f"A body has at most {MAX_BODY_BYTES} bytes."
-    return CallerMistakeError(problems.TOO_LARGE, detail, headers={hdrs.CONNECTION: "close"})
+    return CallerMistakeError(problems.TOO_LARGE, detail)

@@ -42,7 +42,7 @@ def _field_value(value: object) -> object:
 
 
 class CallRequest(BaseModel):
-    """The body. Null and, for texts, the empty string count as absent; ``timeout_ms`` 1 to 60,000."""
+    """The body. Null counts as absent, the empty text too; ``timeout_ms`` is 1 to 60,000."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 

@@ -1,10 +1,10 @@
-"""Going down without losing a call: requests under way are counted, new ones close their connection."""
+"""Going down without losing a call: requests are counted, and keep no connection open."""
 
 import asyncio
 
 
 class Drain:
-    """Shared by both ports. While draining, requests are still answered, but no connection is kept."""
+    """Shared by both ports. While draining, requests are answered, but no connection is kept."""
 
     def __init__(self) -> None:
         self._draining = False

@@ -2,9 +2,9 @@
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
 
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
 
 from auction.ports import StorageUnavailableError
 from auction.web import problems
@@ -15,10 +15,8 @@ logger = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 1
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-
-def edge(drain: Drain) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def edge(drain: Drain) -> Middleware:
     """The only middleware: counts requests for the drain and translates errors."""
 
     @web.middleware
@@ -44,7 +42,7 @@ async def _translated(request: web.Request, handler: Handler) -> web.StreamRespo
         return unavailable()
     except web.HTTPException as error:
         return _http_error(error)
-    except Exception:
+    except Exception:  # noqa: BLE001  # logged there; whoever asks gets a reference, no details
         return internal_error("A request failed")
 
 
@@ -68,5 +66,5 @@ def internal_error(message: str, error: BaseException | None = None) -> web.Resp
 
 def _http_error(error: web.HTTPException) -> web.Response:
     allow = error.headers.get(hdrs.ALLOW)
-    headers = {} if allow is None else {hdrs.ALLOW: allow}
+    headers: dict[str, str] = {} if allow is None else {hdrs.ALLOW: allow}
     return http_problem(error.status, headers=headers)

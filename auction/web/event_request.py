@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from auction.domain.decision import CallEvent, EndedBy, EventType
@@ -42,26 +42,24 @@ def read_instant(text: str) -> datetime | None:
         return None
 
 
-def _instant(value: str) -> datetime:
-    at = read_instant(value)
+def _instant(value: object) -> datetime:
+    at = read_instant(value) if isinstance(value, str) else None
     if at is None:
         raise PydanticCustomError(OWN, "must be an RFC 3339 time with a zone")
     return at
 
 
-def _duration(value: object) -> Decimal | None:
-    if value is None:
-        return None
+def _duration(value: object) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise PydanticCustomError(OWN, "must be a number of seconds")
     if not 0 <= value <= LONGEST_DURATION_S:
         raise PydanticCustomError(OWN, "must be from 0 to 86400 seconds")
     # the shortest text of a float is the decimal that was sent
-    return Decimal(repr(value)).quantize(_MILLISECOND, rounding=ROUND_DOWN)
+    return abs(Decimal(repr(value))).quantize(_MILLISECOND, rounding=ROUND_DOWN)
 
 
-Instant = Annotated[str, AfterValidator(_instant)]
-Duration = Annotated[object, AfterValidator(_duration)]
+Instant = Annotated[datetime, BeforeValidator(_instant)]
+Duration = Annotated[Decimal, BeforeValidator(_duration)]
 
 
 class EventRequest(BaseModel):
@@ -74,7 +72,30 @@ class EventRequest(BaseModel):
     type: Literal["answered", "ended"]
     attempt: Annotated[int, Field(ge=1, le=MOST_ATTEMPTS)] | None = None
     at: Instant
-    total_duration_s: Duration = None
-    connected_duration_s: Duration = None
+    total_duration_s: Duration | None = None
+    connected_duration_s: Duration | None = None
     ended_by: Literal["caller", "target", "system"] | None = None
     sip_code: Annotated[int, Field(ge=100, le=699)] | None = None
+
+
+def read_event(body: JsonObject) -> CallEvent:
+    """The report, validated. Raises CallerMistakeError (422) with every fault at once."""
+    try:
+        request = EventRequest.model_validate(body)
+    except ValidationError as error:
+        raise invalid(*faults_of(error)) from None
+    total, connected = request.total_duration_s, request.connected_duration_s
+    if total is not None and connected is not None and connected > total:
+        raise invalid(Fault("connected_duration_s", "must not be above total_duration_s"))
+    return CallEvent(
+        call_id=CallId(request.call_id),
+        event_id=request.event_id,
+        type=EventType(request.type),
+        attempt=request.attempt,
+        at=request.at,
+        fingerprint=fingerprint(body),
+        total_duration_s=total,
+        connected_duration_s=connected,
+        ended_by=EndedBy(request.ended_by) if request.ended_by else None,
+        sip_code=request.sip_code,
+    )

@@ -48,6 +48,10 @@ _BY_STATUS: Final = {
 }
 
 
+_BODY_UNREAD: Final = frozenset({BAD_REQUEST, BODY_TIMEOUT, TOO_LARGE, EXPECTATION})
+"""After these the rest of the body could be taken for the next request."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One fault of the input. ``message`` never repeats what was sent."""
@@ -109,6 +113,8 @@ def problem(
         status=kind.status, body=orjson.dumps(document), headers={**(headers or {})}
     )
     response.content_type = CONTENT_TYPE
+    if kind in _BODY_UNREAD:
+        response.force_close()
     return response
 
 

@@ -1,4 +1,4 @@
-"""What the handlers need from the service, as narrow protocols; ``auction.app`` puts them together."""
+"""What the handlers need, as narrow protocols; ``auction.app`` puts them together."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -41,7 +41,7 @@ class Revisions(Protocol):
 
 
 class Grant(Protocol):
-    """What a token allows. ``buyer`` and ``source`` narrow what it sees; ``switch`` names its caller."""
+    """What a token allows; ``buyer`` and ``source`` narrow what it sees."""
 
     @property
     def scopes(self) -> frozenset[str]:
@@ -82,15 +82,15 @@ class ApiServices:
 
 
 Check = Callable[[], Awaitable[str | None]]
-"""What is wrong, None when all is well. Raising StorageUnavailableError counts as ``unreachable``."""
+"""What is wrong, None when all is well. StorageUnavailableError counts as ``unreachable``."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpsServices:
     """Everything behind the ops port.
 
-    ``checks`` decide readiness, by name (``database``, ``catalogue``). ``refresh`` brings the metrics that
-    are facts of the database up to date; ``exposition`` renders the Prometheus text.
+    ``checks`` decide readiness, by name (``database``, ``catalogue``). ``refresh`` brings the
+    metrics that are facts of the database up to date; ``exposition`` renders the text.
     """
 
     checks: Mapping[str, Check]

@@ -1,6 +1,7 @@
 """What a simulated buyer saw and did."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 BuyerCounts = dict[str, int | dict[str, int]]
@@ -70,3 +71,9 @@ class PortCounts:
             "bad_requests": self.bad_requests,
             "unknown_paths": self.unknown_paths,
         }
+
+
+def total(counts: Iterable[PortCounts]) -> PortCounts:
+    """The sum over several ports."""
+    columns = zip(*(count.as_json().values() for count in counts), strict=True)
+    return PortCounts(*map(sum, columns))

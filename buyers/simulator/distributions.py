@@ -4,7 +4,7 @@ import math
 import re
 from decimal import Decimal
 from statistics import NormalDist
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -14,6 +14,8 @@ LONGEST_MS = 120_000
 _STANDARD = NormalDist()
 _SMALLEST = 2.0**-53
 _AMOUNT_TEXT = re.compile(r"[^\"\\<>&\x00-\x1f\x7f]{1,64}")
+
+T = TypeVar("T")
 
 Milliseconds = Annotated[float, Field(ge=0, le=LONGEST_MS, allow_inf_nan=False)]
 
@@ -126,6 +128,16 @@ def _as_text(value: object) -> object:
     return str(value) if is_whole else _no_float(value)
 
 
+def not_empty(items: tuple[T, ...]) -> tuple[T, ...]:
+    """The items. Raises ValueError when there are none.
+
+    Pydantic's own minimum counts valid items only, and so reports a fault too many.
+    """
+    if not items:
+        raise ValueError("at least one is needed")
+    return items
+
+
 AmountText = Annotated[str, BeforeValidator(_as_text), AfterValidator(_sendable)]
 """What is sent as the amount, as it is written: ``52.00``, but ``$52.50`` or ``abc`` too."""
 
@@ -149,7 +161,7 @@ class ChoiceAmount(_Model):
     """One of ``values``, each as likely as the next."""
 
     distribution: Literal["choice"]
-    values: Annotated[tuple[AmountText, ...], Field(min_length=1)]
+    values: Annotated[tuple[AmountText, ...], AfterValidator(not_empty)]
 
     def text(self, share: float) -> str:
         """The amount as it goes on the wire, at ``share`` (0 to 1) of the distribution."""

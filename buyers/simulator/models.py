@@ -20,7 +20,13 @@ from buyers.simulator.dialects import (
     PingDialect,
     PostDialect,
 )
-from buyers.simulator.distributions import Amounts, ConstantAmount, ConstantLatency, Latency
+from buyers.simulator.distributions import (
+    Amounts,
+    ConstantAmount,
+    ConstantLatency,
+    Latency,
+    not_empty,
+)
 from buyers.simulator.templates import tokens_of
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
@@ -39,12 +45,17 @@ def _checked_path(path: str) -> str:
 HttpPath = Annotated[str, AfterValidator(_checked_path)]
 
 
-def _check_behaviours(behaviours: Mapping[str, float], known: frozenset[str]) -> None:
-    unknown = [name for name in behaviours if name not in known and status_of(name) is None]
-    if unknown:
-        raise ValueError(f"unknown behaviour {unknown[0]}; known: {', '.join(sorted(known))}")
-    if not any(_weighted(behaviours)):
-        raise ValueError("at least one behaviour needs a weight above 0")
+def _among(known: frozenset[str]) -> AfterValidator:
+    def check(behaviours: dict[str, float]) -> dict[str, float]:
+        unknown = [name for name in behaviours if name not in known and status_of(name) is None]
+        if unknown:
+            names = ", ".join(sorted(known))
+            raise ValueError(f"unknown behaviour {unknown[0]}; known: {names}, status_<code>")
+        if not any(_weighted(behaviours)):
+            raise ValueError("at least one behaviour needs a weight above 0")
+        return behaviours
+
+    return AfterValidator(check)
 
 
 def _weighted(behaviours: Mapping[str, float]) -> Iterator[str]:
@@ -96,11 +107,10 @@ class PingEndpoint(Endpoint):
     expires_in_s: int | None = None
     minimum_duration_s: int | None = None
     no_bid_status: Annotated[int, Field(ge=200, le=599)] = 204
-    behaviours: dict[str, Weight] = Field(default={"bid": 1})
+    behaviours: Annotated[dict[str, Weight], _among(PING_BEHAVIOURS)] = Field(default={"bid": 1})
 
     @model_validator(mode="after")
     def _playable(self) -> Self:
-        _check_behaviours(self.behaviours, PING_BEHAVIOURS)
         for name in _weighted(self.behaviours):
             _check_words(name, self.dialect, BIDS.get(name, {}))
         return self
@@ -111,11 +121,10 @@ class PostEndpoint(Endpoint):
 
     path: HttpPath = "/post"
     dialect: PostDialect = PLAIN_POST
-    behaviours: dict[str, Weight] = Field(default={"accept": 1})
+    behaviours: Annotated[dict[str, Weight], _among(POST_BEHAVIOURS)] = Field(default={"accept": 1})
 
     @model_validator(mode="after")
     def _playable(self) -> Self:
-        _check_behaviours(self.behaviours, POST_BEHAVIOURS)
         for name in _weighted(self.behaviours):
             _check_words(name, self.dialect, ACCEPTANCES.get(name, {}))
         return self
@@ -162,7 +171,7 @@ class Script(_Model):
     control: Control | None = None
     max_connections: Annotated[int, Field(ge=1, le=100_000)] = 4_096
     max_request_bytes: Annotated[int, Field(ge=256, le=2**26)] = 262_144
-    buyers: Annotated[tuple[BuyerScript, ...], Field(min_length=1)]
+    buyers: Annotated[tuple[BuyerScript, ...], AfterValidator(not_empty)]
 
     @model_validator(mode="after")
     def _one_tls_a_port(self) -> Self:

@@ -10,7 +10,7 @@ from buyers.simulator import replies
 from buyers.simulator.buyer import Handler, SimulatedBuyer
 from buyers.simulator.connection import BuyerConnection
 from buyers.simulator.control import control
-from buyers.simulator.counts import BuyerCounts, PortCounts
+from buyers.simulator.counts import BuyerCounts, PortCounts, total
 from buyers.simulator.models import BuyerScript, Control, Script, Tls
 from buyers.simulator.replies import Reply
 from buyers.simulator.request import Request
@@ -23,10 +23,16 @@ _NOT_FOUND = replies.json_response(404, {"error": "no buyer listens on this path
 class Port:
     """One listening port with the buyers that share it."""
 
-    def __init__(self, script: Script, buyers: Iterable[SimulatedBuyer]) -> None:
-        """Control ``buyers`` here; ``route`` makes them answer here too."""
+    def __init__(
+        self, script: Script, buyers: Iterable[SimulatedBuyer], others: Iterable["Port"] = ()
+    ) -> None:
+        """Control ``buyers`` here; ``route`` makes them answer here too.
+
+        The counts of ``others`` are shown with those of this port.
+        """
         self.max_request_bytes = script.max_request_bytes
         self.counts = PortCounts()
+        self._shown = [self.counts, *(other.counts for other in others)]
         self._max_connections = script.max_connections
         self._buyers = {buyer.name: buyer for buyer in buyers}
         self._connections: set[BuyerConnection] = set()
@@ -82,7 +88,7 @@ class Port:
         handler = self._routes.get(request.path)
         if handler is not None:
             return handler(request)
-        reply = control(request, self._buyers, self.counts)
+        reply = control(request, self._buyers, total(self._shown))
         if reply is None:
             self.counts.unknown_paths += 1
             return Reply(_NOT_FOUND)
@@ -198,7 +204,7 @@ class SimulatedBuyers:
         self._addresses |= {script.name: address for script in scripts}
 
     async def _open_control(self, control: Control) -> None:
-        port = Port(self._script, self._buyers.values())
+        port = Port(self._script, self._buyers.values(), self._ports)
         self._ports.append(port)
         self._control = await port.open(self._address(control), None)
 

@@ -28,7 +28,10 @@ create table tokens (
     id text primary key,
     name text not null,
     hash bytea not null unique check (octet_length(hash) = 32),
-    scopes text[] not null check (cardinality(scopes) > 0),
+    scopes text[] not null check (
+        cardinality(scopes) > 0
+        and scopes <@ array['calls', 'read', 'admin', 'pii', 'postback']
+    ),
     buyer text,
     source text,
     switch text,

@@ -82,7 +82,9 @@ def test_a_day_without_a_midnight_starts_at_the_change() -> None:
 
 def test_a_month_may_start_at_a_change_too() -> None:
     # In Asunción 24:00 of 30 September 2017 became 01:00.
-    assert start(Period.MONTH, "2017-10-20T12:00", "America/Asuncion") == instant("2017-10-01T04:00")
+    assert start(Period.MONTH, "2017-10-20T12:00", "America/Asuncion") == instant(
+        "2017-10-01T04:00"
+    )
 
 
 def test_a_midnight_that_a_change_leaps_over_starts_the_day_at_the_change() -> None:

@@ -1,0 +1,82 @@
+"""Commands on the marketplace file."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from auction.cli.group import DATA_DIR, MARKETPLACE_FILE, run, settings_of
+
+if TYPE_CHECKING:
+    from config.check import CheckResult
+    from config.settings import Settings
+
+
+@click.command("check")
+@MARKETPLACE_FILE
+def check_command(file: Path) -> None:
+    """Validate a marketplace FILE: print every fault with its path; exit 1 if there is any.
+
+    Warnings tell what would load but may not do what you expect.
+    """
+    from config.check import check_file
+
+    result = check_file(file, os.environ)
+    _print(result)
+    if result.faults:
+        click.echo(f"{file}: {len(result.faults)} faults", err=True)
+        raise SystemExit(1)
+    assert result.marketplace is not None, "without faults there is a marketplace"
+    offers = sum(len(buyer.offers) for buyer in result.marketplace.buyers)
+    click.echo(
+        f"{file}: good ({len(result.marketplace.campaigns)} campaigns, "
+        f"{len(result.marketplace.buyers)} buyers, {offers} offers)"
+    )
+
+
+@click.command("apply")
+@MARKETPLACE_FILE
+@DATA_DIR
+@click.pass_context
+def apply_command(context: click.Context, file: Path, data_dir: Path | None) -> None:
+    """Make FILE the marketplace in the database; running services follow within a second."""
+    run(_apply(settings_of(context, data_dir=data_dir), file))
+
+
+@click.command("export")
+@DATA_DIR
+@click.pass_context
+def export_command(context: click.Context, data_dir: Path | None) -> None:
+    """Print the marketplace in force as a file that `pingpost apply` takes.
+
+    Stored secrets come out as {keep: true}: applied to the same database they stay as they are.
+    """
+    click.echo(run(_export(settings_of(context, data_dir=data_dir))), nl=False)
+
+
+async def _apply(settings: "Settings", file: Path) -> None:
+    from auction.app import open_store
+    from auction.marketplaces import apply_file
+
+    async with open_store(settings) as store:
+        applied = await apply_file(store.database, store.box, file, os.environ)
+    _print(applied.check)
+    told = "now in force" if applied.changed else "in force already, nothing changed"
+    click.echo(f"{file}: revision {applied.revision}, {told}")
+
+
+async def _export(settings: "Settings") -> str:
+    from auction.app import open_store
+    from auction.marketplaces import export
+    from config.yaml_file import dump_yaml
+
+    async with open_store(settings) as store:
+        return dump_yaml(await export(store.database))
+
+
+def _print(result: "CheckResult") -> None:
+    for fault in result.faults:
+        click.echo(f"error: {fault}", err=True)
+    for warning in result.warnings:
+        click.echo(f"warning: {warning}", err=True)

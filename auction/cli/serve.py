@@ -1,0 +1,102 @@
+"""Commands that run something: the service, the demo, simulated buyers."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+import click
+
+from auction.cli.group import DATA_DIR, MARKETPLACE_FILE, run, settings_of
+
+
+@click.command("serve")
+@click.option(
+    "--marketplace",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A marketplace file, loaded into an empty database or when it was the one loaded last.",
+)
+@click.option("--host", help="Address of both ports; 127.0.0.1 unless given.")
+@click.option("--port", type=int, help="Port of the API; 8080 unless given.")
+@click.option("--ops-port", type=int, help="Port of health and metrics; 9090 unless given.")
+@click.option("--workers", type=int, help="Processes that decide calls; only 1 so far.")
+@click.option("--no-migrate", is_flag=True, help="Do not bring the schema up to date.")
+@DATA_DIR
+@click.pass_context
+def serve_command(
+    context: click.Context,
+    marketplace: Path | None,
+    host: str | None,
+    port: int | None,
+    ops_port: int | None,
+    workers: int | None,
+    data_dir: Path | None,
+    *,
+    no_migrate: bool,
+) -> None:
+    """Run the service until SIGTERM or SIGINT.
+
+    With PINGPOST_DSN it uses that PostgreSQL, without one an embedded server in the data directory.
+    On SIGTERM no new connection is taken, calls in flight are answered, the exit code is 0.
+    """
+    from auction import logs
+    from auction.app import serve
+
+    settings = settings_of(
+        context,
+        host=host,
+        port=port,
+        ops_port=ops_port,
+        workers=workers,
+        data_dir=data_dir,
+        migrate=False if no_migrate else None,
+    )
+    if settings.workers > 1:
+        raise click.BadParameter(
+            "more than one worker is not supported yet", param_hint="--workers"
+        )
+    logs.configure(settings.log_level, settings.log_format)
+    run(serve(settings, marketplace))
+
+
+@click.command("simulate-buyers")
+@MARKETPLACE_FILE
+def simulate_buyers_command(file: Path) -> None:
+    """Run the buyers that a script FILE describes until SIGTERM or SIGINT.
+
+    They listen on real ports, bid, refuse and misbehave as scripted. What they saw is served at
+    /_counts on each port.
+    """
+    from buyers.simulator.script import ScriptError, load_script
+
+    try:
+        script = load_script(file)
+    except ScriptError as error:
+        raise click.ClickException(str(error)) from None
+    run(_simulate(script))
+
+
+@click.command("demo")
+@click.option("--calls", default=300, show_default=True, help="How many calls.")
+@click.option("--seed", default=1, show_default=True, help="What the simulated buyers' luck is.")
+def demo_command(calls: int, seed: int) -> None:
+    """Play a burst of calls: embedded PostgreSQL, simulated buyers, the real service over HTTP.
+
+    Ends with a table and one decision explained; leaves nothing running.
+    """
+    from auction.demo import DemoOptions, run_demo
+
+    raise SystemExit(run(run_demo(DemoOptions(calls=calls, seed=seed))))
+
+
+async def _simulate(script: object) -> None:
+    from buyers.simulator.server import run_simulator
+
+    task = asyncio.current_task()
+    assert task is not None, "commands run in a task"
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        await run_simulator(script)
+    except asyncio.CancelledError:
+        click.echo("stopped", err=True)

@@ -1,0 +1,79 @@
+"""Commands for setting up and keeping a deployment."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from auction.cli.group import DATA_DIR, run, settings_of
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+
+@click.command("migrate")
+@DATA_DIR
+@click.pass_context
+def migrate_command(context: click.Context, data_dir: Path | None) -> None:
+    """Bring the database schema up to date (`serve` does it too unless told not to)."""
+    applied = run(_migrate(settings_of(context, data_dir=data_dir)))
+    for name in applied:
+        click.echo(f"applied {name}")
+    click.echo("the schema is up to date")
+
+
+@click.command("secret-key")
+def secret_key_command() -> None:
+    """Print a new PINGPOST_SECRET_KEY. Keep it apart from backups of the database."""
+    from config.secret_box import new_key
+
+    click.echo(new_key())
+
+
+@click.group("token")
+def token_group() -> None:
+    """API tokens."""
+
+
+@token_group.command("create")
+@click.option("--name", required=True, help="Whose token it is, for people.")
+@click.option(
+    "--scope",
+    "scopes",
+    required=True,
+    multiple=True,
+    help="calls, read, admin, pii or postback; give it several times or separated by commas.",
+)
+@click.option("--switch", help="The switch whose calls carry this token.")
+@DATA_DIR
+@click.pass_context
+def token_create_command(
+    context: click.Context,
+    name: str,
+    scopes: tuple[str, ...],
+    switch: str | None,
+    data_dir: Path | None,
+) -> None:
+    """Print a new API token, once: only its hash is stored."""
+    wanted = [scope.strip() for given in scopes for scope in given.split(",") if scope.strip()]
+    try:
+        click.echo(run(_create(settings_of(context, data_dir=data_dir), name, wanted, switch)))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--scope") from None
+
+
+async def _migrate(settings: "Settings") -> list[str]:
+    from auction.app import reach_database
+    from storage.migrate import migrate
+
+    async with reach_database(settings) as dsn:
+        return await migrate(dsn)
+
+
+async def _create(settings: "Settings", name: str, scopes: list[str], switch: str | None) -> str:
+    from auction.app import open_store
+    from storage.tokens import create_token
+
+    async with open_store(settings) as store:
+        created = await create_token(store.database, name, scopes, switch=switch)
+    return created.token

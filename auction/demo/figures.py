@@ -1,0 +1,281 @@
+"""What came of a demo, from what the service and the buyers report: pure, over plain data."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from auction.demo.switch import Handled
+
+Record = Mapping[str, Any]
+"""One answer of ``GET /v1/calls/{call_id}``."""
+
+_TIMEOUT = "timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One line of ``/metrics``."""
+
+    labels: Mapping[str, str]
+    value: float
+
+
+class Scrape:
+    """A scrape, by name."""
+
+    def __init__(self, text: str) -> None:
+        """Read the Prometheus text format."""
+        self._samples: dict[str, list[Sample]] = {}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                line = Sample(sample.labels, sample.value)
+                self._samples.setdefault(sample.name, []).append(line)
+
+    def total(self, name: str, **labels: str) -> float:
+        """The sum of all series of this name with these labels."""
+        return sum(
+            sample.value
+            for sample in self._samples.get(name, [])
+            if labels.items() <= sample.labels.items()
+        )
+
+    def labels(self, name: str, label: str) -> list[str]:
+        """The values of one label, in order, of the series that are not 0."""
+        samples = self._samples.get(name, [])
+        return sorted({sample.labels[label] for sample in samples if sample.value})
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRow:
+    """One line of calls by outcome; times are those of decisions, in milliseconds."""
+
+    outcome: str
+    calls: int
+    answered: int
+    converted: int
+    revenue: Decimal
+    p50_ms: float | None
+    p99_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class OfferRow:
+    """One line of the offers; times are those of pings, in milliseconds.
+
+    ``failed`` are pings without a usable answer other than timeouts. ``static`` are calls routed at
+    a fixed price.
+    """
+
+    offer: str
+    pings: int
+    bids: int
+    timeouts: int
+    failed: int
+    wins: int
+    accepted_posts: int
+    static: int
+    revenue: Decimal
+    p50_ms: float | None
+    p99_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Two counts of the same thing, each from another side."""
+
+    text: str
+    holds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that a demo shows."""
+
+    currency: str
+    outcomes: tuple[OutcomeRow, ...]
+    offers: tuple[OfferRow, ...]
+    checks: tuple[Check, ...]
+    example: Record | None
+
+    @property
+    def sound(self) -> bool:
+        """Whether every check holds."""
+        return all(check.holds for check in self.checks)
+
+
+def make_report(
+    handled: Sequence[Handled],
+    records: Sequence[Record],
+    metrics: Scrape,
+    buyers: Mapping[str, Mapping[str, Any]],
+) -> Report:
+    """The report on a demo whose calls are over. ``buyers`` are the simulated buyers' counts."""
+    currencies = {str(record["cdr"]["currency"]) for record in records if record["cdr"]["currency"]}
+    return Report(
+        currency=min(currencies, default=""),
+        outcomes=_outcome_rows(handled, records, metrics),
+        offers=_offer_rows(records, metrics),
+        checks=_checks(handled, records, metrics, buyers),
+        example=most_telling(records),
+    )
+
+
+def percentile(values: Sequence[float], percent: int) -> float | None:
+    """The nearest-rank percentile; None of nothing."""
+    ordered = sorted(values)
+    rank = -(-len(ordered) * percent // 100)
+    return ordered[max(rank, 1) - 1] if ordered else None
+
+
+def most_telling(records: Iterable[Record]) -> Record | None:
+    """The auctioned call whose offers ended in the most different ways."""
+
+    def telling(record: Record) -> tuple[bool, int, int]:
+        offers = record["trace"]["offers"]
+        auctioned = record["cdr"]["routed_by"] == "auction"
+        return auctioned, len({offer["outcome"] for offer in offers}), _bids(offers)
+
+    return max((record for record in records if record["trace"]), key=telling, default=None)
+
+
+def _bids(offers: Sequence[Mapping[str, Any]]) -> int:
+    return sum(offer["bid"] is not None for offer in offers)
+
+
+def _outcome_rows(
+    handled: Sequence[Handled], records: Sequence[Record], metrics: Scrape
+) -> tuple[OutcomeRow, ...]:
+    elapsed = [
+        (each.decision["routed_by"] or "no_route", each.decision["elapsed_ms"])
+        for each in handled
+        if each.decision is not None
+    ]
+    return tuple(
+        _outcome_row(
+            outcome,
+            int(metrics.total("pingpost_calls_total", outcome=outcome)),
+            [each for each in records if (each["cdr"]["routed_by"] or "no_route") == outcome],
+            [ms for name, ms in elapsed if name == outcome],
+        )
+        for outcome in ("auction", "static", "no_route")
+    )
+
+
+def _outcome_row(
+    outcome: str, calls: int, records: Sequence[Record], elapsed_ms: Sequence[float]
+) -> OutcomeRow:
+    cdrs = [record["cdr"] for record in records]
+    return OutcomeRow(
+        outcome,
+        calls,
+        answered=sum(cdr["answered_at"] is not None for cdr in cdrs),
+        converted=sum(bool(cdr["converted"]) for cdr in cdrs),
+        revenue=_revenue(cdrs),
+        p50_ms=percentile(elapsed_ms, 50),
+        p99_ms=percentile(elapsed_ms, 99),
+    )
+
+
+def _offer_rows(records: Sequence[Record], metrics: Scrape) -> tuple[OfferRow, ...]:
+    offers = sorted({entry["offer"] for record in records for entry in _entries(record)})
+    return tuple(_offer_row(offer, records, metrics) for offer in offers)
+
+
+def _offer_row(offer: str, records: Sequence[Record], metrics: Scrape) -> OfferRow:
+    cdrs = [record["cdr"] for record in records if record["cdr"]["offer"] == offer]
+    routed = Counter(cdr["routed_by"] for cdr in cdrs)
+    ms = [
+        float(entry["ms"])
+        for record in records
+        for entry in _entries(record)
+        if entry["offer"] == offer and entry["ms"] is not None
+    ]
+    pings = {
+        outcome: int(metrics.total("pingpost_pings_total", offer=offer, outcome=outcome))
+        for outcome in metrics.labels("pingpost_pings_total", "outcome")
+    }
+    return OfferRow(
+        offer,
+        pings=sum(pings.values()),
+        bids=int(metrics.total("pingpost_bids_total", offer=offer)),
+        timeouts=pings.get(_TIMEOUT, 0),
+        failed=sum(count for outcome, count in pings.items() if outcome in _FAILURES),
+        wins=routed["auction"],
+        accepted_posts=int(metrics.total("pingpost_posts_total", offer=offer, outcome="accepted")),
+        static=routed["static"],
+        revenue=_revenue(cdrs),
+        p50_ms=percentile(ms, 50),
+        p99_ms=percentile(ms, 99),
+    )
+
+
+_FAILURES = frozenset({"error", "malformed_reply", "unreachable", "bad_status", "oversize_reply"})
+
+
+def _checks(
+    handled: Sequence[Handled],
+    records: Sequence[Record],
+    metrics: Scrape,
+    buyers: Mapping[str, Mapping[str, Any]],
+) -> tuple[Check, ...]:
+    return (
+        _every_call_decided(handled, metrics),
+        _accepted_is_won(records, metrics, buyers),
+        _revenue_adds_up(records, metrics),
+        _nobody_was_given_away(buyers),
+        _no_call_is_live(metrics),
+    )
+
+
+def _every_call_decided(handled: Sequence[Handled], metrics: Scrape) -> Check:
+    counted = int(metrics.total("pingpost_calls_total"))
+    decided = sum(each.decision is not None for each in handled)
+    text = f"{len(handled)} calls asked, {decided} decisions received, {counted} counted"
+    return Check(text, len(handled) == decided == counted)
+
+
+def _accepted_is_won(
+    records: Sequence[Record], metrics: Scrape, buyers: Mapping[str, Mapping[str, Any]]
+) -> Check:
+    sold = sum(buyer["accepted"] for buyer in buyers.values())
+    posted = int(metrics.total("pingpost_posts_total", outcome="accepted"))
+    won = sum(record["cdr"]["routed_by"] == "auction" for record in records)
+    text = f"{sold} posts accepted say the buyers, {posted} the service; {won} calls won by auction"
+    return Check(text, sold == posted == won)
+
+
+def _revenue_adds_up(records: Sequence[Record], metrics: Scrape) -> Check:
+    booked = _revenue([record["cdr"] for record in records])
+    counted = Decimal(str(metrics.total("pingpost_revenue_total"))).quantize(Decimal("0.01"))
+    return Check(
+        f"{booked} revenue in the calls' records, {counted} in the metrics", booked == counted
+    )
+
+
+def _nobody_was_given_away(buyers: Mapping[str, Mapping[str, Any]]) -> Check:
+    pings = sum(buyer["pings"] for buyer in buyers.values())
+    told = sum(buyer["plain_caller_ids"] for buyer in buyers.values())
+    refused = sum(buyer["auth_failures"] for buyer in buyers.values())
+    text = (
+        f"{pings} pings reached the buyers: {told} with a caller's number, "
+        f"{refused} with the wrong credentials"
+    )
+    return Check(text, told == refused == 0)
+
+
+def _no_call_is_live(metrics: Scrape) -> Check:
+    live = int(metrics.total("pingpost_live_calls"))
+    return Check(f"{live} calls still hold a line", live == 0)
+
+
+def _entries(record: Record) -> Sequence[Mapping[str, Any]]:
+    entries: Sequence[Mapping[str, Any]] = record["trace"]["offers"] if record["trace"] else ()
+    return entries
+
+
+def _revenue(cdrs: Iterable[Mapping[str, Any]]) -> Decimal:
+    return sum((Decimal(cdr["revenue"] or 0) for cdr in cdrs), Decimal("0.00"))

@@ -1,0 +1,117 @@
+"""The demo's call switch: asks for routes, reports answers and ends, reads records, all by HTTP."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+
+from auction.demo.service import ServiceHandle
+from auction.demo.traffic import DemoCall
+
+ANSWER_WITHIN_S = 10.0
+READERS = 8
+
+Progress = Callable[[], None]
+"""Called once per call that is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handled:
+    """What the service answered for one call; ``decision`` None: no decision came."""
+
+    call: DemoCall
+    decision: dict[str, Any] | None
+    fault: str | None = None
+
+
+class DemoSwitch:
+    """One HTTP client with the service's token; an async context manager."""
+
+    def __init__(self, service: ServiceHandle) -> None:
+        """Nothing is opened before the context is entered."""
+        self._service = service
+
+    async def __aenter__(self) -> "DemoSwitch":
+        """Open the client."""
+        self._client = aiohttp.ClientSession(
+            headers={"Authorization": f"Bearer {self._service.token}"},
+            timeout=aiohttp.ClientTimeout(total=ANSWER_WITHIN_S),
+            connector=aiohttp.TCPConnector(limit=0),
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the client."""
+        await self._client.close()
+
+    async def play(self, calls: Iterable[DemoCall], progress: Progress) -> list[Handled]:
+        """Every call at its time, from the request for a route to the end event."""
+        start = asyncio.get_running_loop().time()
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._one(call, start, progress)) for call in calls]
+        return [task.result() for task in tasks]
+
+    async def records(self, call_ids: Iterable[str]) -> list[dict[str, Any]]:
+        """CDR and trace of each call, in order. Raises aiohttp.ClientError when one is missing."""
+        limit = asyncio.Semaphore(READERS)
+
+        async def read(call_id: str) -> dict[str, Any]:
+            async with limit:
+                return await self._get(f"/v1/calls/{quote(call_id, safe='')}")
+
+        return await asyncio.gather(*map(read, call_ids))
+
+    async def metrics(self) -> str:
+        """The text of ``/metrics``."""
+        async with self._client.get(f"{self._service.ops_url}/metrics") as response:
+            response.raise_for_status()
+            return await response.text()
+
+    async def _one(self, call: DemoCall, start: float, progress: Progress) -> Handled:
+        await asyncio.sleep(start + call.starts_at_s - asyncio.get_running_loop().time())
+        try:
+            decision = await self._post("/v1/calls", call.request)
+            if decision["action"] == "route":
+                await self._talk(call, decision["attempt"])
+        except (aiohttp.ClientError, TimeoutError) as error:
+            return Handled(call, None, f"{type(error).__name__}: {error}")
+        finally:
+            progress()
+        return Handled(call, decision)
+
+    async def _talk(self, call: DemoCall, attempt: int) -> None:
+        await asyncio.sleep(call.ring_s)
+        if call.answered:
+            await self._report(call, attempt, "answered")
+            await asyncio.sleep(call.holds_s)
+        durations = {
+            "connected_duration_s": call.connected_s,
+            "total_duration_s": round(call.ring_s + call.connected_s, 3),
+        }
+        await self._report(call, attempt, "ended", ended_by=call.ended_by, **durations)
+
+    async def _report(self, call: DemoCall, attempt: int, kind: str, **more: object) -> None:
+        event = {
+            "call_id": call.call_id,
+            "event_id": f"{call.call_id}/{attempt}/{kind}",
+            "type": kind,
+            "attempt": attempt,
+            "at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        }
+        await self._post("/v1/calls/events", event | more)
+
+    async def _post(self, path: str, content: object) -> dict[str, Any]:
+        async with self._client.post(f"{self._service.base_url}{path}", json=content) as response:
+            response.raise_for_status()
+            answer: dict[str, Any] = await response.json()
+            return answer
+
+    async def _get(self, path: str) -> dict[str, Any]:
+        async with self._client.get(f"{self._service.base_url}{path}") as response:
+            response.raise_for_status()
+            answer: dict[str, Any] = await response.json()
+            return answer

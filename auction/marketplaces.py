@@ -1,0 +1,171 @@
+"""The marketplace between file, database and the snapshot that calls are decided by."""
+
+import asyncio
+import hashlib
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from auction.domain.terms import Catalogue
+from auction.ports import Snapshot, StorageUnavailableError
+from buyers.gateway import compile_gateway
+from buyers.terms import build_catalogue
+from buyers.transport import Transport
+from config.check import CheckResult, check_file
+from config.faults import ConfigError, Fault
+from config.marketplace import Marketplace
+from config.sealing import hide, seal
+from config.secret_box import SecretBox
+from storage import catalogue
+from storage.catalogue_items import join, split
+from storage.database import Database
+
+logger = logging.getLogger(__name__)
+
+KEPT_REVISIONS = 8
+"""How many old revisions stay in memory for reading traces."""
+
+FROM_FILE = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The revision in force after applying a file; ``changed`` False: it was in force before."""
+
+    revision: int
+    changed: bool
+    check: CheckResult
+
+
+async def apply_file(
+    database: Database, box: SecretBox, path: Path, environ: Mapping[str, str]
+) -> Applied:
+    """Make a file the marketplace. Raises ConfigError with every fault."""
+    result = check_file(path, environ)
+    data, _ = result.usable()
+    stored = await catalogue.load(database)
+    sealed = seal(data, box, join(stored.items) if stored.items else None)
+    revision = await catalogue.save(
+        database,
+        split(sealed),
+        origin=FROM_FILE,
+        file_name=str(path.resolve()),
+        file_digest=_digest(path),
+        expected_revision=stored.revision,
+    )
+    return Applied(revision, revision != stored.revision, result)
+
+
+async def load_at_start(
+    database: Database, box: SecretBox, path: Path, environ: Mapping[str, str]
+) -> Applied:
+    """Load a file into an empty database, or again when it is the one that was loaded last.
+
+    Raises ConfigError when the marketplace has been changed since by other means.
+    """
+    newest = await catalogue.latest(database)
+    ours = newest is None or (
+        newest.origin == FROM_FILE
+        and (newest.file_name == str(path.resolve()) or newest.file_digest == _digest(path))
+    )
+    if not ours:
+        raise ConfigError([Fault((), _CHANGED_SINCE.format(path=path))])
+    return await apply_file(database, box, path, environ)
+
+
+async def export(database: Database) -> dict[str, object]:
+    """The marketplace as plain data that ``apply_file`` takes; stored secrets as ``{keep: true}``."""
+    stored = await catalogue.load(database)
+    return hide(join(stored.items))
+
+
+class Marketplaces:
+    """Holds the snapshot in force and follows the revisions of the database."""
+
+    def __init__(
+        self,
+        database: Database,
+        box: SecretBox,
+        transport: Transport,
+        environ: Mapping[str, str],
+        on_change: Callable[[Catalogue], None],
+    ) -> None:
+        self._database = database
+        self._box = box
+        self._transport = transport
+        self._environ = environ
+        self._on_change = on_change
+        self._snapshot: Snapshot | None = None
+        self._old: OrderedDict[int, Catalogue] = OrderedDict()
+
+    @property
+    def revision(self) -> int:
+        """The revision in force; 0 before the first."""
+        return 0 if self._snapshot is None else self._snapshot.catalogue.revision
+
+    @property
+    def loaded(self) -> bool:
+        """Whether calls can be decided."""
+        return self._snapshot is not None
+
+    def current(self) -> Snapshot:
+        """See ``auction.ports.CatalogueSource``."""
+        if self._snapshot is None:
+            raise StorageUnavailableError("the marketplace is not loaded yet")
+        return self._snapshot
+
+    def default_country(self) -> str:
+        """Where numbers without a country code belong."""
+        return "US" if self._snapshot is None else self._snapshot.catalogue.default_country
+
+    async def take_up(self, revision: int) -> None:
+        """Load a revision and put it in force for the calls that come."""
+        marketplace = await self._load(revision)
+        # Compiling thousands of offers takes a while; calls go on being decided meanwhile.
+        snapshot = await asyncio.to_thread(self._compile, marketplace, revision)
+        self._snapshot = snapshot
+        self._on_change(snapshot.catalogue)
+        logger.info(
+            "The marketplace is at revision %d", revision, extra={"action": "catalogue_loaded"}
+        )
+
+    async def catalogue_at(self, revision: int) -> Catalogue | None:
+        """The terms of an old revision, None when they are not kept."""
+        if self._snapshot is not None and self._snapshot.catalogue.revision == revision:
+            return self._snapshot.catalogue
+        if revision not in self._old:
+            try:
+                marketplace = await self._load(revision)
+            except LookupError:
+                return None
+            self._old[revision] = await asyncio.to_thread(build_catalogue, marketplace, revision)
+        self._old.move_to_end(revision)
+        while len(self._old) > KEPT_REVISIONS:
+            self._old.popitem(last=False)
+        return self._old[revision]
+
+    async def _load(self, revision: int) -> Marketplace:
+        stored = await catalogue.load(self._database, revision or None)
+        return Marketplace.model_validate(join(stored.items) if stored.items else _EMPTY)
+
+    def _compile(self, marketplace: Marketplace, revision: int) -> Snapshot:
+        return Snapshot(
+            build_catalogue(marketplace, revision),
+            compile_gateway(
+                marketplace, transport=self._transport, environ=self._environ, box=self._box
+            ),
+        )
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+_EMPTY: Mapping[str, object] = {"currency": "USD"}
+
+_CHANGED_SINCE = (
+    "the marketplace in the database was changed by other means since {path} was loaded. "
+    "`pingpost apply` makes the file the marketplace, `pingpost export` shows what is in force"
+)

@@ -1,0 +1,67 @@
+"""Who calls and what they may do."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from auction.web import problems
+from auction.web.problems import CallerMistakeError
+from auction.web.services import Grant, Tokens
+
+_LONGEST_TOKEN: Final = 512
+_REALM: Final = 'Bearer realm="pingpost"'
+
+
+class Scope(StrEnum):
+    """What a token may be good for."""
+
+    CALLS = "calls"
+    READ = "read"
+    ADMIN = "admin"
+    PII = "pii"
+    POSTBACK = "postback"
+
+
+MAY_REPORT: Final[frozenset[str]] = frozenset({Scope.CALLS, Scope.ADMIN})
+MAY_READ: Final[frozenset[str]] = frozenset({Scope.READ, Scope.CALLS, Scope.ADMIN})
+
+
+async def granted(request: web.Request, tokens: Tokens, allowed: frozenset[str]) -> Grant:
+    """The caller's grant. Raises CallerMistakeError: 401 for no known token, 403 out of scope."""
+    token = presented_token(request.headers)
+    grant = None if token is None else await tokens.lookup(token)
+    if grant is None:
+        raise _unauthorized(presented=token is not None)
+    if allowed.isdisjoint(grant.scopes):
+        raise _out_of_scope(allowed)
+    return grant
+
+
+def presented_token(headers: Mapping[str, str]) -> str | None:
+    """The token of ``Authorization: Bearer`` or ``X-API-Key``; None when there is none of use."""
+    scheme, _, credentials = headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    token = credentials if scheme.lower() == "bearer" else headers.get("X-API-Key", "")
+    token = token.strip()
+    usable = 0 < len(token) <= _LONGEST_TOKEN and token.isascii()
+    return token if usable else None
+
+
+def _unauthorized(*, presented: bool) -> CallerMistakeError:
+    challenge = f'{_REALM}, error="invalid_token"' if presented else _REALM
+    return CallerMistakeError(
+        problems.UNAUTHORIZED,
+        "Send a token as Authorization: Bearer or as X-API-Key.",
+        headers={hdrs.WWW_AUTHENTICATE: challenge},
+    )
+
+
+def _out_of_scope(allowed: frozenset[str]) -> CallerMistakeError:
+    scopes = sorted(allowed)
+    challenge = f'{_REALM}, error="insufficient_scope", scope="{" ".join(scopes)}"'
+    return CallerMistakeError(
+        problems.FORBIDDEN,
+        f"A token with one of these scopes is needed: {', '.join(scopes)}.",
+        headers={hdrs.WWW_AUTHENTICATE: challenge},
+    )

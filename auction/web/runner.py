@@ -1,0 +1,55 @@
+"""Serving an application so that errors below its handlers are problem documents as well."""
+
+import logging
+from http import HTTPStatus
+
+from aiohttp import web
+
+from auction.web.edge import internal_error
+from auction.web.problems import http_problem
+
+logger = logging.getLogger(__name__)
+
+KEEPALIVE_S = 75.0
+LINGER_S = 5.0
+
+
+class ProblemRunner(web.AppRunner):
+    """Runs an application without an access log; unreadable requests get a problem, too."""
+
+    def __init__(self, application: web.Application, *, shutdown_timeout_s: float = 8.0) -> None:
+        super().__init__(application, shutdown_timeout=shutdown_timeout_s)
+
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        return _ProblemServer(
+            server.request_handler,
+            request_factory=server.request_factory,
+            access_log=None,
+            keepalive_timeout=KEEPALIVE_S,
+            lingering_time=LINGER_S,
+        )
+
+
+class _ProblemServer(web.Server):
+    def __call__(self) -> web.RequestHandler:
+        return _ProblemRequestHandler(self, loop=self._loop, **self._kwargs)
+
+
+class _ProblemRequestHandler(web.RequestHandler):
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002  # may repeat what was sent
+    ) -> web.StreamResponse:
+        if request.writer.output_size > 0:
+            raise ConnectionError("the response was begun already")
+        if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            response = internal_error("A request failed outside its handler", exc)
+        else:
+            logger.debug("A request could not be read", extra={"action": "bad_request"})
+            response = http_problem(status)
+        response.force_close()
+        return response

@@ -1,0 +1,221 @@
+"""Everything that talks to buyers over HTTP, for one revision of the marketplace."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+
+from auction.domain.bidding import PingFault, PingReply, PostNotSent, PostReply, PostUnknown
+from auction.domain.call import FieldValue
+from auction.domain.ids import OfferId
+from auction.domain.money import render
+from auction.domain.reasons import Reason
+from auction.ports import PingOrder, PostOrder
+from buyers.dialect import PostDialect, PostTry
+from buyers.offer_dialect import HashKeyFor, OfferDialect, UnusableOfferError, compile_offer
+from buyers.post_retry import PostTries
+from buyers.tokens import Occasion
+from buyers.transport import Answer, Transport
+from config.marketplace import Marketplace
+from config.offers import Offer
+from config.sealing import resolve_secret
+from config.secret_box import SecretBox
+from config.secret_values import Secret
+
+_log = logging.getLogger(__name__)
+
+_OUR_FAULT = PingFault(Reason.ERROR, "internal error", blames_buyer=False)
+_MAYBE_SENT = PostUnknown("internal error")
+_NEVER_SENT = PostNotSent("internal error")
+
+
+def compile_gateway(
+    marketplace: Marketplace,
+    *,
+    transport: Transport,
+    environ: Mapping[str, str],
+    box: SecretBox | None,
+    hash_key_for: HashKeyFor,
+    clock: Callable[[], float] = time.time,
+) -> "HttpBuyerGateway":
+    """The gateway for a marketplace; cheap, since each offer is compiled when it is first used.
+
+    ``box`` opens sealed secrets, ``environ`` has the others; ``clock`` is the wall clock in Unix
+    seconds.
+    """
+
+    def resolve(secret: Secret) -> str:
+        return resolve_secret(secret, box, environ)
+
+    offers = {
+        OfferId(offer.id): offer
+        for buyer in marketplace.buyers
+        for offer in buyer.offers
+        if offer.ping_post is not None
+    }
+    return HttpBuyerGateway(
+        offers, lambda offer: compile_offer(offer, resolve, hash_key_for), transport, clock
+    )
+
+
+class HttpBuyerGateway:
+    """The ``BuyerGateway`` over HTTP; made by ``compile_gateway``."""
+
+    def __init__(
+        self,
+        offers: Mapping[OfferId, Offer],
+        compile_: Callable[[Offer], OfferDialect],
+        transport: Transport,
+        clock: Callable[[], float],
+    ) -> None:
+        self._offers = offers
+        self._compile = compile_
+        self._transport = transport
+        self._clock = clock
+        self._lines: dict[OfferId, _Line | str] = {}
+
+    def ping(self, order: PingOrder) -> asyncio.Future[PingReply]:
+        """See ``BuyerGateway.ping``."""
+        try:
+            line = self._line(order.offer.id)
+            occasion = _ping_occasion(order, line.dialect)
+            prepared = line.dialect.ping.endpoint.prepare(occasion, int(self._clock()))
+            return self._transport.request(prepared, line.read_ping)
+        except UnusableOfferError as error:
+            return _done(PingFault(Reason.NOT_ASKED, str(error), blames_buyer=False))
+        except Exception as error:  # noqa: BLE001 - one offer's bug never reaches the fan-out
+            _log_crash("ping crashed", order.offer.id, error)
+            return _done(_OUR_FAULT)
+
+    async def post(self, order: PostOrder) -> PostReply:
+        """See ``BuyerGateway.post``."""
+        try:
+            line = self._line(order.offer.id)
+            send = self._sender(line, order)
+        except UnusableOfferError as error:
+            return PostNotSent(str(error))
+        except Exception as error:  # noqa: BLE001 - nothing has been sent yet
+            _log_crash("post crashed", order.offer.id, error)
+            return _NEVER_SENT
+        try:
+            return await PostTries(send, timeout_s=order.timeout_ms / 1000, now=self._now).run()
+        except Exception as error:  # noqa: BLE001 - the buyer may have it, so it is unknown
+            _log_crash("post crashed", order.offer.id, error)
+            return _MAYBE_SENT
+
+    def unusable(self) -> dict[OfferId, str]:
+        """The offers that can't be asked, and why. Compiles every offer."""
+        found = {}
+        for offer in self._offers:
+            try:
+                self._line(offer)
+            except UnusableOfferError as error:
+                found[offer] = str(error)
+        return found
+
+    def _sender(
+        self, line: "_Line", order: PostOrder
+    ) -> Callable[[Callable[[], None]], Awaitable[PostTry]]:
+        side = line.dialect.post
+        if side is None:
+            raise UnusableOfferError("the offer has no address to post to")
+        occasion = _post_occasion(order, line.dialect)
+        prepared = side.endpoint.prepare(occasion, int(self._clock()))
+        read = partial(line.read_post, side.answers)
+        return lambda opened: self._transport.request(prepared, read, opened)
+
+    def _line(self, offer: OfferId) -> "_Line":
+        line = self._lines.get(offer)
+        if line is None:
+            line = self._lines[offer] = self._open_line(offer)
+        if isinstance(line, str):
+            raise UnusableOfferError(line)
+        return line
+
+    def _open_line(self, offer: OfferId) -> "_Line | str":
+        terms = self._offers.get(offer)
+        if terms is None:
+            return "the offer is not in this revision"
+        try:
+            return _Line(offer, self._compile(terms))
+        except UnusableOfferError as error:
+            return str(error)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock(), UTC)
+
+
+class _Line:
+    """A compiled offer whose readers never raise."""
+
+    __slots__ = ("_offer", "dialect")
+
+    def __init__(self, offer: OfferId, dialect: OfferDialect) -> None:
+        self._offer = offer
+        self.dialect = dialect
+
+    def read_ping(self, answer: Answer) -> PingReply:
+        try:
+            return self.dialect.ping.answers.read(answer)
+        except Exception as error:  # noqa: BLE001 - whatever a buyer sends is a value
+            _log_crash("reading a ping's answer crashed", self._offer, error)
+            return _OUR_FAULT
+
+    def read_post(self, answers: PostDialect, answer: Answer) -> PostTry:
+        try:
+            return answers.read(answer)
+        except Exception as error:  # noqa: BLE001 - whatever a buyer sends is a value
+            _log_crash("reading a post's answer crashed", self._offer, error)
+            return PostTry(_MAYBE_SENT)
+
+
+def _ping_occasion(order: PingOrder, dialect: OfferDialect) -> Occasion:
+    call = order.call
+    return Occasion(
+        call,
+        order.campaign.id,
+        order.offer.id,
+        order.ping_id,
+        _without(call.fields, order.campaign.private_fields),
+        dialect.minimum_bid,
+        order.timeout_ms,
+    )
+
+
+def _post_occasion(order: PostOrder, dialect: OfferDialect) -> Occasion:
+    candidate = order.candidate
+    return Occasion(
+        order.call,
+        order.campaign.id,
+        order.offer.id,
+        candidate.ping_id,
+        order.call.fields,
+        dialect.minimum_bid,
+        order.timeout_ms,
+        render(candidate.price),
+        candidate.bid_id,
+        candidate.post_id,
+    )
+
+
+def _without(fields: Mapping[str, FieldValue], private: frozenset[str]) -> Mapping[str, FieldValue]:
+    if private.isdisjoint(fields):
+        return fields
+    return {name: value for name, value in fields.items() if name not in private}
+
+
+def _done(reply: PingReply) -> asyncio.Future[PingReply]:
+    future: asyncio.Future[PingReply] = asyncio.get_running_loop().create_future()
+    future.set_result(reply)
+    return future
+
+
+def _log_crash(message: str, offer: OfferId, error: Exception) -> None:
+    """Tells where it crashed; an exception's own text may hold what a request or an answer held."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"
+    _log.error(message, extra={"offer": offer, "error": type(error).__name__, "place": place})

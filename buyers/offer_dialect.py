@@ -1,0 +1,106 @@
+"""All that is compiled of one offer: how it is pinged and posted, and how its answers are read."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from auction.domain.ids import OfferId
+from auction.domain.money import render
+from buyers import plain_dialect
+from buyers.authentication import Resolve
+from buyers.dialect import PingDialect, PostDialect
+from buyers.documents import ExpressionFaultError
+from buyers.endpoint import CompiledEndpoint, compile_endpoint
+from buyers.mapping import compile_mapping
+from buyers.templates import TemplateFaultError
+from buyers.tokens import CallerIdMode, CallerIdRule
+from config.endpoints import Endpoint, PingPost
+from config.offers import Offer
+from config.sealing import SecretUnavailableError
+
+HashKeyFor = Callable[[OfferId], bytes]
+"""The key that hashes callers for an offer which names none of its own."""
+
+
+class UnusableOfferError(Exception):
+    """The offer can't be asked; the message says why, without any secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class PingSide:
+    """How bids are asked for and read."""
+
+    endpoint: CompiledEndpoint
+    answers: PingDialect
+
+
+@dataclass(frozen=True, slots=True)
+class PostSide:
+    """How calls are handed over, and how that is answered."""
+
+    endpoint: CompiledEndpoint
+    answers: PostDialect
+
+
+@dataclass(frozen=True, slots=True)
+class OfferDialect:
+    """One offer, compiled. Without ``post`` it bids and is never posted to.
+
+    ``minimum_bid`` is a rendered amount.
+    """
+
+    minimum_bid: str
+    ping: PingSide
+    post: PostSide | None
+
+
+def compile_offer(offer: Offer, resolve: Resolve, hash_key_for: HashKeyFor) -> OfferDialect:
+    """Compile an offer that is auctioned. Raises UnusableOfferError."""
+    terms = offer.ping_post
+    if terms is None:
+        raise UnusableOfferError("the offer has no ping_post")
+    keys = _Keys(offer, terms, resolve, hash_key_for)
+    try:
+        return OfferDialect(
+            minimum_bid=render(terms.minimum_bid),
+            ping=_ping_side(terms.ping, keys),
+            post=None if terms.post is None else _post_side(terms.post, keys),
+        )
+    except (SecretUnavailableError, TemplateFaultError, ExpressionFaultError) as error:
+        raise UnusableOfferError(str(error)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    offer: Offer
+    terms: PingPost
+    resolve: Resolve
+    hash_key_for: HashKeyFor
+
+    def rule(self, endpoint: Endpoint) -> CallerIdRule:
+        mode = CallerIdMode(endpoint.caller_id)
+        if mode is not CallerIdMode.HASHED:
+            return CallerIdRule(mode)
+        for level in (endpoint, self.terms, self.offer):
+            if level.hash is not None:
+                return CallerIdRule(mode)
+            if level.hash_key is not None:
+                return CallerIdRule(mode, self.resolve(level.hash_key).encode())
+        return CallerIdRule(mode, self.hash_key_for(OfferId(self.offer.id)))
+
+
+def _ping_side(ping: Endpoint, keys: _Keys) -> PingSide:
+    mapping = None if ping.response is None else compile_mapping(ping.response)
+    read_body = plain_dialect.read_ping if mapping is None else mapping.read_ping
+    return PingSide(
+        compile_endpoint(ping, keys.rule(ping), plain_dialect.ping_body, keys.resolve),
+        PingDialect(read_body, frozenset(ping.no_bid_statuses)),
+    )
+
+
+def _post_side(post: Endpoint, keys: _Keys) -> PostSide:
+    mapping = None if post.response is None else compile_mapping(post.response)
+    read_body = plain_dialect.read_post if mapping is None else mapping.read_post
+    return PostSide(
+        compile_endpoint(post, keys.rule(post), plain_dialect.post_body, keys.resolve),
+        PostDialect(read_body, post.idempotent),
+    )

@@ -1,0 +1,225 @@
+"""From the marketplace as an operator writes it to the terms that decisions read."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from auction.domain.filters import Filter, Op, prepare
+from auction.domain.hours import ALWAYS_OPEN, Hours
+from auction.domain.ids import (
+    BuyerId,
+    CampaignId,
+    OfferId,
+    OwnerId,
+    buyer_owner,
+    offer_owner,
+)
+from auction.domain.money import to_units
+from auction.domain.phone import country_of
+from auction.domain.terms import (
+    AuctionTerms,
+    Campaign,
+    Cap,
+    Catalogue,
+    ConversionRule,
+    Destination,
+    DuplicateRule,
+    DuplicateScope,
+    Measure,
+    OfferTerms,
+    OwnerLimits,
+    Period,
+    PingPostTerms,
+    Trigger,
+)
+from config import marketplace as configured
+from config import offers as configured_offers
+from config.endpoints import PingPost
+from config.faults import ConfigError, Fault
+from config.offers import read_week
+from config.values import DEFAULT_COUNTRY
+
+_WHEN_ABSENT: Final = (ConversionRule(Trigger.ANSWERED),)
+
+
+def build_catalogue(marketplace: configured.Marketplace, revision: int) -> Catalogue:
+    """One immutable revision of the marketplace, offers in order of id.
+
+    Raises ConfigError when an offer names an unknown campaign, which a checked marketplace never
+    does.
+    """
+    rules = {campaign.id: _campaign_rule(campaign) for campaign in marketplace.campaigns}
+    offers = _all_offers(marketplace, rules)
+    by_campaign: defaultdict[str, list[OfferTerms]] = defaultdict(list)
+    for offer in offers:
+        by_campaign[offer.campaign].append(offer)
+    campaigns = [_campaign(item, by_campaign[item.id], rules) for item in marketplace.campaigns]
+    return Catalogue(
+        revision=revision,
+        currency=marketplace.currency,
+        zone=ZoneInfo(marketplace.time_zone),
+        campaigns={campaign.id: campaign for campaign in campaigns},
+        campaign_by_number={number: item.id for item in campaigns for number in item.numbers},
+        offers={offer.id: offer for offer in offers},
+        default_country=DEFAULT_COUNTRY,
+    )
+
+
+def _all_offers(
+    marketplace: configured.Marketplace, rules: Mapping[str, DuplicateRule | None]
+) -> list[OfferTerms]:
+    found: list[OfferTerms] = []
+    for buyer in marketplace.buyers:
+        zone = buyer.time_zone or marketplace.time_zone
+        limits = _limits(buyer_owner(BuyerId(buyer.id)), zone, buyer.concurrency, buyer.caps)
+        for offer in buyer.offers:
+            if offer.campaign not in rules:
+                raise ConfigError([Fault(("offers", offer.id, "campaign"), "is not known")])
+            found.append(_offer(offer, buyer, zone, limits, rules[offer.campaign]))
+    found.sort(key=lambda offer: offer.id)
+    return found
+
+
+def _offer(
+    offer: configured_offers.Offer,
+    buyer: configured.Buyer,
+    buyer_zone: str,
+    buyer_limits: OwnerLimits,
+    campaign_rule: DuplicateRule | None,
+) -> OfferTerms:
+    offer_id = OfferId(offer.id)
+    zone = (offer.hours.time_zone if offer.hours else None) or buyer_zone
+    own_rule = _duplicates(offer.duplicates, DuplicateScope.OFFER)
+    return OfferTerms(
+        id=offer_id,
+        campaign=CampaignId(offer.campaign),
+        buyer=BuyerId(buyer.id),
+        buyer_type=buyer.type,
+        limits=(
+            _limits(offer_owner(offer_id), zone, offer.concurrency, offer.caps),
+            buyer_limits,
+        ),
+        enabled=offer.enabled,
+        buyer_enabled=buyer.enabled,
+        destination=_destination(offer.destination),
+        hours=_hours(offer.hours, zone),
+        required_fields=offer.required_fields,
+        filters=tuple(_filter(rule) for rule in offer.filters),
+        priority=offer.priority,
+        weight=offer.weight,
+        static_price=offer.static_price,
+        ping_post=_ping_post(offer.ping_post),
+        conversions=tuple(_conversion(rule) for rule in offer.conversions) or _WHEN_ABSENT,
+        duplicates=own_rule or campaign_rule,
+    )
+
+
+def _campaign(
+    campaign: configured.Campaign,
+    offers: Iterable[OfferTerms],
+    rules: Mapping[str, DuplicateRule | None],
+) -> Campaign:
+    auction = campaign.auction
+    return Campaign(
+        id=CampaignId(campaign.id),
+        name=campaign.name or campaign.id,
+        offers=tuple(offers),
+        numbers=campaign.numbers,
+        private_fields=frozenset(campaign.private_fields),
+        auction=AuctionTerms(
+            budget_ms=auction.budget_ms,
+            post_budget_ms=auction.post_budget_ms,
+            reply_reserve_ms=auction.reply_reserve_ms,
+            close_at_bid=auction.close_at_bid,
+            rank_by=auction.rank,
+        ),
+        reauction=campaign.reauction,
+        max_call_s=campaign.max_call_s,
+        reports_answered=campaign.reports_answered,
+        no_route_destination=_destination(campaign.no_route_destination),
+        allowed_countries=_countries(campaign),
+        caller_blocklist=frozenset(campaign.caller_blocklist),
+        duplicates=rules[campaign.id],
+    )
+
+
+def _countries(campaign: configured.Campaign) -> frozenset[str]:
+    if campaign.allowed_countries:
+        return frozenset(campaign.allowed_countries)
+    found = {country_of(number) for number in campaign.numbers} - {None}
+    return frozenset(country for country in found if country) or frozenset({DEFAULT_COUNTRY})
+
+
+def _campaign_rule(campaign: configured.Campaign) -> DuplicateRule | None:
+    return _duplicates(campaign.duplicates, DuplicateScope.CAMPAIGN)
+
+
+def _duplicates(
+    rule: configured_offers.Duplicates | None, default_scope: DuplicateScope
+) -> DuplicateRule | None:
+    if rule is None:
+        return None
+    return DuplicateRule(rule.within_days, rule.after, rule.scope or default_scope)
+
+
+def _limits(
+    owner: OwnerId, zone: str, concurrency: int | None, caps: Iterable[configured_offers.Cap]
+) -> OwnerLimits:
+    return OwnerLimits(owner, ZoneInfo(zone), concurrency, tuple(_cap(cap) for cap in caps))
+
+
+def _cap(cap: configured_offers.Cap) -> Cap:
+    limit = cap.limit if isinstance(cap.limit, int) else to_units(cap.limit)
+    return Cap(Measure[cap.measure.upper()], Period[cap.per.upper()], limit)
+
+
+def _destination(destination: configured_offers.Destination | None) -> Destination | None:
+    if destination is None:
+        return None
+    return Destination(
+        uri=destination.uri,
+        dial_timeout_s=destination.dial_timeout_s,
+        send_digits=destination.send_digits,
+        whisper=destination.whisper,
+    )
+
+
+def _hours(hours: configured_offers.Hours | None, zone: str) -> Hours | None:
+    if hours is None:
+        return None
+    weekly = ALWAYS_OPEN if hours.weekly is None else read_week(tuple(hours.weekly.items()))
+    closed = frozenset(date.fromisoformat(day) for day in hours.closed_dates)
+    return Hours(ZoneInfo(zone), weekly, closed)
+
+
+def _filter(rule: configured_offers.FilterRule) -> Filter:
+    return prepare(rule.field, Op(rule.op), rule.value)
+
+
+def _conversion(rule: configured_offers.ConversionRule) -> ConversionRule:
+    return ConversionRule(
+        trigger=rule.trigger,
+        connected_s=rule.connected_s or 0,
+        amount=rule.amount,
+        dedupe_days=rule.dedupe_days,
+        postback_within_h=rule.postback_within_h,
+    )
+
+
+def _ping_post(terms: PingPost | None) -> PingPostTerms | None:
+    if terms is None:
+        return None
+    post = terms.post
+    return PingPostTerms(
+        minimum_bid=terms.minimum_bid,
+        ping_timeout_ms=terms.ping.timeout_ms,
+        maximum_bid=terms.maximum_bid,
+        fixed_amount=terms.fixed_amount,
+        bid_valid_s=terms.bid_valid_s,
+        on_unknown=terms.on_unknown,
+        posts=post is not None,
+        post_timeout_ms=post.timeout_ms if post else 0,
+        post_idempotent=post.idempotent if post else False,
+    )

@@ -1,0 +1,130 @@
+"""What a marketplace says that is allowed and probably not meant, or that nothing enforces yet."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from config.faults import Fault, place
+from config.plain_data import Item, Steps, below, listed, offers
+from config.references import Finding, early_tokens
+from config.sealing import variables
+
+ANY = "*"
+
+_EMPTY: tuple[object, ...] = (None, [], (), {})
+
+
+@dataclass(frozen=True, slots=True)
+class Unenforced:
+    """A key that nothing acts on yet: its path without indexes, and only where it has ``value``."""
+
+    path: tuple[str, ...]
+    value: object = ANY
+
+
+UNENFORCED: tuple[Unenforced, ...] = (
+    Unenforced(("campaigns", "reauction"), value=True),
+    Unenforced(("campaigns", "payouts")),
+    Unenforced(("campaigns", "webhooks")),
+    Unenforced(("campaigns", "auction", "rank"), value="expected_revenue"),
+    Unenforced(("sources", "token")),
+    Unenforced(("buyers", "webhooks")),
+    Unenforced(("buyers", "offers", "ping_post", "notices")),
+    Unenforced(("buyers", "offers", "ping_post", "max_ping_rate")),
+    Unenforced(("buyers", "offers", "ping_post", "breaker")),
+    Unenforced(("buyers", "offers", "ping_post", "transport")),
+    Unenforced(("buyers", "offers", "conversions", "trigger"), value="postback"),
+    Unenforced(("buyers", "offers", "conversions", "dedupe_days")),
+    Unenforced(("buyers", "offers", "conversions", "postback_within_h")),
+)
+
+
+def advice_on(data: Mapping[str, object], environ: Mapping[str, str]) -> list[Fault]:
+    """Every warning about plain data, whatever else may be wrong with it."""
+    top = Item((), data)
+    findings = [
+        *_unenforced(data),
+        *_unset_variables(data, environ),
+        *_unknown_sources(top),
+        *(finding for offer in offers(top) for finding in _of_offer(offer)),
+    ]
+    return [place(data, steps, message) for steps, message in findings]
+
+
+def _unenforced(data: Mapping[str, object]) -> Iterator[Finding]:
+    for entry in UNENFORCED:
+        places = [steps for steps, value in _found(data, entry.path, ()) if _acts(entry, value)]
+        if places:
+            told = "" if entry.value == ANY else f": {_word(entry.value)}"
+            yield places[0], f"`{entry.path[-1]}{told}` is not enforced yet{_more(places)}"
+
+
+def _acts(entry: Unenforced, value: object) -> bool:
+    return value not in _EMPTY and entry.value in (ANY, value)
+
+
+def _more(places: list[Steps]) -> str:
+    return f" (so in {len(places)} places)" if len(places) > 1 else ""
+
+
+def _word(value: object) -> str:
+    return "true" if value is True else str(value)
+
+
+def _found(value: object, path: tuple[str, ...], steps: Steps) -> Iterator[tuple[Steps, object]]:
+    if not path:
+        yield steps, value
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _found(item, path, (*steps, index))
+    elif isinstance(value, Mapping) and path[0] in value:
+        yield from _found(value[path[0]], path[1:], (*steps, path[0]))
+
+
+def _unset_variables(data: Mapping[str, object], environ: Mapping[str, str]) -> Iterator[Finding]:
+    places: dict[str, list[Steps]] = {}
+    for steps, name in variables(data):
+        if not environ.get(name):
+            places.setdefault(name, []).append((*steps, "env"))
+    for name, found in places.items():
+        yield found[0], f"the environment variable {name} is not set here{_more(found)}"
+
+
+def _unknown_sources(top: Item) -> Iterator[Finding]:
+    known = {"*", *(source.id for source in listed(top, "sources"))}
+    for campaign in listed(top, "campaigns"):
+        for payout in listed(campaign, "payouts"):
+            if payout.data.get("source", "*") not in known:
+                yield (*payout.steps, "source"), "names a source that is not in this file"
+
+
+def _of_offer(offer: Item) -> Iterator[Finding]:
+    buyer = offer.owner.data if offer.owner else {}
+    billed = buyer.get("type", "buyer") == "buyer"
+    bids = offer.data.get("ping_post") is not None
+    if bids and not billed:
+        yield (
+            (*offer.steps, "ping_post"),
+            f"is never used: a {buyer.get('type')} buyer is not pinged",
+        )
+    if billed and not bids and offer.data.get("static_price") is None:
+        yield offer.steps, "gets no calls: it has neither static_price nor ping_post"
+    hours = below(offer, "hours")
+    if hours is not None and _never_open(hours.data.get("weekly")):
+        yield (
+            (*hours.steps, "weekly"),
+            'is never open: name ranges such as mon-fri: ["08:00-18:00"]',
+        )
+    yield from early_tokens(offer)
+    yield from _plain_credentials(offer)
+
+
+def _never_open(weekly: object) -> bool:
+    return isinstance(weekly, Mapping) and not any(weekly.values())
+
+
+def _plain_credentials(offer: Item) -> Iterator[Finding]:
+    for key in ("ping", "post"):
+        headers = below(offer, "ping_post", key, "headers")
+        for name in headers.data if headers else ():
+            if headers is not None and str(name).lower() == "authorization":
+                yield (*headers.steps, name), "is stored in the clear: use auth to have it sealed"

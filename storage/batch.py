@@ -1,0 +1,115 @@
+"""Group commit: items that come while a batch is in flight form the next one."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+from auction.ports import StorageUnavailableError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Batcher(Generic[Item, Result]):
+    """Hands items to ``run`` in batches of at most ``max_size``, with ``lanes`` batches at once.
+
+    ``run`` gives one result per item, an exception for an item that failed alone. When it raises
+    StorageUnavailableError all its items fail; after any other error the batch is halved and run
+    again, so that an item that can't be stored fails by itself. ``observe`` is told each size.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Sequence[Item]], Awaitable[Sequence[Result | Exception]]],
+        *,
+        lanes: int = 1,
+        max_size: int = 200,
+        max_queue: int = 10_000,
+        observe: Callable[[int], None] | None = None,
+    ) -> None:
+        self._run = run
+        self._lanes = lanes
+        self._max_size = max_size
+        self._max_queue = max_queue
+        self._observe = observe
+        self._queue: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._running = 0
+        self._waking = False
+
+    def submit(self, item: Item) -> "asyncio.Future[Result]":
+        """The item's result to come. Raises StorageUnavailableError when too many are waiting."""
+        if len(self._queue) >= self._max_queue:
+            raise StorageUnavailableError("too much is waiting for the database")
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._queue.append((item, future))
+        if not self._waking and self._running < self._lanes:
+            self._waking = True
+            self._running += 1
+            lane = asyncio.create_task(self._lane())
+            self._tasks.add(lane)
+            lane.add_done_callback(self._tasks.discard)
+        return future
+
+    async def close(self) -> None:
+        """Wait until everything submitted has its result."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _lane(self) -> None:
+        self._waking = False
+        try:
+            while batch := self._take():
+                try:
+                    await self._settle(batch)
+                finally:
+                    # Undone only when the lane itself was cancelled: nobody else would answer.
+                    for _, future in batch:
+                        future.cancel()
+        finally:
+            self._running -= 1
+
+    def _take(self) -> list[tuple[Item, "asyncio.Future[Result]"]]:
+        batch: list[tuple[Item, asyncio.Future[Result]]] = []
+        while self._queue and len(batch) < self._max_size:
+            entry = self._queue.popleft()
+            if not entry[1].done():
+                batch.append(entry)
+        return batch
+
+    async def _settle(self, batch: Sequence[tuple[Item, "asyncio.Future[Result]"]]) -> None:
+        if self._observe is not None:
+            self._observe(len(batch))
+        try:
+            results = await self._run([item for item, _ in batch])
+        except StorageUnavailableError as error:
+            for _, future in batch:
+                _fail(future, StorageUnavailableError(*error.args))
+        except Exception as error:  # noqa: BLE001 - whatever one item provokes must not reach the others
+            await self._settle_apart(batch, error)
+        else:
+            for (_, future), result in zip(batch, results, strict=True):
+                _resolve(future, result)
+
+    async def _settle_apart(
+        self, batch: Sequence[tuple[Item, "asyncio.Future[Result]"]], error: Exception
+    ) -> None:
+        if len(batch) == 1:
+            _fail(batch[0][1], error)
+            return
+        middle = len(batch) // 2
+        await self._settle(batch[:middle])
+        await self._settle(batch[middle:])
+
+
+def _resolve(future: "asyncio.Future[Result]", result: Result | Exception) -> None:
+    if isinstance(result, Exception):
+        _fail(future, result)
+    elif not future.done():
+        future.set_result(result)
+
+
+def _fail(future: "asyncio.Future[Result]", error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)

@@ -1,0 +1,123 @@
+"""The marketplace's revisions in the database; all of them are kept."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+from storage.catalogue_items import CatalogueItem, Changes, changes
+from storage.database import Connection, Database
+from storage.errors import RevisionConflictError
+from storage.queries import query
+
+_SAVE_TIMEOUT_S = 60.0
+
+_LOCK = query("catalogue_lock")
+_NEWEST = query("catalogue_newest")
+_NEWEST_NUMBER = query("catalogue_newest_number")
+_HAS_REVISION = query("catalogue_has_revision")
+_ITEMS_AT = query("catalogue_items_at")
+_ADD_REVISION = query("catalogue_add_revision")
+_CLOSE_ITEMS = query("catalogue_close_items")
+_ADD_ITEMS = query("catalogue_add_items")
+_ANNOUNCE = query("catalogue_announce")
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionInfo:
+    """Where a revision comes from. ``origin`` is ``file`` or ``api``."""
+
+    revision: int
+    created_at: datetime
+    origin: str
+    actor: str | None
+    file_name: str | None
+    file_digest: str | None
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMarketplace:
+    """Everything in one revision; revision 0 is the empty one before the first."""
+
+    revision: int
+    items: tuple[CatalogueItem, ...]
+
+
+async def latest(database: Database) -> RevisionInfo | None:
+    """The newest revision, None before the first. Raises StorageUnavailableError."""
+    async with database.connection() as connection:
+        row = await connection.fetchrow(_NEWEST)
+    return None if row is None else RevisionInfo(**row)
+
+
+async def load(database: Database, revision: int | None = None) -> StoredMarketplace:
+    """One revision, the newest unless told. Raises LookupError for one that is not there."""
+    async with database.connection() as connection:
+        if revision is None:
+            revision = await _newest_number(connection)
+        elif not await connection.fetchval(_HAS_REVISION, revision):
+            message = f"there is no revision {revision} of the marketplace"
+            raise LookupError(message)
+        return StoredMarketplace(revision, await _items_at(connection, revision))
+
+
+async def save(
+    database: Database,
+    items: Iterable[CatalogueItem],
+    *,
+    origin: str,
+    actor: str | None = None,
+    file_name: str | None = None,
+    file_digest: str | None = None,
+    note: str | None = None,
+    expected_revision: int | None = None,
+) -> int:
+    """Make ``items`` the marketplace and return its revision, the same one when nothing differs.
+
+    Raises RevisionConflictError when ``expected_revision`` is given and not the newest,
+    StorageUnavailableError.
+    """
+    async with database.transaction() as connection:
+        await connection.execute(_LOCK)
+        newest = await _newest_number(connection)
+        if expected_revision is not None and expected_revision != newest:
+            raise RevisionConflictError(expected_revision, newest)
+        difference = changes(await _items_at(connection, newest), items)
+        if newest and not difference:
+            return newest
+        about = (origin, actor, file_name, file_digest, note)
+        await connection.execute(_ADD_REVISION, newest + 1, *about)
+        await _write(connection, newest + 1, difference)
+        await connection.execute(_ANNOUNCE, newest + 1)
+    return newest + 1
+
+
+async def _write(connection: Connection, revision: int, difference: Changes) -> None:
+    kinds, ids = _columns(difference.closed, 2)
+    await connection.execute(_CLOSE_ITEMS, revision, kinds, ids, timeout=_SAVE_TIMEOUT_S)
+    rows = [
+        (item.kind, item.id, item.parent, item.position, item.text) for item in difference.added
+    ]
+    await connection.execute(_ADD_ITEMS, revision, *_columns(rows, 5), timeout=_SAVE_TIMEOUT_S)
+
+
+async def _newest_number(connection: Connection) -> int:
+    number: int = await connection.fetchval(_NEWEST_NUMBER)
+    return number
+
+
+async def _items_at(connection: Connection, revision: int) -> tuple[CatalogueItem, ...]:
+    rows = await connection.fetch(_ITEMS_AT, revision, timeout=_SAVE_TIMEOUT_S)
+    return tuple(map(_item, rows))
+
+
+def _item(row: asyncpg.Record) -> CatalogueItem:
+    document = json.loads(row["document"])
+    return CatalogueItem(row["kind"], row["id"], document, row["parent"], row["position"])
+
+
+def _columns(rows: Iterable[tuple[object, ...]], width: int) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]

@@ -1,0 +1,123 @@
+"""A reservation: what one attempt of a call holds of the caps, and what it was sold under."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Final
+
+import orjson
+
+from auction.domain.decision import Candidate, RoutedBy
+from auction.domain.ids import BuyerId, CallId, CampaignId, OfferId, OwnerId, PostId
+from auction.domain.reasons import Reason
+from auction.domain.terms import ConversionRule
+from auction.domain.usage import NOTHING, Change, Starts, Units
+from auction.domain.windows import window_starts
+from storage.plans import load_rule, rule_row
+
+NOTHING_HELD: Final = Change()
+
+
+class HoldState(Enum):
+    """Where an attempt stands: a hold until the decision is stored, then a route."""
+
+    HELD = "held"
+    RELEASED = "released"
+    ROUTED = "routed"
+    ANSWERED = "answered"
+    ENDED = "ended"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class HoldTerms:
+    """What an attempt was sold under; settling depends on nothing else.
+
+    ``owners`` with the starts of the windows in which the call counts, ``refused`` the places of
+    the plan that were passed over for it.
+    """
+
+    owners: tuple[tuple[OwnerId, Starts], ...]
+    units: Units
+    rules: tuple[ConversionRule, ...]
+    refused: tuple[tuple[int, Reason], ...] = ()
+
+    def dump(self) -> str:
+        """As JSON."""
+        return orjson.dumps(
+            {
+                "owners": self.owners,
+                "units": self.units,
+                "rules": [rule_row(rule) for rule in self.rules],
+                "refused": self.refused,
+            }
+        ).decode()
+
+    @classmethod
+    def load(cls, stored: str) -> "HoldTerms":
+        """What ``dump`` was given."""
+        terms: dict[str, Any] = orjson.loads(stored)
+        return cls(
+            tuple((owner, tuple(starts)) for owner, starts in terms["owners"]),
+            tuple(terms["units"]),
+            tuple(load_rule(row) for row in terms["rules"]),
+            tuple((position, Reason(reason)) for position, reason in terms["refused"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """One row of reservations. ``holding`` is its share of the counters of each of its owners.
+
+    ``sweep_at`` is set while it holds anything, and never after ``lease_until``.
+    """
+
+    call_id: CallId
+    attempt: int
+    state: HoldState
+    position: int
+    campaign: CampaignId
+    offer: OfferId
+    buyer: BuyerId
+    routed_by: RoutedBy
+    price: Decimal
+    post_id: PostId | None
+    caller_hash: bytes | None
+    terms: HoldTerms
+    holding: Change
+    lease_until: datetime
+    sweep_at: datetime | None
+    answered_lease_ms: int | None = None
+    answered_at: datetime | None = None
+    converted_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    def is_of(self, candidate: Candidate) -> bool:
+        """Whether this place of a plan is the one that is held."""
+        return (
+            self.offer == candidate.offer
+            and self.routed_by is candidate.routed_by
+            and self.post_id == candidate.post_id
+            and self.price == candidate.price
+        )
+
+    def leased(self, until: datetime) -> "Hold":
+        """With another lease."""
+        sweep_at = None if self.sweep_at is None else min(self.sweep_at, until)
+        return replace(self, lease_until=until, sweep_at=sweep_at)
+
+    def with_holding(self, holding: Change) -> "Hold":
+        """Holding something else; nothing to sweep when that is nothing."""
+        over = holding.live == 0 and holding.pending == NOTHING
+        return replace(self, holding=holding, sweep_at=None if over else self.sweep_at)
+
+    def given_back(self) -> "Hold":
+        """As if it had never held anything."""
+        return replace(self.with_holding(NOTHING_HELD), state=HoldState.RELEASED)
+
+
+def sold(candidate: Candidate, at: datetime, refused: tuple[tuple[int, Reason], ...]) -> HoldTerms:
+    """What a candidate is sold under to a call that arrived then."""
+    owners = tuple((each.owner, window_starts(at, each.zone)) for each in candidate.owners)
+    return HoldTerms(owners, candidate.units, candidate.conversions, refused)

@@ -1,0 +1,72 @@
+"""The Ledger port on PostgreSQL: three group-committed steps per call."""
+
+from collections.abc import Callable, Mapping
+
+from auction.domain.decision import (
+    Finish,
+    FinishResult,
+    Opening,
+    OpenResult,
+    ReserveRequest,
+    ReserveResult,
+)
+from auction.domain.ids import OwnerId
+from auction.domain.usage import Usage
+from storage.batch import Batcher
+from storage.database import Database
+from storage.finishing import Finishing
+from storage.opening import OpeningCalls
+from storage.reserving import Reserving
+from storage.vault import CallerVault
+
+
+def _ignore_usage(_: Mapping[OwnerId, Usage]) -> None:
+    return
+
+
+class PostgresLedger:
+    """Calls that come to a step while a batch of it is in flight form the next batch.
+
+    ``lanes`` batches of each step may be in flight at once; ``max_queue`` bounds those who wait.
+    ``on_usage`` is told the usage that a step has seen, ``observe`` the size of each batch.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        vault: CallerVault,
+        *,
+        on_usage: Callable[[Mapping[OwnerId, Usage]], None] = _ignore_usage,
+        lanes: int = 1,
+        max_batch: int = 200,
+        max_queue: int = 10_000,
+        observe: Callable[[int], None] | None = None,
+    ) -> None:
+        reserving = Reserving(database, vault, on_usage)
+        limits = {"lanes": lanes, "max_size": max_batch, "max_queue": max_queue}
+        self._opening: Batcher[Opening, OpenResult] = Batcher(
+            OpeningCalls(database, vault).run, observe=observe, **limits
+        )
+        self._reserving: Batcher[ReserveRequest, ReserveResult] = Batcher(
+            reserving.run, observe=observe, **limits
+        )
+        self._finishing: Batcher[Finish, FinishResult] = Batcher(
+            Finishing(database, on_usage).run, observe=observe, **limits
+        )
+
+    async def open(self, opening: Opening) -> OpenResult:
+        """See ``auction.ports.Ledger``."""
+        return await self._opening.submit(opening)
+
+    async def reserve(self, request: ReserveRequest) -> ReserveResult:
+        """See ``auction.ports.Ledger``. A repeat whose hold was stored gets the same result."""
+        return await self._reserving.submit(request)
+
+    async def finish(self, finish: Finish) -> FinishResult:
+        """See ``auction.ports.Ledger``. InvariantViolatedError: a route without its hold."""
+        return await self._finishing.submit(finish)
+
+    async def close(self) -> None:
+        """Wait until everything submitted is stored."""
+        for batcher in (self._opening, self._reserving, self._finishing):
+            await batcher.close()

@@ -1,0 +1,131 @@
+"""Calls as the switch's reports and the sweeper move them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from auction.domain.conversions import Conversion
+from auction.domain.decision import CallEvent, EndedBy, EventResult
+from auction.domain.ids import CallId
+from auction.domain.lifecycle import CallState, Progress
+from storage.books import Books, columns
+from storage.database import Connection
+from storage.queries import query
+
+_WRITE = query("write_progress")
+
+
+@dataclass(frozen=True, slots=True)
+class CallRow:
+    """A locked call."""
+
+    call_id: CallId
+    epoch: int
+    test: bool
+    decide_by: datetime
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Earned:
+    """A buyer's conversion to book. ``event_id`` None: no report brought it."""
+
+    call_id: CallId
+    attempt: int
+    conversion: Conversion
+    at: datetime
+    event_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """A report to remember, with what became of it."""
+
+    event: CallEvent
+    result: EventResult
+
+
+def load_call(row: asyncpg.Record) -> CallRow:
+    """A call from a row of ``lock_reported`` or ``lock_due``."""
+    ended_by = row["ended_by"]
+    progress = Progress(
+        state=CallState(row["state"]),
+        started_at=row["received_at"],
+        attempt=row["attempt"],
+        answered_at=row["answered_at"],
+        ended_at=row["ended_at"],
+        total_duration_s=row["total_duration_s"],
+        connected_duration_s=row["connected_duration_s"],
+        ended_by=None if ended_by is None else EndedBy(ended_by),
+    )
+    return CallRow(row["call_id"], row["epoch"], row["test"], row["decide_by"], progress)
+
+
+def is_billed(call: CallRow, books: Books) -> bool:
+    """Whether the call may earn a conversion: no test, and none earned yet."""
+    earned = any(hold.converted_at is not None for hold in books.holds_of(call.call_id))
+    return not (call.test or earned)
+
+
+async def write_progress(
+    connection: Connection,
+    calls: Iterable[CallRow],
+    earned: Sequence[Earned],
+    logged: Sequence[Logged] = (),
+) -> None:
+    """Store how far calls have come, what they earned and the reports behind it."""
+    call_rows = [_call_row(call) for call in sorted(calls, key=lambda call: call.call_id)]
+    if not (call_rows or earned or logged):
+        return
+    await connection.execute(
+        _WRITE,
+        *columns(call_rows, 8),
+        *columns([_earned_row(each) for each in earned], 6),
+        *columns([_logged_row(each) for each in logged], 11),
+    )
+
+
+def _call_row(call: CallRow) -> Sequence[Any]:
+    progress = call.progress
+    return (
+        call.call_id,
+        progress.state.value,
+        call.epoch,
+        progress.answered_at,
+        progress.ended_at,
+        progress.total_duration_s,
+        progress.connected_duration_s,
+        progress.ended_by and progress.ended_by.value,
+    )
+
+
+def _earned_row(earned: Earned) -> Sequence[Any]:
+    conversion = earned.conversion
+    return (
+        earned.call_id,
+        earned.attempt,
+        conversion.amount,
+        conversion.trigger.value,
+        earned.at,
+        earned.event_id,
+    )
+
+
+def _logged_row(logged: Logged) -> Sequence[Any]:
+    event = logged.event
+    return (
+        event.call_id,
+        event.event_id,
+        event.fingerprint,
+        event.type.value,
+        event.attempt,
+        event.at,
+        event.total_duration_s,
+        event.connected_duration_s,
+        event.ended_by and event.ended_by.value,
+        event.sip_code,
+        logged.result.value,
+    )

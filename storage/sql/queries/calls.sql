@@ -1,0 +1,232 @@
+-- Claiming a call and storing its decision.
+--
+-- Rows are found through lateral joins and changed through "on conflict do update": both go by the
+-- key whatever the planner believes of a table that grew since it last looked, lock in the order of the
+-- input, which is that of call_id, and decide on the newest version of a row.
+
+-- name: open_calls
+with relaxed as materialized (
+    select set_config('synchronous_commit', 'off', true)
+),
+item as materialized (
+    select *
+    from unnest(
+        $1::text[], $2::bytea[], $3::integer[], $4::timestamptz[], $5::bigint[], $6::text[],
+        $7::text[], $8::text[], $9::text[], $10::text[], $11::boolean[], $12::integer[],
+        $13::bytea[], $14::bytea[]
+    ) as item (
+        call_id, fingerprint, decide_within_ms, received_at, revision, campaign, named_campaign,
+        dialed_number, source, switch, test, timeout_ms, caller_hash, sealed
+    )
+),
+known as materialized (
+    select
+        c.*,
+        case
+            when c.state = 'deciding' then c.decide_by <= now() and c.fingerprint = item.fingerprint
+            else not c.binding
+        end as free
+    from item
+    cross join lateral (
+        select calls.* from calls where calls.call_id = item.call_id offset 0
+    ) as c
+),
+opened as (
+    insert into calls as c (
+        call_id, fingerprint, decide_by, received_at, revision, campaign, named_campaign,
+        dialed_number, source, switch, test, timeout_ms, caller_hash, sealed
+    )
+    select
+        item.call_id, item.fingerprint,
+        now() + item.decide_within_ms * interval '1 millisecond',
+        item.received_at, item.revision, item.campaign, item.named_campaign, item.dialed_number,
+        item.source, item.switch, item.test, item.timeout_ms, item.caller_hash, item.sealed
+    from relaxed
+    cross join item
+    left join known using (call_id)
+    where known.call_id is null or known.free
+    order by item.call_id
+    on conflict (call_id) do update set
+        epoch = c.epoch + 1,
+        state = 'deciding',
+        decide_by = excluded.decide_by,
+        received_at = case when c.state = 'deciding' then c.received_at else excluded.received_at end,
+        fingerprint = excluded.fingerprint,
+        revision = case when c.state = 'deciding' and exists (
+            select from plans where plans.call_id = c.call_id and plans.received_at = c.received_at
+        ) then c.revision else excluded.revision end,
+        campaign = excluded.campaign,
+        named_campaign = excluded.named_campaign,
+        dialed_number = excluded.dialed_number,
+        source = excluded.source,
+        switch = excluded.switch,
+        test = excluded.test,
+        timeout_ms = excluded.timeout_ms,
+        caller_hash = excluded.caller_hash,
+        sealed = excluded.sealed,
+        binding = true,
+        decided_at = null,
+        reason = null,
+        answer = null
+    where
+        case
+            when c.state = 'deciding'
+                then c.decide_by <= now() and c.fingerprint = excluded.fingerprint
+            else not c.binding
+        end
+    returning c.call_id, c.epoch, c.received_at
+)
+select
+    item.call_id,
+    opened.epoch,
+    opened.received_at,
+    known.call_id is not null as known,
+    known.free,
+    known.fingerprint,
+    known.state,
+    known.binding,
+    known.answer,
+    ceil(extract(epoch from known.decide_by - now()) * 1000)::integer as wait_ms,
+    past.routes
+from item
+left join opened using (call_id)
+left join known using (call_id)
+left join lateral (
+    select json_agg(json_build_array(
+        r.offer, r.buyer, r.campaign, extract(epoch from coalesce(r.routed_at, r.reserved_at)),
+        extract(epoch from r.answered_at), extract(epoch from r.converted_at)
+    )) as routes
+    from (
+        select * from reservations
+        where reservations.caller_hash = item.caller_hash
+            and opened.epoch is not null
+            and reservations.state <> 'released'
+            and reservations.call_id <> item.call_id
+        order by reservations.reserved_at desc
+        limit 500
+    ) as r
+) as past on true
+
+-- name: taken_over_plan
+select p.candidates, p.position, p.trace, p.received_at
+from calls as c
+join plans as p on p.call_id = c.call_id and p.received_at = c.received_at
+where c.call_id = $1
+
+-- name: collect_late
+-- The switch has come back for a decision that was late: from now on it is a route like any other.
+with collected as (
+    update calls set state = 'routed'
+    where call_id = $1 and state = 'late'
+    returning call_id, attempt
+)
+update reservations as r
+set lease_until = now() + r.collected_lease_ms * interval '1 millisecond'
+from collected
+where r.call_id = collected.call_id and r.attempt = collected.attempt
+    and r.state = 'routed' and r.collected_lease_ms is not null
+
+-- name: finish_calls
+-- A route needs its hold, no route must hold nothing; otherwise nothing is stored and the row says why.
+with item as materialized (
+    select *
+    from unnest(
+        $1::text[], $2::integer[], $3::integer[], $4::text[], $5::bytea[], $6::bytea[], $7::text[],
+        $8::text[], $9::text[], $10::numeric[], $11::text[], $12::text[], $13::boolean[],
+        $14::bigint[], $15::bigint[], $16::bigint[]
+    ) as item (
+        call_id, epoch, attempt, state, answer, trace, routed_by, offer, buyer, price, currency,
+        reason, binding, lease_ms, answered_lease_ms, collected_lease_ms
+    )
+),
+found as materialized (
+    select
+        c.*,
+        held.offer is not null as holds,
+        held.offer is not distinct from item.offer as fits
+    from item
+    cross join lateral (
+        select calls.* from calls where calls.call_id = item.call_id offset 0
+    ) as c
+    left join lateral (
+        select reservations.* from reservations
+        where reservations.call_id = item.call_id
+            and reservations.attempt = item.attempt
+            and reservations.state = 'held'
+        offset 0
+    ) as held on true
+),
+decided as (
+    insert into calls as c (
+        call_id, fingerprint, decide_by, received_at, revision, test, sealed, epoch, attempt, state,
+        answer, routed_by, offer, buyer, price, currency, reason, binding
+    )
+    select
+        item.call_id, found.fingerprint, found.decide_by, found.received_at, found.revision,
+        found.test, found.sealed, item.epoch, item.attempt, item.state, item.answer,
+        item.routed_by, item.offer, item.buyer, item.price, item.currency, item.reason, item.binding
+    from item
+    join found using (call_id)
+    where found.fits
+    order by item.call_id
+    on conflict (call_id) do update set
+        state = excluded.state,
+        attempt = excluded.attempt,
+        decided_at = now(),
+        answer = excluded.answer,
+        routed_by = excluded.routed_by,
+        offer = excluded.offer,
+        buyer = excluded.buyer,
+        price = excluded.price,
+        currency = excluded.currency,
+        reason = excluded.reason,
+        binding = excluded.binding
+    where c.epoch = excluded.epoch and c.state = 'deciding'
+    returning c.call_id, c.received_at
+),
+routed as (
+    insert into reservations as r (
+        call_id, attempt, state, position, campaign, offer, buyer, routed_by, price, terms, holding,
+        lease_until, sweep_at, answered_lease_ms, collected_lease_ms, routed_at
+    )
+    select
+        held.call_id, held.attempt, 'routed', held.position, held.campaign, held.offer, held.buyer,
+        held.routed_by, held.price, held.terms, held.holding, lease.until,
+        least(held.sweep_at, lease.until), item.answered_lease_ms, item.collected_lease_ms, now()
+    from item
+    join decided using (call_id)
+    cross join lateral (
+        select reservations.* from reservations
+        where reservations.call_id = item.call_id and reservations.attempt = item.attempt
+        offset 0
+    ) as held
+    cross join lateral (
+        select now() + item.lease_ms * interval '1 millisecond' as until
+    ) as lease
+    where item.offer is not null
+    on conflict (call_id, attempt) do update set
+        state = excluded.state,
+        lease_until = excluded.lease_until,
+        sweep_at = excluded.sweep_at,
+        answered_lease_ms = excluded.answered_lease_ms,
+        collected_lease_ms = excluded.collected_lease_ms,
+        routed_at = excluded.routed_at
+),
+traced as (
+    insert into traces (call_id, received_at, attempt, trace)
+    select item.call_id, decided.received_at, item.attempt, item.trace
+    from item
+    join decided using (call_id)
+    on conflict (call_id, received_at, attempt) do update set trace = excluded.trace
+)
+select
+    item.call_id,
+    decided.call_id is not null as stored,
+    found.epoch,
+    found.state,
+    found.answer,
+    found.holds,
+    found.fits
+from item
+left join found using (call_id)
+left join decided using (call_id)

@@ -1,0 +1,37 @@
+-- name: catalogue_lock
+select pg_advisory_xact_lock(7241530002)
+
+-- name: catalogue_newest
+select revision, created_at, origin, actor, file_name, file_digest, note
+from catalogue_revisions
+order by revision desc
+limit 1
+
+-- name: catalogue_newest_number
+select coalesce(max(revision), 0) from catalogue_revisions
+
+-- name: catalogue_has_revision
+select exists (select from catalogue_revisions where revision = $1)
+
+-- name: catalogue_items_at
+select kind, id, parent, position, document
+from catalogue_items
+where first_revision <= $1 and (last_revision is null or last_revision >= $1)
+order by kind, parent, position, id
+
+-- name: catalogue_add_revision
+insert into catalogue_revisions (revision, origin, actor, file_name, file_digest, note)
+values ($1, $2, $3, $4, $5, $6)
+
+-- name: catalogue_close_items
+update catalogue_items as item
+set last_revision = $1 - 1
+from unnest($2::text[], $3::text[]) as closed (kind, id)
+where item.kind = closed.kind and item.id = closed.id and item.last_revision is null
+
+-- name: catalogue_add_items
+insert into catalogue_items (first_revision, kind, id, parent, position, document)
+select $1, * from unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::json[])
+
+-- name: catalogue_announce
+select pg_notify('pingpost_catalogue', $1::bigint::text)

@@ -1,0 +1,148 @@
+-- Rows of the ledger, locked in one order everywhere: calls, callers, usage by owner, each by its key.
+-- A reservation needs no lock of its own: whoever changes it has locked its call.
+
+-- name: lock_deciding
+select c.call_id, c.epoch, c.state, c.received_at, c.answer, now() as now
+from unnest($1::text[]) as item (call_id)
+cross join lateral (
+    select calls.* from calls where calls.call_id = item.call_id for update
+) as c
+
+-- name: lock_reported
+-- The planner's settings hold for this transaction, whose updates join a list of keys to a table.
+select
+    c.call_id, c.epoch, c.state, c.received_at, c.attempt, c.test, c.decide_by, c.answered_at,
+    c.ended_at, c.total_duration_s, c.connected_duration_s, c.ended_by, now() as now
+from (
+    select
+        set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+        set_config('enable_mergejoin', 'off', true)
+) as planner
+cross join unnest($1::text[]) as item (call_id)
+cross join lateral (
+    select calls.* from calls where calls.call_id = item.call_id for update
+) as c
+
+-- name: lock_due
+-- Calls with a lease that may be over, without waiting for those that somebody is working on.
+select
+    c.call_id, c.epoch, c.state, c.received_at, c.attempt, c.test, c.decide_by, c.answered_at,
+    c.ended_at, c.total_duration_s, c.connected_duration_s, c.ended_by, now() as now
+from (
+    select
+        set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+        set_config('enable_mergejoin', 'off', true)
+) as planner
+cross join (
+    select distinct due.call_id
+    from (
+        select call_id from reservations where sweep_at <= now() order by sweep_at limit $1
+    ) as due
+    order by due.call_id
+) as item
+cross join lateral (
+    select calls.* from calls where calls.call_id = item.call_id for update skip locked
+) as c
+
+-- name: lock_callers
+-- One decider at a time looks at a caller's past calls and adds to them.
+select pg_advisory_xact_lock(key) from unnest($1::bigint[]) as key
+
+-- name: past_routes
+select
+    r.caller_hash, r.call_id, r.attempt, r.offer, r.buyer, r.campaign,
+    coalesce(r.routed_at, r.reserved_at) as routed_at, r.answered_at, r.converted_at
+from unnest($1::bytea[]) as item (caller_hash)
+cross join lateral (
+    select * from reservations
+    where reservations.caller_hash = item.caller_hash and reservations.state <> 'released'
+    order by reserved_at desc
+    limit 500
+) as r
+
+-- name: open_usage
+-- A row for each owner that has none yet.
+insert into usage_counters (owner, counters)
+select owner, array_fill(0::bigint, array[64]) from unnest($1::text[]) as owner order by owner
+on conflict (owner) do nothing
+
+-- name: lock_books
+-- The reservations of these calls, then the usage of the owners that are named or that they hold under.
+with held as materialized (
+    select r.*
+    from unnest($1::text[]) as item (call_id)
+    cross join lateral (
+        select reservations.* from reservations where reservations.call_id = item.call_id offset 0
+    ) as r
+),
+wanted as (
+    select owner from unnest($2::text[]) as owner
+    union
+    select under ->> 0 from held cross join lateral json_array_elements(held.terms -> 'owners') as under
+),
+locked as materialized (
+    select u.owner, u.counters
+    from (select owner from wanted order by owner collate "C") as item
+    cross join lateral (
+        select usage_counters.* from usage_counters where usage_counters.owner = item.owner for update
+    ) as u
+)
+select
+    owner, counters, null as call_id, null as attempt, null as state, null as position,
+    null as campaign, null as offer, null as buyer, null as routed_by, null as price,
+    null as post_id, null as caller_hash, null as terms, null as holding, null as lease_until,
+    null as sweep_at, null as answered_lease_ms, null as answered_at, null as converted_at,
+    null as ended_at
+from locked
+union all
+select
+    null, null, call_id, attempt, state, position, campaign, offer, buyer, routed_by, price,
+    post_id, caller_hash, terms, holding, lease_until, sweep_at, answered_lease_ms, answered_at,
+    converted_at, ended_at
+from held
+
+-- name: write_books
+with counted as (
+    insert into usage_counters (owner, counters)
+    select item.owner, ($2::bigint[])[(item.place - 1) * 64 + 1 : item.place * 64]
+    from unnest($1::text[]) with ordinality as item (owner, place)
+    on conflict (owner) do update set counters = excluded.counters
+),
+held as (
+    insert into reservations as r (
+        call_id, attempt, state, position, campaign, offer, buyer, routed_by, price, post_id,
+        caller_hash, terms, holding, lease_until, sweep_at, answered_lease_ms, answered_at,
+        converted_at, ended_at
+    )
+    select *
+    from unnest(
+        $3::text[], $4::integer[], $5::text[], $6::integer[], $7::text[], $8::text[], $9::text[],
+        $10::text[], $11::numeric[], $12::text[], $13::bytea[], $14::json[], $15::json[],
+        $16::timestamptz[], $17::timestamptz[], $18::bigint[], $19::timestamptz[],
+        $20::timestamptz[], $21::timestamptz[]
+    )
+    on conflict (call_id, attempt) do update set
+        state = excluded.state,
+        position = excluded.position,
+        campaign = excluded.campaign,
+        offer = excluded.offer,
+        buyer = excluded.buyer,
+        routed_by = excluded.routed_by,
+        price = excluded.price,
+        post_id = excluded.post_id,
+        terms = excluded.terms,
+        holding = excluded.holding,
+        lease_until = excluded.lease_until,
+        sweep_at = excluded.sweep_at,
+        answered_at = excluded.answered_at,
+        converted_at = excluded.converted_at,
+        ended_at = excluded.ended_at
+)
+insert into plans (call_id, received_at, attempt, position, candidates, trace)
+select *
+from unnest($22::text[], $23::timestamptz[], $24::integer[], $25::integer[], $26::bytea[], $27::bytea[])
+on conflict (call_id, received_at) do update set
+    attempt = excluded.attempt,
+    position = excluded.position,
+    candidates = excluded.candidates,
+    trace = excluded.trace

@@ -1,0 +1,148 @@
+"""Gives back what is held by calls whose lease is over."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from auction.domain.ids import CallId, OwnerId
+from auction.domain.lifecycle import CallState, Happening, Progress, transition
+from auction.domain.usage import Usage
+from auction.ports import StorageUnavailableError
+from storage.books import Books, lock_books
+from storage.database import Database
+from storage.holds import Hold, HoldState
+from storage.progress import CallRow, Earned, is_billed, load_call, write_progress
+from storage.queries import query
+from storage.retries import retrying
+from storage.settling import lapse
+
+_LOCK_DUE = query("lock_due")
+_FORGET = query("forget_positions")
+
+DECIDER_GRACE: Final = timedelta(seconds=5)
+"""How long past its decide-by time a decider may still store what it holds."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Round:
+    """One transaction over calls that are due."""
+
+    now: datetime
+    books: Books
+    looked_at: int = 0
+    released: int = 0
+    moved: dict[CallId, CallRow] = field(default_factory=dict)
+    superseded: list[CallRow] = field(default_factory=list)
+    earned: list[Earned] = field(default_factory=list)
+
+    def sweep(self, call: CallRow) -> None:
+        """Look at a call's holds that are due."""
+        for hold in self.books.holds_of(call.call_id):
+            if hold.sweep_at is None or hold.sweep_at > self.now:
+                continue
+            self.looked_at += 1
+            lease_until = _lease_until(hold, call)
+            if lease_until > self.now:
+                self.books.put(replace(hold, lease_until=lease_until, sweep_at=lease_until))
+            else:
+                self._release(call, hold)
+
+    def _release(self, call: CallRow, hold: Hold) -> None:
+        progress = _progress_of(call, hold)
+        settled = lapse(hold, progress, billed=is_billed(call, self.books), now=self.now)
+        self.books.put(settled.hold)
+        self.released += 1
+        if settled.conversion is not None:
+            self.earned.append(
+                Earned(call.call_id, hold.attempt, settled.conversion, self.now, None)
+            )
+        if hold.state is HoldState.HELD:
+            self._supersede(call)
+        elif hold.attempt == call.progress.attempt:
+            self._lose(call)
+
+    def _supersede(self, call: CallRow) -> None:
+        """Its decider must not finish with what it holds no more."""
+        if call.progress.state is CallState.DECIDING:
+            self.moved[call.call_id] = replace(call, epoch=call.epoch + 1)
+            self.superseded.append(call)
+
+    def _lose(self, call: CallRow) -> None:
+        step = transition(call.progress.state, Happening.LEASE_EXPIRED)
+        if step is not None:
+            progress = replace(call.progress, state=step.state)
+            self.moved[call.call_id] = replace(call, progress=progress)
+
+
+class Sweeper:
+    """Releases holds whose lease is over; any number of processes may run one.
+
+    ``on_usage`` is told the usage seen after each commit.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        on_usage: Callable[[Mapping[OwnerId, Usage]], None] = lambda _: None,
+        *,
+        batch: int = 200,
+    ) -> None:
+        self._database = database
+        self._on_usage = on_usage
+        self._batch = batch
+
+    async def run(self, every_s: float = 1.0) -> None:
+        """Sweep until cancelled; a database that is away is waited for."""
+        while True:
+            try:
+                await self.sweep()
+            except StorageUnavailableError as error:
+                logger.warning("A sweep failed: %s", error, extra={"action": "sweep"})
+            await asyncio.sleep(every_s)
+
+    async def sweep(self) -> int:
+        """Release all that is due now and return how many holds that were."""
+        released = 0
+        while True:
+            done = await retrying(self._round)
+            released += done.released if done else 0
+            if done is None or done.looked_at < self._batch:
+                return released
+
+    async def _round(self) -> _Round | None:
+        async with self._database.transaction() as connection:
+            rows = await connection.fetch(_LOCK_DUE, self._batch)
+            if not rows:
+                return None
+            calls = [load_call(row) for row in rows]
+            books = await lock_books(connection, [call.call_id for call in calls])
+            done = _Round(rows[0]["now"], books)
+            for call in calls:
+                done.sweep(call)
+            await books.write(connection)
+            await write_progress(connection, done.moved.values(), done.earned)
+            if done.superseded:
+                call_ids = [call.call_id for call in done.superseded]
+                starts = [call.progress.started_at for call in done.superseded]
+                await connection.execute(_FORGET, call_ids, starts)
+        self._on_usage(books.usage)
+        return done
+
+
+def _lease_until(hold: Hold, call: CallRow) -> datetime:
+    """A decider keeps its hold a little longer than nobody else may decide the call."""
+    if hold.state is HoldState.HELD and call.progress.state is CallState.DECIDING:
+        return max(hold.lease_until, call.decide_by + DECIDER_GRACE)
+    return hold.lease_until
+
+
+def _progress_of(call: CallRow, hold: Hold) -> Progress:
+    """How far an attempt has come; the call's own facts are those of the current one."""
+    if hold.attempt == call.progress.attempt:
+        return call.progress
+    return Progress(call.progress.state, call.progress.started_at, hold.attempt, hold.answered_at)

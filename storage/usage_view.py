@@ -1,0 +1,100 @@
+"""Cap usage as it was a moment ago, for eligibility; the ledger decides."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+from auction.domain.ids import OwnerId
+from auction.domain.usage import Usage
+from auction.ports import StorageUnavailableError
+from storage.batch import Batcher
+from storage.database import Database
+from storage.queries import query
+from storage.usage_rows import decode
+
+_READ = query("read_usage")
+
+FRESH_S: Final = 0.2
+"""How old a reading may be when it is used."""
+
+REFRESH_EVERY_S: Final = 0.1
+"""How often the owners that were asked for lately are read again, so that nobody waits for them."""
+
+ASKED_LATELY_S: Final = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+class PostgresUsageView:
+    """Readings kept in memory; those that are too old are fetched for all who ask at once.
+
+    ``monotonic`` gives seconds. ``note`` is for usage that a transaction has just seen.
+    """
+
+    def __init__(self, database: Database, monotonic: Callable[[], float]) -> None:
+        self._database = database
+        self._monotonic = monotonic
+        self._usage: dict[OwnerId, Usage] = {}
+        self._seen_at: dict[OwnerId, float] = {}
+        self._asked_at: dict[OwnerId, float] = {}
+        self._batcher: Batcher[Sequence[OwnerId], None] = Batcher(self._fetch_all, max_size=1000)
+
+    def read(self) -> Mapping[OwnerId, Usage]:
+        """The readings; an owner that is absent has used nothing."""
+        return self._usage
+
+    async def refresh(self, owners: Iterable[OwnerId]) -> None:
+        """Bring readings that are too old up to date. Raises StorageUnavailableError."""
+        now = self._monotonic()
+        oldest = now - FRESH_S
+        stale: list[OwnerId] = []
+        for owner in owners:
+            self._asked_at[owner] = now
+            if self._seen_at.get(owner, oldest) <= oldest:
+                stale.append(owner)
+        if stale:
+            await self._batcher.submit(stale)
+
+    def note(self, usage: Mapping[OwnerId, Usage]) -> None:
+        """Take over usage that was read under its lock a moment ago."""
+        self._usage.update(usage)
+        self._seen_at.update(dict.fromkeys(usage, self._monotonic()))
+
+    async def run(self) -> None:
+        """Keep the owners that were asked for lately fresh, until cancelled."""
+        while True:
+            await asyncio.sleep(REFRESH_EVERY_S)
+            lately = self._asked_lately()
+            if not lately:
+                continue
+            try:
+                await self._batcher.submit(lately)
+            except StorageUnavailableError as error:
+                logger.debug("A reading failed: %s", error, extra={"action": "read_usage"})
+
+    def _asked_lately(self) -> list[OwnerId]:
+        since = self._monotonic() - ASKED_LATELY_S
+        self._asked_at = {owner: at for owner, at in self._asked_at.items() if at >= since}
+        return list(self._asked_at)
+
+    async def _fetch_all(self, wanted: Sequence[Sequence[OwnerId]]) -> Sequence[None]:
+        oldest = self._monotonic() - REFRESH_EVERY_S / 2
+        owners = {
+            owner for some in wanted for owner in some if self._seen_at.get(owner, oldest) <= oldest
+        }
+        if owners:
+            await self._fetch(sorted(owners))
+        return [None] * len(wanted)
+
+    async def _fetch(self, owners: Sequence[OwnerId]) -> None:
+        began = self._monotonic()
+        async with self._database.connection() as connection:
+            rows = await connection.fetch(_READ, owners)
+        for row in rows:
+            owner = row["owner"]
+            if self._seen_at.get(owner, began) <= began:
+                self._usage[owner] = decode(row["counters"])
+        self._seen_at.update(
+            {owner: began for owner in owners if self._seen_at.get(owner, began) <= began}
+        )

@@ -1,0 +1,52 @@
+"""The caller's identity and the call's fields: hashed to be found again, sealed to be kept."""
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import orjson
+
+from auction.domain.call import Call, Caller, FieldValue
+from auction.domain.ids import CallId
+from config.secret_box import SecretBox
+
+
+@dataclass(frozen=True, slots=True)
+class Unsealed:
+    """What was sealed with a call."""
+
+    caller: Caller
+    fields: Mapping[str, FieldValue]
+
+
+class CallerVault:
+    """Keeps callers' numbers and calls' fields out of the tables' plain columns.
+
+    ``identity_key`` is never rotated: with another key no caller would be recognised again.
+    """
+
+    __slots__ = ("_box", "_identity_key")
+
+    def __init__(self, box: SecretBox, identity_key: bytes) -> None:
+        self._box = box
+        self._identity_key = identity_key
+
+    def hash(self, number: str | None) -> bytes | None:
+        """HMAC-SHA-256 of an E.164 number; None for a withheld one."""
+        if number is None:
+            return None
+        return hmac.digest(self._identity_key, number.encode(), "sha256")
+
+    def seal(self, call: Call) -> bytes:
+        """The caller and the fields, sealed for this call alone."""
+        caller = call.caller
+        plain = (
+            (caller.number, caller.area_code, caller.state, caller.country),
+            call.fields,
+        )
+        return self._box.seal(orjson.dumps(plain), call.call_id.encode())
+
+    def open(self, sealed: bytes, call_id: CallId) -> Unsealed:
+        """What ``seal`` was given. Raises SecretBoxError when it was sealed under another key."""
+        caller, fields = orjson.loads(self._box.open(sealed, call_id.encode()))
+        return Unsealed(Caller(*caller), fields)

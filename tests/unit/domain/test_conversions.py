@@ -1,0 +1,105 @@
+"""When a call becomes payable, and for how much."""
+
+from decimal import Decimal
+
+import pytest
+
+from auction.domain.conversions import CallFacts, Conversion, buyer_conversion, payable_rules
+from auction.domain.terms import BuyerType, ConversionRule, Trigger
+from tests.builders import an_offer
+
+PRICE = Decimal("52.00")
+ROUTED = CallFacts()
+ANSWERED = CallFacts(answered=True)
+UNANSWERED = CallFacts(ended=True)
+
+
+def ended(connected: str) -> CallFacts:
+    """An answered call that is over."""
+    return CallFacts(answered=True, ended=True, connected_s=Decimal(connected))
+
+
+def rule(trigger: Trigger, connected_s: int = 0, amount: str | None = None) -> ConversionRule:
+    """A rule; without an amount it gives the price."""
+    return ConversionRule(trigger, connected_s, None if amount is None else Decimal(amount))
+
+
+ON_ANSWER = rule(Trigger.ANSWERED)
+AT_90 = rule(Trigger.TIMER, 90)
+ON_ATTEMPT = rule(Trigger.ATTEMPT)
+ON_POSTBACK = rule(Trigger.POSTBACK)
+
+
+@pytest.mark.parametrize(
+    ("only", "facts", "converts"),
+    [
+        (ON_ANSWER, ROUTED, False),
+        (ON_ANSWER, ANSWERED, True),
+        (ON_ANSWER, UNANSWERED, False),
+        (ON_ANSWER, ended("0"), True),
+        (AT_90, ANSWERED, False),
+        (AT_90, UNANSWERED, False),
+        (AT_90, ended("89.6"), False),
+        (AT_90, ended("89.999"), False),
+        (AT_90, ended("90"), True),
+        (AT_90, ended("90.001"), True),
+        (rule(Trigger.TIMER), UNANSWERED, False),
+        (rule(Trigger.TIMER), ended("0"), True),
+        (ON_ATTEMPT, ROUTED, True),
+        (ON_ATTEMPT, UNANSWERED, True),
+        (ON_POSTBACK, ROUTED, False),
+        (ON_POSTBACK, ended("600"), False),
+    ],
+)
+def test_a_rule_converts_when_its_trigger_is_met(
+    only: ConversionRule, facts: CallFacts, *, converts: bool
+) -> None:
+    expected = Conversion(only.trigger, PRICE) if converts else None
+    assert buyer_conversion([only], PRICE, facts) == expected
+
+
+def test_a_rule_with_an_amount_gives_that_and_not_the_price() -> None:
+    rules = [rule(Trigger.TIMER, 90, "10.00")]
+    assert buyer_conversion(rules, PRICE, ended("90")) == Conversion(Trigger.TIMER, Decimal(10))
+
+
+@pytest.mark.parametrize(
+    ("connected", "amount"), [("300", "80.00"), ("120", "52.00"), ("60", "5.00")]
+)
+def test_the_first_rule_that_matches_wins(connected: str, amount: str) -> None:
+    rules = [rule(Trigger.TIMER, 240, "80.00"), AT_90, rule(Trigger.ANSWERED, amount="5.00")]
+    conversion = buyer_conversion(rules, PRICE, ended(connected))
+    assert conversion is not None
+    assert conversion.amount == Decimal(amount)
+
+
+def test_a_rule_waits_while_one_before_it_may_still_match() -> None:
+    rules = [AT_90, rule(Trigger.ANSWERED, amount="5.00")]
+    assert buyer_conversion(rules, PRICE, ANSWERED) is None
+    lost = CallFacts(answered=True, ended=True)
+    assert buyer_conversion(rules, PRICE, lost) == Conversion(Trigger.ANSWERED, Decimal(5))
+
+
+def test_a_rule_does_not_wait_for_those_behind_it() -> None:
+    rules = [rule(Trigger.ANSWERED, amount="5.00"), AT_90]
+    assert buyer_conversion(rules, PRICE, ANSWERED) == Conversion(Trigger.ANSWERED, Decimal(5))
+
+
+def test_an_attempt_converts_at_routing_wherever_its_rule_stands() -> None:
+    rules = [AT_90, rule(Trigger.ATTEMPT, amount="2.00")]
+    assert buyer_conversion(rules, PRICE, ROUTED) == Conversion(Trigger.ATTEMPT, Decimal(2))
+
+
+def test_a_postback_rule_leaves_events_to_the_others() -> None:
+    rules = [ON_POSTBACK, ON_ANSWER]
+    assert buyer_conversion(rules, PRICE, ANSWERED) == Conversion(Trigger.ANSWERED, PRICE)
+
+
+def test_without_rules_nothing_converts() -> None:
+    assert buyer_conversion([], PRICE, ended("600")) is None
+
+
+def test_a_buyer_that_is_not_billed_has_no_rules_that_pay() -> None:
+    assert payable_rules(an_offer(conversions=(AT_90,))) == (AT_90,)
+    unbilled = an_offer(conversions=(AT_90,), buyer_type=BuyerType.QUALITY_ASSURANCE)
+    assert payable_rules(unbilled) == ()

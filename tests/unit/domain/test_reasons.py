@@ -1,0 +1,59 @@
+"""The published numbers of reasons."""
+
+from auction.domain.ids import BuyerId, OfferId, buyer_owner, offer_owner
+from auction.domain.reasons import Reason
+
+PUBLISHED = {
+    "no_bid": 0,
+    "standby": 1,
+    "error": 100,
+    "timeout": 101,
+    "malformed_reply": 102,
+    "unreachable": 103,
+    "bad_status": 104,
+    "oversize_reply": 105,
+    "not_awaited": 106,
+    "not_asked": 200,
+    "paused": 201,
+    "closed": 202,
+    "holiday": 203,
+    "missing_field": 204,
+    "filtered": 205,
+    "cap_reached": 206,
+    "concurrency_full": 207,
+    "duplicate_caller": 208,
+    "suppressed": 209,
+    "breaker_open": 210,
+    "throttled": 211,
+    "budget_too_small": 212,
+    "not_for_sale": 213,
+    "source_blocked": 214,
+    "below_minimum": 301,
+    "invalid_bid": 302,
+    "wrong_currency": 303,
+    "expired": 304,
+    "outbid": 305,
+    "cap_lost": 306,
+    "post_rejected": 401,
+    "post_unknown": 402,
+    "post_error": 403,
+    "no_answer": 501,
+    "busy": 502,
+    "dial_failed": 503,
+    "short_call": 504,
+    "caller_gone": 505,
+}
+
+
+def test_published_numbers_never_change() -> None:
+    numbers = {reason.outcome: int(reason) for reason in Reason}
+    assert {name: numbers[name] for name in PUBLISHED} == PUBLISHED
+
+
+def test_no_number_is_used_twice() -> None:
+    assert len({int(reason) for reason in Reason}) == len(Reason.__members__)
+
+
+def test_owners_of_caps_are_told_apart() -> None:
+    assert offer_owner(OfferId("acme")) == "offer:acme"
+    assert buyer_owner(BuyerId("acme")) == "buyer:acme"
