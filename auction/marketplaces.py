@@ -21,6 +21,7 @@ from config.secret_box import SecretBox
 from storage import catalogue
 from storage.catalogue_items import join, split
 from storage.database import Database
+from storage.vault import CallerVault
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ async def apply_file(
         database,
         split(sealed),
         origin=FROM_FILE,
-        file_name=str(path.resolve()),
+        file_name=_name(path),
         file_digest=_digest(path),
         expected_revision=stored.revision,
     )
@@ -68,7 +69,7 @@ async def load_at_start(
     newest = await catalogue.latest(database)
     ours = newest is None or (
         newest.origin == FROM_FILE
-        and (newest.file_name == str(path.resolve()) or newest.file_digest == _digest(path))
+        and (newest.file_name == _name(path) or newest.file_digest == _digest(path))
     )
     if not ours:
         raise ConfigError([Fault((), _CHANGED_SINCE.format(path=path))])
@@ -76,7 +77,7 @@ async def load_at_start(
 
 
 async def export(database: Database) -> dict[str, object]:
-    """The marketplace as plain data that ``apply_file`` takes; stored secrets as ``{keep: true}``."""
+    """The marketplace as ``apply_file`` takes it; stored secrets as ``{keep: true}``."""
     stored = await catalogue.load(database)
     return hide(join(stored.items))
 
@@ -90,12 +91,14 @@ class Marketplaces:
         box: SecretBox,
         transport: Transport,
         environ: Mapping[str, str],
+        vault: CallerVault,
         on_change: Callable[[Catalogue], None],
     ) -> None:
         self._database = database
         self._box = box
         self._transport = transport
         self._environ = environ
+        self._vault = vault
         self._on_change = on_change
         self._snapshot: Snapshot | None = None
         self._old: OrderedDict[int, Catalogue] = OrderedDict()
@@ -124,9 +127,7 @@ class Marketplaces:
         """Load a revision and put it in force for the calls that come."""
         marketplace = await self._load(revision)
         # Compiling thousands of offers takes a while; calls go on being decided meanwhile.
-        snapshot = await asyncio.to_thread(self._compile, marketplace, revision)
-        self._snapshot = snapshot
-        self._on_change(snapshot.catalogue)
+        self._snapshot = await asyncio.to_thread(self._compile, marketplace, revision)
         logger.info(
             "The marketplace is at revision %d", revision, extra={"action": "catalogue_loaded"}
         )
@@ -147,23 +148,33 @@ class Marketplaces:
         return self._old[revision]
 
     async def _load(self, revision: int) -> Marketplace:
-        stored = await catalogue.load(self._database, revision or None)
-        return Marketplace.model_validate(join(stored.items) if stored.items else _EMPTY)
+        if revision == 0:
+            return Marketplace()
+        stored = await catalogue.load(self._database, revision)
+        return Marketplace.model_validate(join(stored.items))
 
     def _compile(self, marketplace: Marketplace, revision: int) -> Snapshot:
+        terms = build_catalogue(marketplace, revision)
+        self._on_change(terms)
         return Snapshot(
-            build_catalogue(marketplace, revision),
+            terms,
             compile_gateway(
-                marketplace, transport=self._transport, environ=self._environ, box=self._box
+                marketplace,
+                transport=self._transport,
+                environ=self._environ,
+                box=self._box,
+                hash_key_for=self._vault.hash_key_for,
             ),
         )
+
+
+def _name(path: Path) -> str:
+    return str(path.resolve())
 
 
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
-
-_EMPTY: Mapping[str, object] = {"currency": "USD"}
 
 _CHANGED_SINCE = (
     "the marketplace in the database was changed by other means since {path} was loaded. "

@@ -39,7 +39,7 @@ class Clock(Protocol):
         """The wall clock in UTC, with a time zone."""
 
     def monotonic(self) -> float:
-        """Seconds on the event loop's own clock."""
+        """Seconds on a clock that never goes back."""
 
 
 class Ids(Protocol):
@@ -77,17 +77,20 @@ class BuyerGateway(Protocol):
     def ping(self, order: PingOrder) -> asyncio.Future[PingReply]:
         """Send one bid request.
 
-        Never raises; the future's result is the reply. Cancelling the future abandons the request and
-        closes its connection. The engine bounds the time, not the gateway.
+        Never raises; the future's result is the reply. Cancelling the future abandons the request
+        and closes its connection. The engine bounds the time, not the gateway.
         """
 
     def post(self, order: PostOrder) -> Awaitable[PostReply]:
-        """Hand the call over, retrying only where the contract allows and inside ``timeout_ms``. Never raises."""
+        """Hand the call over, retrying as the contract allows inside ``timeout_ms``.
+
+        Never raises.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A revision of the catalogue with the gateway compiled for it; a call keeps the one it began with."""
+    """A revision of the catalogue with its gateway; a call keeps the one it began with."""
 
     catalogue: Catalogue
     gateway: BuyerGateway
@@ -101,7 +104,7 @@ class CatalogueSource(Protocol):
 
 
 class Ledger(Protocol):
-    """The three statements of a decision. All raise StorageUnavailableError when the database is away."""
+    """The steps of a decision; each raises StorageUnavailableError when the database is away."""
 
     async def open(self, opening: Opening) -> OpenResult:
         """Claim a call for deciding, or tell what is known of it."""
@@ -127,7 +130,7 @@ class Recorder(Protocol):
     """Metrics of the decision path; each call costs a microsecond or two."""
 
     def pinged(self, offer: OfferId, outcome: str, seconds: float | None) -> None:
-        """One invited offer's outcome (a reason's name, or ``bid``) and its time where an answer came."""
+        """An invited offer's outcome (a reason's name, or ``bid``), its time where it answered."""
 
     def bid(self, offer: OfferId, amount: Decimal) -> None:
         """One valid bid."""

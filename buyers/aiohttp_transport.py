@@ -1,6 +1,7 @@
 """Requests to buyers through aiohttp: the only module that opens sockets to them."""
 
 import asyncio
+import errno
 import logging
 import os
 import ssl
@@ -8,7 +9,9 @@ from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 
 import aiohttp
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.connector import Connection
+from aiohttp.http_exceptions import HttpProcessingError, PayloadEncodingError
+from aiohttp.tracing import Trace
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -48,7 +51,7 @@ class AiohttpTransport:
         self._loop = asyncio.get_running_loop()
         self._per_origin = per_origin
         self._live: dict[Origin, int] = {}
-        connector = aiohttp.TCPConnector(
+        connector = _Connector(
             limit=0,
             keepalive_timeout=keep_alive_s,
             ttl_dns_cache=dns_cache_s,
@@ -121,6 +124,25 @@ class AiohttpTransport:
         )
 
 
+class _Connector(aiohttp.TCPConnector):
+    """Never reuses a connection on which something came in while it was idle.
+
+    What came would be taken for the answer to the next request: one call's bid for another's.
+    """
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the signature is aiohttp's
+    ) -> Connection:
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            if connection.protocol is None or not connection.protocol.should_close:
+                return connection
+            connection.close()
+
+
 class _DroppedError(Exception):
     """The connection broke after the request may have left."""
 
@@ -191,24 +213,29 @@ def _told(error: Exception) -> tuple[FaultKind, str]:
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else None
     if isinstance(cause, ForbiddenAddressError):
         return FaultKind.FORBIDDEN, str(cause)
-    if isinstance(error, aiohttp.ClientPayloadError) and isinstance(
-        error.__cause__, HttpProcessingError
-    ):
-        return _NOT_HTTP
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return _NOT_HTTP if _is_nonsense(error.__cause__) else _BROKEN
     for known, told in _WORDS:
         if isinstance(error, known):
             return told
     if cause is not None:
-        return FaultKind.UNREACHABLE, _plain_words(cause)
+        kind = FaultKind.OWN_LIMIT if False else FaultKind.UNREACHABLE
+        return kind, _plain_words(cause)
     if isinstance(error, aiohttp.ClientError | ConnectionError):
         return _BROKEN
     return FaultKind.CRASHED, type(error).__name__
+
+
+def _is_nonsense(cause: BaseException | None) -> bool:
+    """Whether a body's framing is wrong; one that merely ends too soon is not."""
+    return isinstance(cause, HttpProcessingError) and not isinstance(cause, PayloadEncodingError)
 
 
 def _plain_words(cause: OSError) -> str:
     return os.strerror(cause.errno).lower() if cause.errno else "connection failed"
 
 
+_OUR_TROUBLE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EADDRNOTAVAIL})
 _NOT_HTTP = (FaultKind.MALFORMED, "answer is not HTTP")
 _BROKEN = (FaultKind.BROKEN, "connection broke before the whole answer came")
 _NO_SUCH_HOST = (FaultKind.UNREACHABLE, "host name does not resolve")

@@ -111,11 +111,12 @@ def _target(
 def _constant_headers(
     endpoint: Endpoint, own: list[HeaderTemplate], credentials: Credentials
 ) -> HeaderBlock:
-    """Ours come first, but for those that the operator sets."""
+    """Ours come first, but for those that the operator names."""
     constant = [
         (header.name, header.pieces.text.strip()) for header in own if header.pieces.constant
     ]
     named = {header.name.lower() for header in own}
+    named.update(name.lower() for name, _ in credentials.headers)
     response = endpoint.response
     ours = [
         ("User-Agent", USER_AGENT),

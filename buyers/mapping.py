@@ -60,15 +60,12 @@ class AnswerMapping:
     def read_ping(self, body: bytes) -> Quote | NoBid:
         """The bid in a ping's answer. Raises MalformedAnswerError.
 
-        Without ``accepted`` an amount is the yes, and an amount of zero is none.
+        Without ``accepted`` an amount is the yes, and an amount of zero is none; without either the
+        plain dialect's ``accepted`` is.
         """
         document = self.parse(body)
         amount = _read(self.amount, document, body)
-        if self.accepted is None:
-            yes = amount is not None and not _is_zero(amount)
-        else:
-            yes = self.accepted.read(document, body) is True
-        if not yes:
+        if not self._is_bid(document, body, amount):
             return NoBid(clean_detail(_read(self.reason, document, body)))
         return Quote(
             amount,
@@ -78,6 +75,13 @@ class AnswerMapping:
             _read(self.expires_in_s, document, body),
             _read(self.minimum_duration_s, document, body),
         )
+
+    def _is_bid(self, document: object, body: bytes, amount: object) -> bool:
+        if self.accepted is not None:
+            return self.accepted.read(document, body) is True
+        if self.amount is not None:
+            return amount is not None and not _is_zero(amount)
+        return says_accepted(document) is True
 
     def read_post(self, body: bytes) -> PostReply:
         """What a post's answer says; unknown where it says neither yes nor no."""

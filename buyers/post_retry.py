@@ -52,6 +52,14 @@ class PostTries:
         return reply
 
     async def _retried(self) -> PostReply:
+        first = await self._try()
+        if not first.again:
+            return first.reply
+        tried = iter([first])
+
+        async def attempt() -> PostTry:
+            return next(tried, None) or await self._try()
+
         retrying = AsyncRetrying(
             sleep=asyncio.sleep,
             retry=retry_if_result(_may_follow),
@@ -59,7 +67,7 @@ class PostTries:
             stop=self._no_time_left,
             retry_error_callback=_last,
         )
-        last: PostTry = await retrying(self._try)
+        last: PostTry = await retrying(attempt)
         return last.reply
 
     async def _try(self) -> PostTry:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from config.faults import Fault, place
-from config.plain_data import Item, Steps, below, listed, offers
+from config.plain_data import Item, Steps, below, listed, offers, text_of
 from config.references import Finding, early_tokens
 from config.sealing import variables
 
@@ -93,7 +93,7 @@ def _unknown_sources(top: Item) -> Iterator[Finding]:
     known = {"*", *(source.id for source in listed(top, "sources"))}
     for campaign in listed(top, "campaigns"):
         for payout in listed(campaign, "payouts"):
-            if payout.data.get("source", "*") not in known:
+            if text_of(payout.data.get("source")) not in {None, *known}:
                 yield (*payout.steps, "source"), "names a source that is not in this file"
 
 

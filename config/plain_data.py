@@ -27,6 +27,11 @@ def text_of(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def texts(value: object) -> list[str]:
+    """The texts of a list; nothing when it is none."""
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
 def listed(parent: Item, key: str) -> Iterator[Item]:
     """The mappings in the list under ``key``; nothing when there is no list."""
     values = parent.data.get(key)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from auction.domain.phone import normalise_number
 from config.faults import Fault, place
-from config.plain_data import Item, Steps, below, listed, offers, text_of
+from config.plain_data import Item, Steps, below, listed, offers, text_of, texts
 from config.template_syntax import POST_ONLY_TOKENS, TemplateError, Token, parse_template
 from config.values import DEFAULT_COUNTRY
 
@@ -73,7 +73,7 @@ def _unknown_campaigns(top: Item) -> Iterator[Finding]:
 
 def _private_fields_in_pings(top: Item) -> Iterator[Finding]:
     private = {
-        campaign.id: frozenset(text for text in _list(campaign.data.get("private_fields")))
+        campaign.id: frozenset(texts(campaign.data.get("private_fields")))
         for campaign in listed(top, "campaigns")
     }
     for offer in offers(top):
@@ -84,10 +84,6 @@ def _private_fields_in_pings(top: Item) -> Iterator[Finding]:
                     steps,
                     f"sends the private field {token.field} in a ping: only a post may carry it",
                 )
-
-
-def _list(value: object) -> list[object]:
-    return list(value) if isinstance(value, list | tuple) else []
 
 
 def ping_tokens(offer: Item) -> Iterator[tuple[Steps, Token]]:

@@ -40,21 +40,34 @@ def _node_places(
     steps: tuple[Step, ...],
     wanted: set[tuple[Step, ...]],
 ) -> Iterator[tuple[tuple[Step, ...], int]]:
+    for step, first, value in _children(event, events):
+        below = (*steps, step)
+        if below not in wanted:
+            _skip(value, events)
+            continue
+        line = line_of(first)
+        if line is not None:
+            yield below, line
+        yield from _node_places(value, events, below, wanted)
+
+
+def _children(
+    event: yaml.Event, events: Iterator[yaml.Event]
+) -> Iterator[tuple[Step, yaml.Event, yaml.Event]]:
+    """Each child's step, the event that it starts on the line of, and its value's first event."""
     if isinstance(event, yaml.MappingStartEvent):
         while not isinstance(key := next(events), yaml.MappingEndEvent):
-            below = (*steps, _text_of(key))
-            if below in wanted and (line := line_of(key)):
-                yield below, line
-            yield from _node_places(next(events), events, below, wanted)
+            yield key.value if isinstance(key, yaml.ScalarEvent) else "", key, next(events)
     elif isinstance(event, yaml.SequenceStartEvent):
         index = 0
         while not isinstance(item := next(events), yaml.SequenceEndEvent):
-            below = (*steps, index)
-            if below in wanted and (line := line_of(item)):
-                yield below, line
-            yield from _node_places(item, events, below, wanted)
+            yield index, item, item
             index += 1
 
 
-def _text_of(key: yaml.Event) -> str:
-    return key.value if isinstance(key, yaml.ScalarEvent) else ""
+def _skip(event: yaml.Event, events: Iterator[yaml.Event]) -> None:
+    depth = int(isinstance(event, yaml.CollectionStartEvent))
+    while depth:
+        event = next(events)
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)

@@ -40,12 +40,13 @@ async def make_cluster(site: Site) -> None:
         # A rename is whole or not at all, so data that is there is data that is complete.
         fresh.rename(site.directory.cluster)
         sync_directory(site.directory.root)
+        # Again: an interrupted attempt may have been ending only just now.
+        _remove_half_made(site.directory.root)
 
 
 def _make_place(site: Site) -> Path | None:
     root, cluster = site.directory.root, site.directory.cluster
-    for half_made in root.glob(f"{_HALF_MADE}*"):
-        remove_directory(half_made)
+    _remove_half_made(root)
     if cluster.exists():
         _check_version(cluster)
         _hand_over(cluster, site)
@@ -53,6 +54,11 @@ def _make_place(site: Site) -> Path | None:
     fresh = Path(tempfile.mkdtemp(prefix=_HALF_MADE, dir=root))
     _hand_over(fresh, site)
     return fresh
+
+
+def _remove_half_made(root: Path) -> None:
+    for half_made in root.glob(f"{_HALF_MADE}*"):
+        remove_directory(half_made)
 
 
 def _hand_over(folder: Path, site: Site) -> None:

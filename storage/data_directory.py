@@ -79,7 +79,7 @@ class DataDirectory:
         """What the runtime file says; empty when there is none that can be read."""
         try:
             facts = json.loads(self.runtime_file.read_text("utf-8"))
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             return {}
         return facts if isinstance(facts, dict) else {}
 

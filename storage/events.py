@@ -11,7 +11,17 @@ from auction.domain.usage import Usage
 from storage.batch import Batcher
 from storage.books import Books, lock_books
 from storage.database import Connection, Database
-from storage.progress import CallRow, Earned, Logged, is_billed, load_call, write_progress
+from storage.progress import (
+    CallRow,
+    Earned,
+    EarnedListener,
+    Logged,
+    ignore_earned,
+    is_billed,
+    load_call,
+    tell_earned,
+    write_progress,
+)
 from storage.queries import query
 from storage.retries import retrying
 from storage.settling import settle
@@ -71,18 +81,22 @@ class _Sitting:
         self.books.put(settled.hold)
         if settled.conversion is not None:
             self.earned.append(
-                Earned(call.call_id, hold.attempt, settled.conversion, event.at, event.event_id)
+                Earned(call, hold.attempt, settled.conversion, event.at, event.event_id)
             )
 
 
 class CallEvents:
-    """Takes reports of calls. ``on_usage`` is told the usage seen after each commit."""
+    """Takes reports of calls.
+
+    After each commit ``on_usage`` is told the usage seen and ``on_earned`` what was earned.
+    """
 
     def __init__(
         self,
         database: Database,
         on_usage: Callable[[Mapping[OwnerId, Usage]], None],
         *,
+        on_earned: EarnedListener = ignore_earned,
         lanes: int = 1,
         max_batch: int = 200,
         max_queue: int = 10_000,
@@ -90,11 +104,12 @@ class CallEvents:
     ) -> None:
         self._database = database
         self._on_usage = on_usage
+        self._on_earned = on_earned
         self._batcher: Batcher[CallEvent, EventResult] = Batcher(
             self._run, lanes=lanes, max_size=max_batch, max_queue=max_queue, observe=observe
         )
 
-    async def apply(self, event: CallEvent) -> EventResult:
+    async def record(self, event: CallEvent) -> EventResult:
         """What became of a report, once that is durable. Raises StorageUnavailableError."""
         return await self._batcher.submit(event)
 
@@ -119,6 +134,7 @@ class CallEvents:
             moved = [sitting.calls[call_id] for call_id in sitting.moved]
             await write_progress(connection, moved, sitting.earned, sitting.logged)
         self._on_usage(books.usage)
+        tell_earned(sitting.earned, self._on_earned)
         return results
 
 

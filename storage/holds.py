@@ -102,19 +102,15 @@ class Hold:
             and self.price == candidate.price
         )
 
-    def leased(self, until: datetime) -> "Hold":
-        """With another lease."""
-        sweep_at = None if self.sweep_at is None else min(self.sweep_at, until)
-        return replace(self, lease_until=until, sweep_at=sweep_at)
-
-    def with_holding(self, holding: Change) -> "Hold":
-        """Holding something else; nothing to sweep when that is nothing."""
-        over = holding.live == 0 and holding.pending == NOTHING
-        return replace(self, holding=holding, sweep_at=None if over else self.sweep_at)
+    def sweep_from(self, holding: Change, lease_until: datetime) -> datetime | None:
+        """When to look at it once it holds this under this lease; never when nothing can lapse."""
+        if self.sweep_at is None or (holding.live == 0 and holding.pending == NOTHING):
+            return None
+        return min(self.sweep_at, lease_until)
 
     def given_back(self) -> "Hold":
         """As if it had never held anything."""
-        return replace(self.with_holding(NOTHING_HELD), state=HoldState.RELEASED)
+        return replace(self, state=HoldState.RELEASED, holding=NOTHING_HELD, sweep_at=None)
 
 
 def sold(candidate: Candidate, at: datetime, refused: tuple[tuple[int, Reason], ...]) -> HoldTerms:

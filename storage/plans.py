@@ -1,9 +1,10 @@
 """A plan's candidates as JSON, compact: written once per call, read when a decider has died."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -28,6 +29,44 @@ Row: TypeAlias = Sequence[Any]
 def dump_candidates(candidates: Sequence[Candidate]) -> bytes:
     """The candidates in their order."""
     return orjson.dumps([_candidate_row(candidate) for candidate in candidates])
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """An offer's terms as JSON, with the objects that they were made from."""
+
+    owners: tuple[OwnerLimits, ...]
+    conversions: tuple[ConversionRule, ...]
+    duplicates: DuplicateRule | None
+    json: orjson.Fragment
+
+
+_KNOWN_TERMS: Final[dict[tuple[int, int, int], _Terms]] = {}
+"""Terms by the identity of their objects: every plan repeats those of the catalogue."""
+
+_MOST_KNOWN: Final = 20_000
+
+
+def _terms_of(candidate: Candidate) -> orjson.Fragment:
+    owners, conversions, duplicates = (
+        candidate.owners,
+        candidate.conversions,
+        candidate.duplicates,
+    )
+    key = (id(owners), id(conversions), id(duplicates))
+    known = _KNOWN_TERMS.get(key)
+    if known is None:
+        if len(_KNOWN_TERMS) >= _MOST_KNOWN:
+            _KNOWN_TERMS.clear()
+        row = (
+            [_limits_row(limits) for limits in owners],
+            [rule_row(rule) for rule in conversions],
+            duplicates and (duplicates.within_days, duplicates.after.value, duplicates.scope.value),
+        )
+        # Keeping the objects keeps their identities from being given to others.
+        known = _Terms(owners, conversions, duplicates, orjson.Fragment(orjson.dumps(row)))
+        _KNOWN_TERMS[key] = known
+    return known.json
 
 
 def load_candidates(stored: bytes) -> tuple[Candidate, ...]:
@@ -59,7 +98,7 @@ def load_rule(row: Row) -> ConversionRule:
 
 
 def _candidate_row(candidate: Candidate) -> Row:
-    place, expires_at, rule = candidate.destination, candidate.expires_at, candidate.duplicates
+    place, expires_at = candidate.destination, candidate.expires_at
     return (
         candidate.offer,
         candidate.buyer,
@@ -67,21 +106,20 @@ def _candidate_row(candidate: Candidate) -> Row:
         str(candidate.price),
         place and (place.uri, place.dial_timeout_s, place.send_digits, place.whisper),
         candidate.posts,
-        [_limits_row(limits) for limits in candidate.owners],
         candidate.units,
-        rule and (rule.within_days, rule.after.value, rule.scope.value),
         candidate.ping_id,
         candidate.post_id,
         candidate.bid_id,
         expires_at and expires_at.isoformat(),
         candidate.minimum_duration_s,
-        [rule_row(each) for each in candidate.conversions],
+        _terms_of(candidate),
     )
 
 
 def _load_candidate(row: Row) -> Candidate:
-    offer, buyer, routed_by, price, place, posts, owners, units, rule = row[:9]
-    ping_id, post_id, bid_id, expires_at, minimum_duration_s, conversions = row[9:]
+    offer, buyer, routed_by, price, place, posts, units = row[:7]
+    ping_id, post_id, bid_id, expires_at, minimum_duration_s, terms = row[7:]
+    owners, conversions, rule = terms
     return Candidate(
         offer=offer,
         buyer=buyer,

@@ -1,21 +1,30 @@
 """Calls as the switch's reports and the sweeper move them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from decimal import Decimal
+from typing import Any, TypeAlias
 
 import asyncpg
 
 from auction.domain.conversions import Conversion
 from auction.domain.decision import CallEvent, EndedBy, EventResult
-from auction.domain.ids import CallId
+from auction.domain.ids import CallId, CampaignId
 from auction.domain.lifecycle import CallState, Progress
 from storage.books import Books, columns
 from storage.database import Connection
 from storage.queries import query
 
 _WRITE = query("write_progress")
+
+
+EarnedListener: TypeAlias = Callable[[CampaignId | None, str, Decimal], None]
+"""Told of each conversion booked: the call's campaign, the currency, the amount."""
+
+
+def ignore_earned(_: CampaignId | None, __: str, ___: Decimal) -> None:
+    """A listener that does nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +34,8 @@ class CallRow:
     call_id: CallId
     epoch: int
     test: bool
+    campaign: CampaignId | None
+    currency: str | None
     decide_by: datetime
     progress: Progress
 
@@ -33,7 +44,7 @@ class CallRow:
 class Earned:
     """A buyer's conversion to book. ``event_id`` None: no report brought it."""
 
-    call_id: CallId
+    call: CallRow
     attempt: int
     conversion: Conversion
     at: datetime
@@ -61,7 +72,22 @@ def load_call(row: asyncpg.Record) -> CallRow:
         connected_duration_s=row["connected_duration_s"],
         ended_by=None if ended_by is None else EndedBy(ended_by),
     )
-    return CallRow(row["call_id"], row["epoch"], row["test"], row["decide_by"], progress)
+    return CallRow(
+        row["call_id"],
+        row["epoch"],
+        row["test"],
+        row["campaign"],
+        row["currency"],
+        row["decide_by"],
+        progress,
+    )
+
+
+def tell_earned(earned: Iterable[Earned], listener: EarnedListener) -> None:
+    """Report what was booked, once it is durable."""
+    for each in earned:
+        if each.call.currency is not None:
+            listener(each.call.campaign, each.call.currency, each.conversion.amount)
 
 
 def is_billed(call: CallRow, books: Books) -> bool:
@@ -105,7 +131,7 @@ def _call_row(call: CallRow) -> Sequence[Any]:
 def _earned_row(earned: Earned) -> Sequence[Any]:
     conversion = earned.conversion
     return (
-        earned.call_id,
+        earned.call.call_id,
         earned.attempt,
         conversion.amount,
         conversion.trigger.value,

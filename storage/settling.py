@@ -40,15 +40,20 @@ def settle(hold: Hold, progress: Progress, *, billed: bool, at: datetime, now: d
     if progress.ended_at is not None:
         pending = _still_pending(hold, holding.pending, progress)
         holding = Change(0, holding.used, pending)
+    state = _STATES[progress.state]
+    lease = _new_lease(hold, state, holding)
+    lease_until = hold.lease_until if lease is None else now + lease
     settled = replace(
-        hold.with_holding(holding),
-        state=_STATES[progress.state],
+        hold,
+        state=state,
+        holding=holding,
+        lease_until=lease_until,
+        sweep_at=hold.sweep_from(holding, lease_until),
         answered_at=progress.answered_at,
         ended_at=progress.ended_at,
         converted_at=at if conversion is not None else hold.converted_at,
     )
-    lease = _new_lease(hold, settled)
-    return Settled(settled if lease is None else settled.leased(now + lease), conversion)
+    return Settled(settled, conversion)
 
 
 def lapse(hold: Hold, progress: Progress, *, billed: bool, now: datetime) -> Settled:
@@ -60,7 +65,9 @@ def lapse(hold: Hold, progress: Progress, *, billed: bool, now: datetime) -> Set
     if hold.state is HoldState.ROUTED:
         used = (0, *used[1:])
     lapsed = replace(
-        hold.with_holding(Change(0, used, NOTHING)),
+        hold,
+        holding=Change(0, used, NOTHING),
+        sweep_at=None,
         state=HoldState.ENDED if hold.state is HoldState.ENDED else HoldState.LOST,
         converted_at=now if conversion is not None else hold.converted_at,
     )
@@ -114,14 +121,14 @@ def _postback_hours(hold: Hold) -> int:
     return max((r.postback_within_h for r in rules if r.trigger is Trigger.POSTBACK), default=0)
 
 
-def _new_lease(before: Hold, after: Hold) -> timedelta | None:
+def _new_lease(hold: Hold, state: HoldState, holding: Change) -> timedelta | None:
     """The lease that begins with this report; None when the one before goes on."""
-    if before.state is after.state and before.holding == after.holding:
+    if hold.state is state and hold.holding == holding:
         return None
-    if after.state is HoldState.ANSWERED and after.answered_lease_ms is not None:
-        return timedelta(milliseconds=after.answered_lease_ms)
-    if after.state is HoldState.ENDED:
-        if after.holding.pending[Measure.ANSWERED]:
+    if state is HoldState.ANSWERED and hold.answered_lease_ms is not None:
+        return timedelta(milliseconds=hold.answered_lease_ms)
+    if state is HoldState.ENDED:
+        if holding.pending[Measure.ANSWERED]:
             return timedelta(seconds=STRAGGLER_S)
-        return timedelta(hours=_postback_hours(after))
+        return timedelta(hours=_postback_hours(hold))
     return None

@@ -14,7 +14,16 @@ from auction.ports import StorageUnavailableError
 from storage.books import Books, lock_books
 from storage.database import Database
 from storage.holds import Hold, HoldState
-from storage.progress import CallRow, Earned, is_billed, load_call, write_progress
+from storage.progress import (
+    CallRow,
+    Earned,
+    EarnedListener,
+    ignore_earned,
+    is_billed,
+    load_call,
+    tell_earned,
+    write_progress,
+)
 from storage.queries import query
 from storage.retries import retrying
 from storage.settling import lapse
@@ -58,9 +67,7 @@ class _Round:
         self.books.put(settled.hold)
         self.released += 1
         if settled.conversion is not None:
-            self.earned.append(
-                Earned(call.call_id, hold.attempt, settled.conversion, self.now, None)
-            )
+            self.earned.append(Earned(call, hold.attempt, settled.conversion, self.now, None))
         if hold.state is HoldState.HELD:
             self._supersede(call)
         elif hold.attempt == call.progress.attempt:
@@ -82,7 +89,7 @@ class _Round:
 class Sweeper:
     """Releases holds whose lease is over; any number of processes may run one.
 
-    ``on_usage`` is told the usage seen after each commit.
+    After each commit ``on_usage`` is told the usage seen and ``on_earned`` what was earned.
     """
 
     def __init__(
@@ -90,10 +97,12 @@ class Sweeper:
         database: Database,
         on_usage: Callable[[Mapping[OwnerId, Usage]], None] = lambda _: None,
         *,
+        on_earned: EarnedListener = ignore_earned,
         batch: int = 200,
     ) -> None:
         self._database = database
         self._on_usage = on_usage
+        self._on_earned = on_earned
         self._batch = batch
 
     async def run(self, every_s: float = 1.0) -> None:
@@ -131,6 +140,7 @@ class Sweeper:
                 starts = [call.progress.started_at for call in done.superseded]
                 await connection.execute(_FORGET, call_ids, starts)
         self._on_usage(books.usage)
+        tell_earned(done.earned, self._on_earned)
         return done
 
 

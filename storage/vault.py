@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import orjson
 
 from auction.domain.call import Call, Caller, FieldValue
-from auction.domain.ids import CallId
+from auction.domain.ids import CallId, OfferId
 from config.secret_box import SecretBox
 
 
@@ -36,6 +36,10 @@ class CallerVault:
         if number is None:
             return None
         return hmac.digest(self._identity_key, number.encode(), "sha256")
+
+    def hash_key_for(self, offer: OfferId) -> bytes:
+        """The key by which an offer's buyer gets callers hashed, for one that names none."""
+        return hmac.digest(self._identity_key, b"hash key of offer " + offer.encode(), "sha256")
 
     def seal(self, call: Call) -> bytes:
         """The caller and the fields, sealed for this call alone."""

@@ -37,6 +37,7 @@ class ServiceProcess:
     arguments: Sequence[str] = ()
     environment: Mapping[str, str] | None = None
     process: asyncio.subprocess.Process | None = None
+    port_flags: bool = True
 
     @property
     def url(self) -> str:
@@ -61,11 +62,12 @@ class ServiceProcess:
             "PINGPOST_OUTBOUND_ALLOW": "127.0.0.0/8",
             **(self.environment or {}),
         }
+        ports = ("--port", str(self.port), "--ops-port", str(self.ops_port))
         log = (self.data_dir.parent / f"{self.data_dir.name}.serve.log").open("ab")
         with log:
             self.process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "auction", "serve"),
-                *("--port", str(self.port), "--ops-port", str(self.ops_port)),
+                *(ports if self.port_flags else ()),
                 *("--data-dir", str(self.data_dir), *self.arguments),
                 env=environment,
                 stdin=asyncio.subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""``pingpost``: the commands. Each imports what it needs when it runs, so that ``--help`` is quick."""
+"""``pingpost``: the commands. Each imports what it needs when it runs: ``--help`` is quick."""
 
 from pathlib import Path
 

@@ -47,7 +47,7 @@ class Commands(click.Group):
             OSError,
         ) as error:
             click.echo(f"error: {error}", err=True)
-        ctx.exit(1)
+        raise click.exceptions.Exit(1)
 
 
 def settings_of(context: click.Context, **flags: object) -> "Settings":

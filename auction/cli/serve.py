@@ -3,10 +3,15 @@
 import asyncio
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from auction.cli.group import DATA_DIR, MARKETPLACE_FILE, run, settings_of
+
+if TYPE_CHECKING:
+    from buyers.simulator.models import Script
+    from buyers.simulator.server import SimulatedBuyers
 
 
 @click.command("serve")
@@ -88,7 +93,12 @@ def demo_command(calls: int, seed: int) -> None:
     raise SystemExit(run(run_demo(DemoOptions(calls=calls, seed=seed))))
 
 
-async def _simulate(script: object) -> None:
+def _announce(buyers: "SimulatedBuyers") -> None:
+    for name, url in buyers.urls.items():
+        click.echo(f"{name} listens on {url}", err=True)
+
+
+async def _simulate(script: "Script") -> None:
     from buyers.simulator.server import run_simulator
 
     task = asyncio.current_task()
@@ -97,6 +107,6 @@ async def _simulate(script: object) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, task.cancel)
     try:
-        await run_simulator(script)
+        await run_simulator(script, ready=_announce)
     except asyncio.CancelledError:
         click.echo("stopped", err=True)

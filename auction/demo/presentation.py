@@ -13,7 +13,7 @@ from rich.table import Table
 
 from auction.demo.figures import OfferRow, OutcomeRow, Record, Report
 
-PLAIN_WIDTH = 110
+PLAIN_WIDTH = 100
 """Columns where there is no terminal that says how many it has."""
 
 _NONE = "-"
@@ -76,18 +76,26 @@ def _verdict(report: Report) -> str:
     return "[bold red]Service and buyers do not agree.[/]"
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+def _table(title: str, *columns: str, texts: int = 1) -> Table:
+    """The first ``texts`` columns hold words, the rest figures."""
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        padding=(0, 0),
+    )
     for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left", no_wrap=True)
+        table.add_column(column, justify="left" if number < texts else "right", no_wrap=True)
     return table
 
 
 def _outcome_table(report: Report) -> Table:
-    money = f"revenue {report.currency}".strip()
-    table = _table("Calls by outcome", "outcome", "calls", "answered", "converted", money)
-    for column in ("decision p50 ms", "p99 ms"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table = _table(
+        "Calls by outcome",
+        *("outcome", "calls", "answered", "converted", f"revenue\n{report.currency}"),
+        *("decision ms\np50", "\np99"),
+    )
     for row in report.outcomes:
         table.add_row(*_outcome_cells(row))
     table.add_section()
@@ -115,17 +123,8 @@ def _outcome_cells(row: OutcomeRow) -> tuple[str, ...]:
 def _offer_table(report: Report) -> Table:
     table = _table(
         "Offers",
-        *(
-            "offer",
-            "pings",
-            "bids",
-            "timeouts",
-            "failed",
-            "wins",
-            "posts\naccepted",
-            "static\nroutes",
-        ),
-        *(f"revenue\n{report.currency}", "ping ms\np50", "ping ms\np99"),
+        *("offer", "pings", "bids", "timed\nout", "failed", "wins", "accepted\nposts"),
+        *("static\nroutes", f"revenue\n{report.currency}", "p50\nms", "p99\nms"),
     )
     for row in report.offers:
         table.add_row(*_offer_cells(row))
@@ -139,14 +138,14 @@ def _offer_cells(row: OfferRow) -> tuple[str, ...]:
         *(str(count) if row.pings else _NONE for count in pinged),
         str(row.static) if row.static else _NONE,
         _money(row.revenue),
-        _milliseconds(row.p50_ms),
-        _milliseconds(row.p99_ms),
+        _whole(row.p50_ms),
+        _whole(row.p99_ms),
     )
 
 
 def _show_trace(console: Console, record: Record) -> None:
     cdr, trace = record["cdr"], record["trace"]
-    table = _table("One decision in full", "offer", "outcome", "code", "bid", "rank", "ms")
+    table = _table("One decision in full", "offer", "outcome", "code", "bid", "rank", "ms", texts=2)
     table.add_column("detail", overflow="fold")
     for entry in sorted(trace["offers"], key=_by_fate):
         table.add_row(*_entry_cells(entry))
@@ -197,5 +196,9 @@ def _milliseconds(value: float | None) -> str:
     return _NONE if value is None else f"{value:.1f}"
 
 
+def _whole(value: float | None) -> str:
+    return _NONE if value is None else f"{value:.0f}"
+
+
 def _money(amount: Decimal) -> str:
-    return f"{amount:,.2f}"
+    return f"{amount:.2f}"

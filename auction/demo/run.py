@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 from rich.console import Console
 
-from auction.demo.figures import Scrape, Report, make_report
+from auction.demo.embedded import embedded_service
+from auction.demo.figures import Report, Scrape, make_report
 from auction.demo.presentation import make_console, make_notes, progress_bar, show
 from auction.demo.service import ServiceHandle, ServiceNeeds, StartService
 from auction.demo.switch import DemoSwitch, Handled
@@ -38,7 +40,7 @@ class DemoOptions:
 
 async def run_demo(
     options: DemoOptions,
-    start_service: StartService,
+    start_service: StartService = embedded_service,
     *,
     console: Console | None = None,
     notes: Console | None = None,
@@ -56,8 +58,12 @@ async def run_demo(
             marketplace.write_text(marketplace_for(buyers, script), encoding="utf-8")
             needs = ServiceNeeds(marketplace, Path(folder) / "data")
             notes.print("Starting PostgreSQL, the service and the buyers")
-            async with start_service(needs) as service:
-                handled, report = await _play(options, service, buyers, notes)
+            try:
+                async with start_service(needs) as service:
+                    handled, report = await _play(options, service, buyers, notes)
+            except aiohttp.ClientError as error:
+                console.print(f"The service does not say what came of it: {error}", markup=False)
+                return 1
     show(console, report)
     return _exit_code(console, handled, report)
 

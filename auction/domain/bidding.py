@@ -13,8 +13,8 @@ from auction.domain.terms import Destination
 class Quote:
     """An acceptance read from a ping's answer, nothing in it checked yet.
 
-    Each value is what the buyer sent (text, int, bool, Decimal), None where it sent none. Never a float:
-    readers must parse JSON numbers of amounts exactly.
+    Each value is what the buyer sent (text, int, bool, Decimal), None where it sent none. Never a
+    float: readers must parse JSON numbers of amounts exactly.
     """
 
     amount: object = None
@@ -46,7 +46,7 @@ PingReply = Quote | NoBid | PingFault
 
 @dataclass(frozen=True, slots=True)
 class Bid:
-    """A valid bid: amount within bounds, at or above the minimum, with somewhere to send the call."""
+    """A valid bid: within bounds, at or above the minimum, with somewhere to send the call."""
 
     offer: OfferId
     buyer: BuyerId

@@ -8,12 +8,12 @@ from decimal import Decimal
 from auction.domain.ids import CallId, CampaignId, SourceId
 
 FieldValue = str | int | float | bool
-"""What a call's field may hold; null and the empty string are dropped before (they count as missing)."""
+"""What a call's field may hold; null and the empty string count as missing and are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls. ``number`` is E.164, None when withheld; the rest is known for numbers that tell it.
+    """Who calls. ``number`` is E.164, None when withheld; the rest is what the number tells.
 
     ``state`` has two letters and ``area_code`` three digits (North American numbers only),
     ``country`` is ISO 3166 alpha-2.

@@ -48,7 +48,7 @@ class Cap:
 
 @dataclass(frozen=True, slots=True)
 class OwnerLimits:
-    """All limits of one owner (offer or buyer). ``zone`` places its windows; concurrency None: no limit."""
+    """All limits of an offer or buyer. ``zone`` places its windows; concurrency None: no limit."""
 
     owner: OwnerId
     zone: ZoneInfo
@@ -180,7 +180,7 @@ class OfferTerms:
 
     @property
     def static_amount(self) -> Decimal | None:
-        """The price of a static route, None when never routed statically (0 for unbilled buyers)."""
+        """The price of a static route, None when never routed statically; 0 when not billed."""
         return self.static_price if self.buyer_type is BuyerType.BUYER else Decimal(0)
 
 

@@ -142,7 +142,13 @@ class Auction:
         if not orders:
             return []
         began = self.ports.clock.monotonic()
-        fan_out = FanOut(orders, self.snapshot.gateway, self._judge, campaign.auction.close_at_bid)
+        fan_out = FanOut(
+            orders,
+            self.snapshot.gateway,
+            self.ports.clock,
+            self._judge,
+            campaign.auction.close_at_bid,
+        )
         invited = await fan_out.run()
         elapsed_ms = (self.ports.clock.monotonic() - began) * 1000
         outcomes.timings.ping_ms = elapsed_ms

@@ -11,7 +11,7 @@ from auction.domain.bidding import Bid, NoBid, PingFault, PingReply, Quote, Refu
 from auction.domain.deadline import early_close
 from auction.domain.reasons import Reason
 from auction.engine.outcomes import Outcome
-from auction.ports import BuyerGateway, PingOrder
+from auction.ports import BuyerGateway, Clock, PingOrder
 
 logger = logging.getLogger(__name__)
 
@@ -38,11 +38,13 @@ class FanOut:
         self,
         orders: Sequence[PingOrder],
         gateway: BuyerGateway,
+        clock: Clock,
         judge: Judge,
         close_at_bid: Decimal | None,
     ) -> None:
         self.invited = [Invited(order) for order in orders]
         self._gateway = gateway
+        self._clock = clock
         self._judge = judge
         self._close_at_bid = close_at_bid
         self._loop = asyncio.get_running_loop()
@@ -58,7 +60,7 @@ class FanOut:
 
     async def run(self) -> list[Invited]:
         """Every invited offer with exactly one outcome."""
-        self._started = self._loop.time()
+        self._started = self._clock.monotonic()
         try:
             for invited in self.invited:
                 self._send(invited)
@@ -106,7 +108,7 @@ class FanOut:
         outcome.quote = quote
 
     def _end(self, invited: Invited, reason: Reason, detail: str | None) -> Outcome:
-        elapsed_ms = (self._loop.time() - self._started) * 1000
+        elapsed_ms = (self._clock.monotonic() - self._started) * 1000
         invited.outcome = Outcome(invited.order.offer.id, reason, detail, ms=elapsed_ms)
         self._out -= 1
         if _ceiling(invited.order) is None:
@@ -129,11 +131,12 @@ class FanOut:
         while self._by_timeout and self._by_timeout[-1].outcome is not None:
             self._by_timeout.pop()
         if self._by_timeout and not self._closed.done():
-            at = self._started + self._by_timeout[-1].order.timeout_ms / 1000
-            self._timer = self._loop.call_at(at, self._time_out)
+            due = self._started + self._by_timeout[-1].order.timeout_ms / 1000
+            delay = max(0.0, due - self._clock.monotonic())
+            self._timer = self._loop.call_later(delay, self._time_out)
 
     def _time_out(self) -> None:
-        passed_ms = (self._loop.time() - self._started) * 1000 + _TIMER_SLACK_MS
+        passed_ms = (self._clock.monotonic() - self._started) * 1000 + _TIMER_SLACK_MS
         while self._by_timeout and self._by_timeout[-1].order.timeout_ms <= passed_ms:
             invited = self._by_timeout.pop()
             if invited.outcome is None:
@@ -156,8 +159,8 @@ class FanOut:
             invited.future.cancel()
 
 
-_TIMER_SLACK_MS = 0.5
-"""Event loop timers fire up to their clock's resolution early."""
+_TIMER_SLACK_MS = 1.0
+"""Event loop timers fire up to their clock's resolution, a millisecond, early."""
 
 
 def _ceiling(order: PingOrder) -> Decimal | None:

@@ -17,7 +17,6 @@ from auction.web.problems import Fault, invalid
 from auction.web.services import Grant
 
 LONGEST_NAME = 128
-LONGEST_CALLER_ID = 256
 LONGEST_VALUE = 4096
 MOST_FIELDS = 200
 
@@ -104,8 +103,7 @@ def call_fingerprint(body: JsonObject) -> bytes:
 
 
 def _caller(raw: object, default_country: str) -> Caller:
-    usable = raw if isinstance(raw, str) and len(raw) <= LONGEST_CALLER_ID else None
-    return parse_caller(usable, default_country)
+    return parse_caller(raw if isinstance(raw, str) else None, default_country)
 
 
 def _dialed(raw: str | None, default_country: str) -> str | None:

@@ -111,7 +111,9 @@ class SimulatedBuyer:
         counts.rejected += plan.says_no
         counts.unheard += plan.taken and not plan.says_yes
         post.taken = True if plan.taken else False if plan.says_no else None
-        return self._reply(plan, "", "", latency)
+        reply = self._reply(plan, "", "", latency)
+        reply.sells = plan.taken and plan.says_yes
+        return reply
 
     def _play(self, script: BuyerScript) -> None:
         pings, posts, check = (

@@ -71,7 +71,7 @@ class BuyerConnection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         if self._reply is not None and self._reply.counts is not None:
-            self._reply.counts.abandoned += 1
+            self._reply.counts.abandon(sells=self._reply.sells)
         self._waiting.clear()
         self._listener.disconnected(self)
 

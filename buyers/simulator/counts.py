@@ -13,7 +13,8 @@ class Counts:
     """Counts since the start or the last reset.
 
     ``pings`` and ``posts`` are authenticated requests, repeats left out of ``posts``. ``accepted``
-    posts were answered yes in full; ``unheard`` ones were taken, but the answer was spoiled.
+    posts were answered yes in full; ``unheard`` ones were taken, but the answer was spoiled or
+    nobody waited for it.
     ``abandoned`` requests lost their connection before the answer was complete.
     """
 
@@ -31,6 +32,13 @@ class Counts:
     abandoned: int = 0
     ping_behaviours: Counter[str] = field(default_factory=Counter)
     post_behaviours: Counter[str] = field(default_factory=Counter)
+
+    def abandon(self, *, sells: bool) -> None:
+        """Count a request whose connection went before its answer: a yes was not heard."""
+        self.abandoned += 1
+        if sells:
+            self.accepted -= 1
+            self.unheard += 1
 
     def as_json(self) -> BuyerCounts:
         """Plain data, every count named, behaviours in order of name."""

@@ -36,7 +36,8 @@ class Reply:
     """What to send after ``delay_s`` seconds.
 
     DRIP sends ``at_once`` bytes and then one at a time, ``drip_s`` seconds apart. PACED sends as
-    fast as the other side reads. ``counts`` is where an abandoned request is counted.
+    fast as the other side reads. ``counts`` is where an abandoned request is counted, ``sells``
+    whether the reply says that the buyer takes a call.
     """
 
     payload: bytes
@@ -45,6 +46,7 @@ class Reply:
     at_once: int = 0
     drip_s: float = 0.0
     counts: Counts | None = None
+    sells: bool = False
 
 
 @dataclass(frozen=True, slots=True)

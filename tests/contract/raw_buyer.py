@@ -61,9 +61,6 @@ class Connection:
         self.writer.transport.abort()
 
 
-Behaviour = Callable[[Connection], Awaitable[None]]
-
-
 @dataclass
 class RawBuyer:
     """What the buyer saw. ``gone`` counts connections that have ended."""
@@ -93,9 +90,9 @@ async def raw_buyer(
         finally:
             buyer.gone += 1
             running.discard(task)
-            writer.transport.close() if not writer.transport.is_closing() else None
+            writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls, backlog=1000)
     port = server.sockets[0].getsockname()[1]
     buyer = RawBuyer(Origin("https" if tls else "http", "127.0.0.1", port))
     try:

@@ -87,6 +87,7 @@ class FakeServices:
         return self.catalogue
 
     async def lookup(self, token: str) -> FakeGrant | None:
+        assert token.encode(), "tokens are hashed before they are looked up"
         return TOKENS.get(token)
 
     def now(self) -> datetime:
@@ -167,6 +168,11 @@ class Reply:
         return orjson.loads(self.body)
 
 
+def a_client() -> aiohttp.ClientSession:
+    """A client that gives up before a test runner would."""
+    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
+
+
 @asynccontextmanager
 async def running_api(services: FakeServices | None = None) -> AsyncIterator[Api]:
     fake = services or FakeServices()
@@ -183,7 +189,7 @@ async def running_api(services: FakeServices | None = None) -> AsyncIterator[Api
             drain=drain,
         )
     )
-    async with serving(application) as port, aiohttp.ClientSession() as session:
+    async with serving(application) as port, a_client() as session:
         yield Api(fake, session, port, drain)
 
 

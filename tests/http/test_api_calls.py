@@ -269,6 +269,13 @@ async def test_a_bad_token_is_401(headers: dict[str, str]) -> None:
     assert api.services.calls == []
 
 
+async def test_a_token_of_broken_bytes_is_401() -> None:
+    async with running_api() as api:
+        request = b"POST /v1/calls HTTP/1.1\r\nHost: a\r\nX-API-Key: \xff\xfe\r\n\r\n"
+        answer = await api.head_after(request)
+    assert answer.startswith(b"HTTP/1.1 401 ")
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -363,7 +370,9 @@ async def test_a_body_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) ->
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
-async def test_a_client_that_leaves_in_its_body_disturbs_nobody() -> None:
+async def test_a_client_that_leaves_in_its_body_disturbs_nobody(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with running_api() as api:
         async with api.connected() as (_, writer):
             writer.write(head_of("Content-Length: 100") + b"{")
@@ -371,6 +380,7 @@ async def test_a_client_that_leaves_in_its_body_disturbs_nobody() -> None:
         await eventually(lambda: api.drain.in_flight == 0)
         reply = await api.post("/v1/calls", BODY)
     assert reply.status == 200
+    assert [each for each in caplog.records if each.levelno >= logging.ERROR] == []
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,12 @@ async def test_an_event_needs_no_more_than_its_ids_type_and_time() -> None:
     assert (event.attempt, event.total_duration_s, event.ended_by) == (None, None, None)
 
 
+async def test_durations_are_cut_to_milliseconds_and_never_rounded_up() -> None:
+    async with running_api() as api:
+        await api.post("/v1/calls/events", {**EVENT, "connected_duration_s": 89.9999})
+    assert api.services.events[0].connected_duration_s == Decimal("89.999")
+
+
 @pytest.mark.parametrize(
     ("result", "status"),
     [

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -21,7 +20,7 @@ from auction.web.services import OpsServices
 from metrics.registry import Metrics
 from metrics.usage_figures import usage_figures
 from tests.builders import CAMPAIGN, NOON, a_campaign, a_catalogue, an_offer
-from tests.http.api_fakes import serving
+from tests.http.api_fakes import a_client, serving
 
 
 @dataclass
@@ -36,7 +35,7 @@ class Service:
 
     async def get(self, path: str, method: str = "GET") -> tuple[int, str, Any]:
         url = f"http://127.0.0.1:{self.port}{path}"
-        async with aiohttp.ClientSession() as session, session.request(method, url) as response:
+        async with a_client() as session, session.request(method, url) as response:
             kind = response.headers["Content-Type"]
             body = await (response.json(content_type=None) if "json" in kind else response.text())
             return response.status, kind, body

@@ -11,6 +11,7 @@ import pytest
 
 from buyers.simulator.script import ScriptError, parse_script
 from buyers.simulator.server import SimulatedBuyers, run_simulator
+from tests.eventually import eventually
 from tests.http.raw_http import PING, Received, send
 
 
@@ -150,6 +151,18 @@ async def test_a_post_that_came_to_no_decision_is_decided_when_repeated() -> Non
     assert (failed.status, repeated.status) == (503, 200)
     seen = counts(buyers)
     assert (seen["posts"], seen["repeats"], seen["accepted"]) == (1, 1, 1)
+
+
+async def test_an_acceptance_that_nobody_waits_for_is_unheard() -> None:
+    async with one_buyer(post={"latency_ms": 5_000}) as buyers:
+        url = buyers.url("acme") + "/post"
+        await send(url, headers={"Idempotency-Key": "p1"}, wait_s=0.05)
+        await eventually(lambda: counts(buyers)["abandoned"])
+        buyers.change("acme", post={"latency_ms": 0})
+        repeated = await send(url, headers={"Idempotency-Key": "p1"})
+
+    assert repeated.json == {"accepted": True}
+    assert (counts(buyers)["accepted"], counts(buyers)["unheard"]) == (0, 1)
 
 
 async def test_counts_are_served_on_every_port_and_together_on_the_control_port() -> None:

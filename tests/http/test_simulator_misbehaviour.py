@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import aiohttp
 import pytest
 import uvloop
 
@@ -204,6 +205,17 @@ async def test_a_request_over_the_limit_is_refused_before_it_is_read() -> None:
 
     assert (received.status, small.status) == (413, 200)
     assert buyers.buyer("acme").counts.pings == 1
+
+
+async def test_a_kept_connection_may_carry_more_than_one_request_may_hold() -> None:
+    script = parse_script({"max_request_bytes": 1000, "buyers": [{"name": "acme"}]})
+    async with SimulatedBuyers(script) as buyers:
+        url = buyers.url("acme") + "/ping"
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as client:
+            for _ in range(5):
+                async with client.post(url, data=b"x" * 500) as response:
+                    assert response.status == 200
+        assert buyers._ports[0].counts.connections == 1
 
 
 async def test_connections_over_the_limit_are_dropped() -> None:

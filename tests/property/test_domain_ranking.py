@@ -114,7 +114,7 @@ def test_a_bid_is_never_below_its_minimum_nor_above_its_maximum(
         assert bid.reason.value >= 300
         return
     assert minimum <= bid.amount <= (maximum or 10_000)
-    assert NOON < bid.expires_at <= NOON + timedelta(days=1)
+    assert NOON <= bid.expires_at <= NOON + timedelta(days=1)
     assert bid.bid_id is None or bid.bid_id.isprintable()
     assert posts or bid.destination is not None
     if bid.destination is not None:

@@ -136,6 +136,10 @@ def leak_in_exception() -> None:
         logger.exception("broken", stack_info=True)
 
 
+def leak_in_stack() -> None:
+    logger.error("stacked", stack_info=True)  # the stack shows this line: +13105551234
+
+
 def leak_in_object() -> None:
     class Buyer:
         def __repr__(self) -> str:
@@ -164,6 +168,7 @@ def leak_in_bad_format() -> None:
         leak_in_json_text,
         leak_in_query,
         leak_in_exception,
+        leak_in_stack,
         leak_in_object,
         leak_in_bytes,
         leak_in_bad_format,

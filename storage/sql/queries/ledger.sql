@@ -11,8 +11,9 @@ cross join lateral (
 -- name: lock_reported
 -- The planner's settings hold for this transaction, whose updates join a list of keys to a table.
 select
-    c.call_id, c.epoch, c.state, c.received_at, c.attempt, c.test, c.decide_by, c.answered_at,
-    c.ended_at, c.total_duration_s, c.connected_duration_s, c.ended_by, now() as now
+    c.call_id, c.epoch, c.state, c.received_at, c.attempt, c.test, c.campaign, c.currency,
+    c.decide_by, c.answered_at, c.ended_at, c.total_duration_s, c.connected_duration_s, c.ended_by,
+    now() as now
 from (
     select
         set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
@@ -26,8 +27,9 @@ cross join lateral (
 -- name: lock_due
 -- Calls with a lease that may be over, without waiting for those that somebody is working on.
 select
-    c.call_id, c.epoch, c.state, c.received_at, c.attempt, c.test, c.decide_by, c.answered_at,
-    c.ended_at, c.total_duration_s, c.connected_duration_s, c.ended_by, now() as now
+    c.call_id, c.epoch, c.state, c.received_at, c.attempt, c.test, c.campaign, c.currency,
+    c.decide_by, c.answered_at, c.ended_at, c.total_duration_s, c.connected_duration_s, c.ended_by,
+    now() as now
 from (
     select
         set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
@@ -104,8 +106,8 @@ from held
 -- name: write_books
 with counted as (
     insert into usage_counters (owner, counters)
-    select item.owner, ($2::bigint[])[(item.place - 1) * 64 + 1 : item.place * 64]
-    from unnest($1::text[]) with ordinality as item (owner, place)
+    select item.owner, item.counters::bigint[]
+    from unnest($1::text[], $2::text[]) as item (owner, counters)
     on conflict (owner) do update set counters = excluded.counters
 ),
 held as (

@@ -47,6 +47,3 @@ left join lateral (
     ) as r
 ) as past on true
 where c.call_id = $1
-
--- name: add_partitions
-select add_day_partitions((now() at time zone 'UTC')::date, $1)

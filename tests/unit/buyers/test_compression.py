@@ -1,4 +1,5 @@
 import gzip
+import tracemalloc
 import zlib
 
 import pytest
@@ -29,8 +30,16 @@ def test_a_body_is_unpacked_by_its_encoding(body: bytes, encoding: str) -> None:
 
 
 def test_a_bomb_is_unpacked_no_further_than_the_limit() -> None:
-    with pytest.raises(OversizeError):
-        unpacked(gzip.compress(b"0" * 50_000_000), "gzip", 65_536)
+    bomb = gzip.compress(b"0" * 50_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(OversizeError):
+            unpacked(bomb, "gzip", 65_536)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 1_000_000
 
 
 @pytest.mark.parametrize(

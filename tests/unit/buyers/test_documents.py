@@ -112,6 +112,7 @@ def test_an_xpath_finds_a_value_in_xml(path: str, value: object) -> None:
         b'<!DOCTYPE a SYSTEM "http://buyer.example/a.dtd"><a/>',
         b'<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>&x;</a>',
         '<!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>'.encode("utf-16"),
+        b'<!DOCTYPE a [<!ENTITY x "lol"><!ENTITY y "&x;&x;">]><a b="&y;"/>',
         b"<a>&undefined;</a>",
         b"<a>" * 10_000 + b"</a>" * 10_000,
         b'<?xml version="1.0" encoding="no-such"?><a/>',
@@ -138,6 +139,14 @@ def test_a_regular_expression_finds_its_group_in_text(
     expression: str, body: bytes, value: object
 ) -> None:
     assert read("text", expression, body) == value
+
+
+def test_entities_that_multiply_are_refused_early() -> None:
+    entities = "".join(f'<!ENTITY x{i} "{f"&x{i - 1};" * 10}">' for i in range(1, 12))
+    body = f'<!DOCTYPE a [<!ENTITY x0 "lol">{entities}]><a b="&x11;">&x11;</a>'.encode()
+
+    with pytest.raises(MalformedAnswerError):
+        read("xml", "/a", body)
 
 
 def test_expressions_that_do_not_compile_are_faults() -> None:

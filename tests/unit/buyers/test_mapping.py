@@ -133,6 +133,15 @@ def test_without_accepted_an_amount_is_the_yes(amount: object, reply: object) ->
     assert mapping.read_ping(body) == reply
 
 
+def test_with_neither_accepted_nor_amount_the_plain_rule_holds() -> None:
+    mapping = compile_mapping(a_response(destination="sip"))
+
+    assert mapping.read_ping(b'{"accepted": true, "sip": "sip:a@b.example"}') == Quote(
+        destination="sip:a@b.example"
+    )
+    assert mapping.read_ping(b'{"accepted": "true", "sip": "sip:a@b.example"}') == NoBid()
+
+
 def test_1e400_is_an_amount_that_the_judge_will_refuse() -> None:
     mapping = compile_mapping(a_response(amount="bid"))
 

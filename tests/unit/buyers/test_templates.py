@@ -102,7 +102,7 @@ def test_defaults_and_maps_are_text_as_written() -> None:
 def test_json_written_as_text_is_filled_in_by_place() -> None:
     text = """{"alone": "{{ timeout_ms }}", "bare": {{ timeout_ms }},
         "within": "in {{ timeout_ms }} ms", "quote": "say \\"{{ fields.q }}\\"",
-        "none": {{ fields.none }}, "list": ["{{ fields.q }}"]}"""
+        "none": {{ fields.none }}, "list": ["{{ fields.q }}"], "open": "\\"{{ timeout_ms }}"}"""
 
     assert json_of(text, {"q": 'a"b'}) == {
         "alone": 500,
@@ -111,6 +111,7 @@ def test_json_written_as_text_is_filled_in_by_place() -> None:
         "quote": 'say "a"b"',
         "none": None,
         "list": ['a"b'],
+        "open": '"500',
     }
 
 

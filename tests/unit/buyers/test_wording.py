@@ -17,6 +17,8 @@ from buyers.wording import clean_detail
         ("line\r\nSet-Cookie: x\x00", "lineSet-Cookie: x"),
         ("caller +13105551234 is blocked", "caller *** is blocked"),
         ("13105551234", "***"),
+        ("call 5551234", "call ***"),
+        ("call 555123", "call 555123"),
         ("(310) 555-1234", "(***"),
         ("+1 310.555.1234!", "***!"),
         ("zip 90210, code 4004", "zip 90210, code 4004"),

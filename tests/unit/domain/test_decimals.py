@@ -19,6 +19,10 @@ from auction.domain.decimals import read_decimal
         (1e3, "1000"),
         (Decimal("6E+1"), "60"),
         (10**16 - 1, str(10**16 - 1)),
+        (1 - 10**16, str(1 - 10**16)),
+        (Decimal("1E+15"), "1000000000000000"),
+        ("0." + "1" * 30, "0." + "1" * 30),
+        (" " * 100 + "5", "5"),
     ],
 )
 def test_a_plain_number_is_read_exactly(sent: object, expected: str) -> None:
@@ -36,8 +40,8 @@ def test_a_plain_number_is_read_exactly(sent: object, expected: str) -> None:
         "--5",
         "5 5",
         "1" * 33,
-        " " * 60 + "12345",
         10**16,
+        -(10**16),
         "10000000000000000",
         1e300,
         float("inf"),

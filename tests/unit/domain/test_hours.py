@@ -109,6 +109,10 @@ def test_keys_are_read_without_regard_to_case_and_blanks() -> None:
     assert week[0] == week[1] == ((480, 1080),)
 
 
+def test_minutes_go_to_fifty_nine() -> None:
+    assert parse_weekly({"mon": ["08:59-18:59"]})[0] == ((539, 1139),)
+
+
 def test_several_keys_may_name_one_day() -> None:
     assert parse_weekly({"mon-fri": ["13:00-18:00"], "wed": ["08:00-13:00"]})[2] == (
         (480, 780),

@@ -68,6 +68,16 @@ def test_only_a_decision_counts_as_accepted_or_rejected() -> None:
     assert taken == counts.accepted + counts.unheard
 
 
+def test_a_post_without_a_decision_is_drawn_anew_when_repeated() -> None:
+    behaviours = {"accept": 1, "status_503": 4}
+    buyer = a_buyer(post={"behaviours": behaviours, "decide_by": "call"})
+    post = Request("POST", "/post", "", {"idempotency-key": "p1"}, b'{"call": 1}')
+    for _ in range(50):
+        buyer.post(post)
+    assert buyer.counts.accepted == 1
+    assert buyer.counts.repeats == 49
+
+
 def test_latency_comes_on_top_of_what_a_behaviour_waits() -> None:
     buyer = a_buyer(ping={"behaviours": {"late": 1}, "late_ms": 1000, "latency_ms": 50})
     reply = buyer.ping(Request("POST", "/ping", "", {}, b""))

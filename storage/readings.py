@@ -1,0 +1,33 @@
+"""The state of the ledger as a whole, for gauges."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from auction.domain.ids import OfferId, OwnerId
+from auction.domain.usage import Usage
+from storage.database import Database
+from storage.holds import HoldState
+from storage.queries import query
+from storage.usage_rows import decode
+
+_READ_ALL_USAGE = query("read_all_usage")
+_HOLDS_BY_OFFER = query("holds_by_offer")
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerReading:
+    """Usage by owner, and by offer and state how many attempts hold anything."""
+
+    usage: Mapping[OwnerId, Usage]
+    holds: Mapping[tuple[OfferId, HoldState], int]
+
+
+async def read_ledger(database: Database) -> LedgerReading:
+    """The state of all owners now. Raises StorageUnavailableError."""
+    async with database.connection() as connection:
+        usage = await connection.fetch(_READ_ALL_USAGE)
+        holds = await connection.fetch(_HOLDS_BY_OFFER)
+    return LedgerReading(
+        {row["owner"]: decode(row["counters"]) for row in usage},
+        {(row["offer"], HoldState(row["state"])): row["holds"] for row in holds},
+    )

@@ -1,0 +1,167 @@
+"""``pingpost serve`` from start to end: signals, restarts, which marketplace it takes."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.service_process import ServiceProcess, a_service, a_switch, free_port
+
+STATIC = """
+campaigns:
+  - {{id: auto, name: Auto, numbers: ["+18005550100"]}}
+buyers:
+  - id: cobalt
+    name: Cobalt
+    offers:
+      - {{id: cobalt-auto, campaign: auto, destination: {{uri: "tel:+18885550142"}}, static_price: "{price}"}}
+"""
+
+
+def a_file(folder: Path, name: str = "marketplace.yaml", price: str = "18.00") -> Path:
+    path = folder / name
+    path.write_text(STATIC.format(price=price))
+    return path
+
+
+async def _pingpost(service: ServiceProcess, *arguments: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "auction", *arguments, "--data-dir", str(service.data_dir)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, output.decode()
+
+
+async def test_sigterm_ends_the_service_with_0_and_its_answers_survive(tmp_path: Path) -> None:
+    async with a_service(tmp_path / "data", "--marketplace", str(a_file(tmp_path))) as service:
+        async with a_switch() as switch:
+            before = await switch.route(service, call_id="c-1", campaign="auto")
+            began = asyncio.get_running_loop().time()
+            assert await service.stop() == 0
+            assert asyncio.get_running_loop().time() - began < 10
+            await service.start()
+            assert await switch.route(service, call_id="c-1", campaign="auto") == before
+
+
+async def test_sigterm_answers_a_call_in_flight(tmp_path: Path) -> None:
+    async def slow(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await asyncio.sleep(0.4)
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    asked = asyncio.Event()
+    server = await asyncio.start_server(slow, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    path = a_file(tmp_path)
+    path.write_text(
+        path.read_text()
+        + f"""
+  - id: acme
+    name: Acme
+    offers:
+      - id: acme-auto
+        campaign: auto
+        destination: {{uri: "sip:a@acme.example"}}
+        ping_post: {{minimum_bid: 1, ping: {{url: "http://127.0.0.1:{port}/", timeout_ms: 1000}}}}
+"""
+    )
+    async with server, a_service(tmp_path / "data", "--marketplace", str(path)) as service:
+        async with a_switch() as switch:
+            routing = asyncio.create_task(switch.route(service, call_id="c-1", campaign="auto"))
+            await asked.wait()
+            stopping = asyncio.create_task(service.stop())
+            assert (await routing)["offer"] == "cobalt-auto"
+            assert await stopping == 0
+
+
+async def test_a_marketplace_changed_by_other_means_is_not_overwritten(tmp_path: Path) -> None:
+    first = a_file(tmp_path)
+    other = a_file(tmp_path, "other.yaml", "19.00")
+    async with a_service(tmp_path / "data", "--marketplace", str(first)) as service:
+        code, output = await _pingpost(service, "apply", str(other))
+        assert (code, "revision 2" in output) == (0, True)
+        await service.stop()
+        await service.launch()
+        assert service.process is not None
+        assert await service.process.wait() == 1
+        assert "pingpost apply" in service.log
+
+
+async def test_an_edited_file_is_loaded_again_at_the_next_start(tmp_path: Path) -> None:
+    path = a_file(tmp_path)
+    async with a_service(tmp_path / "data", "--marketplace", str(path)) as service:
+        await service.stop()
+        a_file(tmp_path, price="21.50")
+        await service.start()
+        async with a_switch() as switch:
+            decision = await switch.route(service, call_id="c-1", campaign="auto")
+    assert decision["price"] == "21.50"
+
+
+async def test_an_applied_file_is_in_force_within_a_second_and_exports_as_it_was(
+    tmp_path: Path,
+) -> None:
+    async with a_service(tmp_path / "data", "--marketplace", str(a_file(tmp_path))) as service:
+        code, _ = await _pingpost(service, "apply", str(a_file(tmp_path, "new.yaml", "25.00")))
+        assert code == 0
+        async with a_switch() as switch, asyncio.timeout(1.0):
+            number, price = 0, ""
+            while price != "25.00":
+                number += 1
+                decision = await switch.route(service, call_id=f"c-{number}", campaign="auto")
+                price = decision["price"]
+        code, exported = await _pingpost(service, "export")
+        assert code == 0
+        (tmp_path / "export.yaml").write_text(exported)
+        code, output = await _pingpost(service, "apply", str(tmp_path / "export.yaml"))
+        assert (code, "nothing changed" in output) == (0, True)
+
+
+async def test_a_token_made_while_the_service_runs_opens_it(tmp_path: Path) -> None:
+    async with a_service(tmp_path / "data", "--marketplace", str(a_file(tmp_path))) as service:
+        code, output = await _pingpost(service, "token", "create", "--name", "s", "--scope", "read")
+        assert code == 0
+        headers = {"X-API-Key": output.strip()}
+        async with aiohttp.ClientSession(headers=headers) as session, asyncio.timeout(2.0):
+            url = f"{service.url}/v1/calls/nobody"
+            while (status := (await _status(session, url))) == 401:
+                await asyncio.sleep(0.05)
+            assert status == 404
+            async with session.post(f"{service.url}/v1/calls", json={}) as response:
+                assert response.status == 403
+        assert output.strip() not in service.log
+
+
+async def _status(session: aiohttp.ClientSession, url: str) -> int:
+    async with session.get(url) as response:
+        return response.status
+
+
+@pytest.mark.parametrize(
+    ("environment", "arguments", "told"),
+    [
+        ({"PINGPOST_DSN": "postgresql://localhost/x"}, (), "PINGPOST_SECRET_KEY"),
+        ({"PINGPOST_PORT": "many"}, (), "PINGPOST_PORT"),
+        ({}, ("--workers", "0"), "--workers"),
+        ({"PINGPOST_OUTBOUND_ALLOW": "home"}, (), "PINGPOST_OUTBOUND_ALLOW"),
+    ],
+)
+async def test_a_wrong_setting_is_told_by_its_name(
+    tmp_path: Path, environment: dict[str, str], arguments: tuple[str, ...], told: str
+) -> None:
+    service = ServiceProcess(
+        tmp_path / "data", free_port(), free_port(), arguments, environment
+    )
+    if "PINGPOST_PORT" in environment:
+        service.port_flags = False
+    await service.launch()
+    assert service.process is not None
+    assert await service.process.wait() != 0
+    assert told in service.log

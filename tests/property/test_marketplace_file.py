@@ -1,0 +1,73 @@
+"""Whatever stands in a marketplace file, check tells faults or the service can use it."""
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from buyers.terms import build_catalogue
+from config.check import check, check_text
+from config.faults import Step
+from config.marketplace import export_yaml, read_marketplace
+from config.sealing import hide, seal
+from config.secret_box import SecretBox
+from tests.unit.config.samples import SET, acceptance, changed
+
+BOX = SecretBox(bytes(32))
+
+
+def places(value: Any, steps: tuple[Step, ...] = ()) -> Iterator[tuple[Step, ...]]:
+    """Every place of plain data."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for step, item in items:
+        yield (*steps, step)
+        if isinstance(item, dict | list):
+            yield from places(item, (*steps, step))
+
+
+PLACES = list(places(acceptance()))
+
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.decimals()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from(["", "*", "0", "1e400", "{{", "{{ bid }}", "NO", "-1", "acme-auto", "\x00"])
+    | st.sampled_from([Decimal("1e400"), 10**30, "x" * 2000])
+)
+junk = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(PLACES), junk), min_size=1, max_size=2))
+def test_any_value_anywhere_is_a_fault_or_can_be_used(
+    changes: list[tuple[tuple[Step, ...], object]],
+) -> None:
+    try:
+        data = changed(*changes)
+    except (KeyError, IndexError, TypeError):
+        return  # the first change took away the place of the second
+    result = check(data, SET)
+    if result.faults:
+        assert result.marketplace is None
+        return
+    checked, marketplace = result.usable()
+    assert build_catalogue(marketplace, 1).revision == 1
+    assert check(checked, SET).marketplace == marketplace
+    stored = seal(checked, BOX)
+    assert json.loads(json.dumps(stored, allow_nan=False)) == stored
+    assert read_marketplace(stored).currency == marketplace.currency
+    assert seal(hide(stored), BOX, stored) == stored
+    text = export_yaml(read_marketplace(stored))
+    assert check_text(text.encode(), SET).faults == ()

@@ -1,0 +1,125 @@
+"""Warnings: what is allowed and probably not meant, or not enforced yet."""
+
+from typing import Any
+
+import pytest
+
+from config.check import check
+from config.faults import Step
+from tests.unit.config.samples import (
+    ABSENT,
+    ACME,
+    ACME_PING,
+    BEACON,
+    COBALT,
+    acceptance,
+    check_changed,
+)
+
+HOOK = {"id": "h", "url": "https://a/", "events": ["call.ended"]}
+OFFER = "buyers[0].offers[0]"
+
+
+@pytest.mark.parametrize(
+    ("steps", "value", "path", "words"),
+    [
+        (("campaigns", 0, "reauction"), True, "campaigns[0].reauction", "not enforced yet"),
+        (("campaigns", 0, "webhooks"), [HOOK], "campaigns[0].webhooks", "not enforced yet"),
+        (
+            ("campaigns", 0, "auction", "rank"),
+            "expected_revenue",
+            "campaigns[0].auction.rank",
+            "`rank: expected_revenue` is not enforced yet",
+        ),
+        (("sources", 0, "token"), "x", "sources[0].token", "not enforced yet"),
+        (("buyers", 0, "webhooks"), [HOOK], "buyers[0].webhooks", "not enforced yet"),
+        (
+            (*ACME, "ping_post", "notices"),
+            {"won_url": "http://a/"},
+            f"{OFFER}.ping_post.notices",
+            "",
+        ),
+        (
+            (*ACME, "ping_post", "max_ping_rate"),
+            {"per_second": "0.5"},
+            f"{OFFER}.ping_post.max_ping_rate",
+            "not enforced yet",
+        ),
+        (
+            (*ACME, "ping_post", "breaker"),
+            {"failure_ratio": "0.3"},
+            f"{OFFER}.ping_post.breaker",
+            "not enforced yet",
+        ),
+        (
+            (*ACME, "ping_post", "transport"),
+            "aiohttp",
+            f"{OFFER}.ping_post.transport",
+            "not enforced",
+        ),
+        (
+            (*ACME, "conversions", 0),
+            {"trigger": "postback"},
+            f"{OFFER}.conversions[0].trigger",
+            "`trigger: postback` is not enforced yet",
+        ),
+        (
+            (*ACME, "conversions", 0, "dedupe_days"),
+            30,
+            f"{OFFER}.conversions[0].dedupe_days",
+            "not enforced yet",
+        ),
+        ((*BEACON, "hours", "weekly"), {}, "buyers[1].offers[0].hours.weekly", "never open"),
+        (
+            (*BEACON, "hours", "weekly"),
+            {"mon": []},
+            "buyers[1].offers[0].hours.weekly",
+            "never open",
+        ),
+        ((*COBALT, "static_price"), ABSENT, "buyers[2].offers[0]", "neither static_price nor"),
+        (("buyers", 0, "type"), "voice_bot", f"{OFFER}.ping_post", "is not pinged"),
+        ((*ACME_PING, "body"), {"b": "{{ bid_id }}"}, f"{OFFER}.ping_post.ping.body.b", "no value"),
+        (
+            (*ACME, "ping_post", "post", "headers"),
+            {"authorization": "x"},
+            f"{OFFER}.ping_post.post.headers.authorization",
+            "in the clear",
+        ),
+        (
+            ("campaigns", 0, "payouts", 0, "source"),
+            "pub-18",
+            "campaigns[0].payouts[0].source",
+            "source",
+        ),
+    ],
+)
+def test_a_warning_is_told_at_its_place(
+    steps: tuple[Step, ...], value: object, path: str, words: str
+) -> None:
+    before = {warning.path for warning in check_changed().warnings}
+    told = {warning.path: warning.message for warning in check_changed((steps, value)).warnings}
+    assert told.keys() - before == {path}
+    assert words in told[path]
+
+
+@pytest.mark.parametrize(
+    ("steps", "value"),
+    [
+        (("campaigns", 0, "reauction"), False),
+        (("campaigns", 0, "webhooks"), []),
+        (("campaigns", 0, "auction", "rank"), "price"),
+        ((*ACME, "conversions", 0), {"trigger": "attempt"}),
+        ((*BEACON, "hours", "weekly"), ABSENT),
+        (("campaigns", 0, "payouts", 0, "source"), "*"),
+    ],
+)
+def test_what_is_meant_and_enforced_gets_no_warning(steps: tuple[Any, ...], value: object) -> None:
+    assert check_changed((steps, value)).warnings == check_changed().warnings
+
+
+def test_a_variable_that_is_not_set_is_told_once() -> None:
+    result = check(acceptance(), {"BEACON_KEY": "b", "ACME_TOKEN": ""})
+    [warning] = [one for one in result.warnings if "environment" in one.message]
+    assert warning.path == f"{OFFER}.ping_post.ping.auth.token.env"
+    assert "ACME_TOKEN is not set here (so in 2 places)" in warning.message
+    assert result.marketplace is not None
