@@ -288,6 +288,7 @@ async def running_service(
     """A service in this process, with the embedded server when no DSN is set."""
     async with AsyncExitStack() as stack:
         if settings.dsn is not None:
+            secret_key(settings)
             dsn = settings.dsn.get_secret_value()
         else:
             server = EmbeddedServer(settings.data_dir)

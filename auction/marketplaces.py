@@ -15,8 +15,8 @@ from buyers.terms import build_catalogue
 from buyers.transport import Transport
 from config.check import CheckResult, check_file
 from config.faults import ConfigError, Fault
-from config.marketplace import Marketplace
-from config.sealing import hide, seal
+from config.marketplace import export_yaml, read_marketplace
+from config.sealing import seal
 from config.secret_box import SecretBox
 from storage import catalogue
 from storage.catalogue_items import join, split
@@ -76,10 +76,10 @@ async def load_at_start(
     return await apply_file(database, box, path, environ)
 
 
-async def export(database: Database) -> dict[str, object]:
-    """The marketplace as ``apply_file`` takes it; stored secrets as ``{keep: true}``."""
+async def export(database: Database) -> str:
+    """The marketplace as YAML that ``apply_file`` takes; stored secrets as ``{keep: true}``."""
     stored = await catalogue.load(database)
-    return hide(join(stored.items))
+    return export_yaml(read_marketplace(join(stored.items)))
 
 
 class Marketplaces:
@@ -125,9 +125,9 @@ class Marketplaces:
 
     async def take_up(self, revision: int) -> None:
         """Load a revision and put it in force for the calls that come."""
-        marketplace = await self._load(revision)
+        data = await self._load(revision)
         # Compiling thousands of offers takes a while; calls go on being decided meanwhile.
-        self._snapshot = await asyncio.to_thread(self._compile, marketplace, revision)
+        self._snapshot = await asyncio.to_thread(self._compile, data, revision)
         logger.info(
             "The marketplace is at revision %d", revision, extra={"action": "catalogue_loaded"}
         )
@@ -138,22 +138,23 @@ class Marketplaces:
             return self._snapshot.catalogue
         if revision not in self._old:
             try:
-                marketplace = await self._load(revision)
+                data = await self._load(revision)
             except LookupError:
                 return None
-            self._old[revision] = await asyncio.to_thread(build_catalogue, marketplace, revision)
+            self._old[revision] = await asyncio.to_thread(_terms, data, revision)
         self._old.move_to_end(revision)
         while len(self._old) > KEPT_REVISIONS:
             self._old.popitem(last=False)
         return self._old[revision]
 
-    async def _load(self, revision: int) -> Marketplace:
+    async def _load(self, revision: int) -> Mapping[str, object]:
         if revision == 0:
-            return Marketplace()
+            return {}
         stored = await catalogue.load(self._database, revision)
-        return Marketplace.model_validate(join(stored.items))
+        return join(stored.items)
 
-    def _compile(self, marketplace: Marketplace, revision: int) -> Snapshot:
+    def _compile(self, data: Mapping[str, object], revision: int) -> Snapshot:
+        marketplace = read_marketplace(data)
         terms = build_catalogue(marketplace, revision)
         self._on_change(terms)
         return Snapshot(
@@ -166,6 +167,10 @@ class Marketplaces:
                 hash_key_for=self._vault.hash_key_for,
             ),
         )
+
+
+def _terms(data: Mapping[str, object], revision: int) -> Catalogue:
+    return build_catalogue(read_marketplace(data), revision)
 
 
 def _name(path: Path) -> str:

@@ -219,7 +219,7 @@ def _told(error: Exception) -> tuple[FaultKind, str]:
         if isinstance(error, known):
             return told
     if cause is not None:
-        kind = FaultKind.OWN_LIMIT if False else FaultKind.UNREACHABLE
+        kind = FaultKind.OWN_LIMIT if cause.errno in _OUR_TROUBLE else FaultKind.UNREACHABLE
         return kind, _plain_words(cause)
     if isinstance(error, aiohttp.ClientError | ConnectionError):
         return _BROKEN

@@ -69,10 +69,9 @@ async def _apply(settings: "Settings", file: Path) -> None:
 async def _export(settings: "Settings") -> str:
     from auction.app import open_store
     from auction.marketplaces import export
-    from config.yaml_file import dump_yaml
 
     async with open_store(settings) as store:
-        return dump_yaml(await export(store.database))
+        return await export(store.database)
 
 
 def _print(result: "CheckResult") -> None:

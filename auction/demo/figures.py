@@ -132,12 +132,12 @@ def percentile(values: Sequence[float], percent: int) -> float | None:
 
 
 def most_telling(records: Iterable[Record]) -> Record | None:
-    """The auctioned call whose offers ended in the most different ways."""
+    """The auctioned and paid call whose offers ended in the most different ways."""
 
-    def telling(record: Record) -> tuple[bool, int, int]:
-        offers = record["trace"]["offers"]
-        auctioned = record["cdr"]["routed_by"] == "auction"
-        return auctioned, len({offer["outcome"] for offer in offers}), _bids(offers)
+    def telling(record: Record) -> tuple[bool, bool, int, int]:
+        cdr, offers = record["cdr"], record["trace"]["offers"]
+        outcomes = {offer["outcome"] for offer in offers}
+        return cdr["routed_by"] == "auction", bool(cdr["converted"]), len(outcomes), _bids(offers)
 
     return max((record for record in records if record["trace"]), key=telling, default=None)
 

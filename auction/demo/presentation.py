@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from auction.demo.figures import OfferRow, OutcomeRow, Record, Report
+from auction.domain.phone import mask
 
 PLAIN_WIDTH = 100
 """Columns where there is no terminal that says how many it has."""
@@ -150,8 +151,9 @@ def _show_trace(console: Console, record: Record) -> None:
     for entry in sorted(trace["offers"], key=_by_fate):
         table.add_row(*_entry_cells(entry))
     console.print(table)
+    caller = mask(cdr["caller_id"]) if cdr["caller_id"] else "a withheld caller"
     console.print(
-        f"  call {cdr['call_id']} from {cdr['caller_id'] or 'a withheld caller'} "
+        f"  call {cdr['call_id']} from {caller} "
         f"to {cdr['offer'] or 'nobody'} ({cdr['routed_by'] or 'no route'}) "
         f"at {cdr['price'] or _NONE} {cdr['currency'] or ''}".rstrip(),
         soft_wrap=True,

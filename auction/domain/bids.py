@@ -144,7 +144,7 @@ def resolve_destination(
     """
     if is_missing(raw):
         return base
-    text = str(raw) if isinstance(raw, int) and not isinstance(raw, bool) else raw
+    text = str(raw) if isinstance(raw, int) else raw
     if not isinstance(text, str) or len(text) > LONGEST_URI:
         return None
     uri = _read_uri(text.strip(" "), allowed_countries, default_country)

@@ -256,6 +256,7 @@ class Auction:
                 candidate=reply.candidate,
                 destination=reply.destination,
                 reason=reason,
+                currency=None if taken is None else self.snapshot.catalogue.currency,
                 lease_ms=LATE_LEASE_MS if late else self._lease_ms(reply),
                 late=late,
                 binding=binding,

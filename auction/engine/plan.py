@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from auction.domain.bidding import Bid
+from auction.domain.conversions import payable_rules
 from auction.domain.decision import Candidate, RoutedBy
 from auction.domain.eligibility import hold_units
 from auction.domain.ids import CallId, OfferId, PingId, PostId
@@ -29,6 +30,7 @@ def auction_candidate(
         owners=() if test else offer.limits,
         units=hold_units(offer, bid.amount),
         duplicates=offer.duplicates,
+        conversions=payable_rules(offer),
         ping_id=ping_id,
         post_id=post_id,
         bid_id=bid.bid_id,
@@ -58,6 +60,7 @@ def _static_candidate(offer: OfferTerms, *, test: bool) -> Candidate:
         owners=() if test else offer.limits,
         units=hold_units(offer, price),
         duplicates=offer.duplicates,
+        conversions=payable_rules(offer),
     )
 
 

@@ -1,8 +1,9 @@
-"""The whole service as a process, on the acceptance marketplace, between a switch and two buyers."""
+"""The whole service as a process, on the acceptance marketplace, between switch and buyers."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ class Scene:
     buyers: SimulatedBuyers
     switch: Switch
     calls: int = 0
+    routed: set[str] = field(default_factory=set)
 
     async def route(self, **changes: object) -> dict[str, Any]:
         """Ask for a route for one more caller."""
@@ -44,7 +46,29 @@ class Scene:
             "timeout_ms": 1800,
             **changes,
         }
-        return await self.switch.route(self.service, **call)
+        decision = await self.switch.route(self.service, **call)
+        if decision["action"] == "route":
+            self.routed.add(decision["call_id"])
+        return decision
+
+    async def hang_up(self, call_id: str, **changes: object) -> None:
+        """End a call that nobody answered, unless told otherwise."""
+        ended = {
+            "call_id": call_id,
+            "event_id": "hang-up",
+            "type": "ended",
+            "at": "2026-11-21T18:00:00Z",
+            **changes,
+        }
+        assert await self.switch.report(self.service, **ended) == 200
+        self.routed.discard(call_id)
+
+    async def all_free(self) -> bool:
+        """Whether eligibility sees every slot free again."""
+        call_id = (await self.route())["call_id"]
+        outcomes = await self.outcomes(call_id)
+        await self.hang_up(call_id)
+        return "concurrency_full" not in outcomes.values()
 
     async def outcomes(self, call_id: str) -> dict[str, str]:
         """What the trace says of each offer."""
@@ -76,11 +100,14 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene
 async def scene(stage: Scene) -> AsyncIterator[Scene]:
     script = load_script(FIXTURES / "buyers.yaml", SECRETS)
     yield stage
+    for call_id in sorted(stage.routed):
+        await stage.hang_up(call_id)
+    await eventually(stage.all_free)
     for buyer in script.buyers:
         stage.buyers.change(
             buyer.name,
-            ping=buyer.ping.model_dump(exclude_unset=True),
-            post=buyer.post.model_dump(exclude_unset=True),
+            ping=buyer.ping.model_dump(),
+            post=buyer.post.model_dump(),
         )
 
 
@@ -173,15 +200,7 @@ async def test_answered_and_ended_settle_the_call_and_free_its_slot(scene: Scene
 
 async def test_a_call_shorter_than_the_timer_earns_nothing(scene: Scene) -> None:
     call = (await scene.route())["call_id"]
-    ended = {
-        "call_id": call,
-        "event_id": "e",
-        "type": "ended",
-        "at": "2026-11-21T18:02:00Z",
-        "connected_duration_s": 89.6,
-        "total_duration_s": 95,
-    }
-    assert await scene.switch.report(scene.service, **ended) == 200
+    await scene.hang_up(call, connected_duration_s=89.6, total_duration_s=95)
     cdr = (await scene.switch.record(scene.service, call))["cdr"]
     assert (cdr["converted"], cdr["revenue"]) == (False, "0.00")
 
@@ -193,20 +212,10 @@ async def test_concurrency_refuses_and_frees_with_the_end_of_a_call(scene: Scene
         assert len(live) <= 3
     assert decision["offer"] == "beacon-auto"
     assert (await scene.outcomes(decision["call_id"]))["acme-auto"] == "concurrency_full"
-    for call in live:
-        ended = {"call_id": call, "event_id": "e", "type": "ended", "at": "2026-11-21T18:00:00Z"}
-        assert await scene.switch.report(scene.service, **ended) == 200
+    await scene.hang_up(live[0])
 
     async def acme_wins() -> bool:
-        winner = await scene.route()
-        ended = {
-            "call_id": winner["call_id"],
-            "event_id": "e",
-            "type": "ended",
-            "at": "2026-11-21T18:00:00Z",
-        }
-        await scene.switch.report(scene.service, **ended)
-        return bool(winner["offer"] == "acme-auto")
+        return bool((await scene.route())["offer"] == "acme-auto")
 
     assert await eventually(acme_wins)
 
@@ -217,7 +226,7 @@ async def test_the_caller_is_masked_and_pings_carry_no_private_data(scene: Scene
     async with scene.switch.session.get(url) as response:
         assert (await response.json())["cdr"]["caller_id"] == CALLER
     for name in scene.buyers.names:
-        assert scene.buyers.buyer(name).counts.plain_callers == 0
+        assert scene.buyers.buyer(name).counts.plain_caller_ids == 0
     assert CALLER not in scene.service.log
     assert all(secret not in scene.service.log for secret in SECRETS.values())
 
@@ -265,7 +274,7 @@ async def test_bad_input_gets_a_problem_and_changes_nothing(
     scene: Scene, body: bytes, status: int
 ) -> None:
     url = f"{scene.service.url}/v1/calls"
-    async with scene.switch.session.post(url, data=body) as response:
+    async with scene.switch.session.post(url, data=BytesIO(body)) as response:
         assert response.status == status
         assert response.content_type == "application/problem+json"
         problem = await response.json()

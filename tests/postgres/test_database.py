@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 
 import asyncpg
+import psutil
 import pytest
 import pytest_asyncio
 
@@ -167,8 +168,8 @@ async def test_a_server_that_hangs_holds_nobody_up(server: EmbeddedServer) -> No
     database = await Database.connect(
         server.dsn, max_size=2, command_timeout_s=0.4, acquire_timeout_s=0.4
     )
-    async with database.connection() as one, database.connection() as two:
-        pids = [one.get_server_pid(), two.get_server_pid(), server.pid]
+    async with database.connection(), database.connection():
+        pids = [server.pid, *backends_of(server)]
     with frozen(pids):
         with at_most(0.6), pytest.raises(StorageUnavailableError):
             await write(database)
@@ -176,6 +177,23 @@ async def test_a_server_that_hangs_holds_nobody_up(server: EmbeddedServer) -> No
             await asyncio.wait_for(write(database), 0.1)
         with at_most(0.6), pytest.raises(StorageUnavailableError):
             await write(database)
+    assert await eventually(tolerant(lambda: fetchval(database, "select 1"))) == 1
+    await database.close()
+
+
+async def test_cancelling_in_a_transaction_on_a_server_that_hangs_leaves_at_once(
+    server: EmbeddedServer,
+) -> None:
+    database = await Database.connect(server.dsn, max_size=1)
+    begun, hanging = asyncio.Event(), asyncio.Event()
+    work = asyncio.create_task(write_when(database, begun, hanging))
+    await begun.wait()
+    with frozen([server.pid, *backends_of(server)]):
+        hanging.set()
+        await asyncio.wait([work], timeout=0.05)
+        work.cancel()
+        with at_most(0.2), pytest.raises(asyncio.CancelledError):
+            await work
     assert await eventually(tolerant(lambda: fetchval(database, "select 1"))) == 1
     await database.close()
 
@@ -251,6 +269,18 @@ async def work_while_killed(lent: AbstractAsyncContextManager[Connection], other
         async with other.connection() as killer:
             await killer.execute(TERMINATE_OTHERS)
         await connection.execute("select 1")
+
+
+async def write_when(database: Database, begun: asyncio.Event, hanging: asyncio.Event) -> None:
+    async with database.transaction() as connection:
+        begun.set()
+        await hanging.wait()
+        await connection.execute("create table never (id int)")
+
+
+def backends_of(server: EmbeddedServer) -> list[int | None]:
+    assert server.pid is not None
+    return [process.pid for process in psutil.Process(server.pid).children()]
 
 
 async def mark_and_fail(database: Database) -> None:

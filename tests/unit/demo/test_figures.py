@@ -137,12 +137,14 @@ def test_percentiles_are_by_nearest_rank() -> None:
     assert (percentile([5.0], 99), percentile([], 50)) == (5.0, None)
 
 
-def test_the_example_is_the_auctioned_call_with_most_outcomes() -> None:
+def test_the_example_is_the_auctioned_and_paid_call_with_most_outcomes() -> None:
     dull = a_record()
     dull["trace"]["offers"].pop()
     rich = a_record()
     rich["trace"]["offers"].append(an_entry("cobalt", "outbid", 1.0, "2.00"))
     static = a_record(routed_by="static")
     static["trace"]["offers"] += [an_entry(str(n), f"outcome {n}", None) for n in range(9)]
-    assert most_telling([dull, rich, static]) is rich
+    unpaid = a_record(converted=False)
+    unpaid["trace"]["offers"] = static["trace"]["offers"]
+    assert most_telling([dull, rich, static, unpaid]) is rich
     assert most_telling([]) is None

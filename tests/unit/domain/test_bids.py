@@ -150,6 +150,7 @@ def test_an_expiry_that_can_not_be_read_makes_the_bid_invalid(said: object) -> N
         (-1, None),
         ("long", None),
         (True, None),
+        (86_400, 86_400),
         (86_401, None),
     ],
 )
@@ -227,6 +228,7 @@ def test_an_offer_that_does_not_bid_has_no_bid() -> None:
         ("sip:+13105551234@acme.example", "sip:+13105551234@acme.example"),
         ("sip:+1x@acme.example", "sip:+1x@acme.example"),
         (" sip:a@b ", "sip:a@b"),
+        ("sip:a@" + "b" * 249, "sip:a@" + "b" * 249),
         ("tel:+18885550142", "tel:+18885550142"),
         ("TEL:+1-888-555-0142", "tel:+18885550142"),
         ("+18885550142", "tel:+18885550142"),
@@ -262,6 +264,7 @@ def test_no_destination_leaves_the_base(said: object) -> None:
         "sip:a@host|b",
         "sip:a@host:port",
         "sip:ä@host",
+        "sip:a@" + "b" * 250,
         "sip:" + "a" * 300 + "@host",
         "http://host/",
         "javascript:alert(1)",

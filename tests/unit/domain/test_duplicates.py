@@ -69,6 +69,9 @@ def test_the_earlier_call_must_have_come_far_enough(
 
 def test_the_time_of_the_step_counts_and_not_that_of_the_call() -> None:
     assert duplicate(DuplicateAfter.ANSWERED, DuplicateScope.OFFER, past(30, answered=True))
+    a_minute = 1 / (24 * 60)
+    exact = past(30 + a_minute, answered=True)
+    assert duplicate(DuplicateAfter.ANSWERED, DuplicateScope.OFFER, exact)
     assert not duplicate(DuplicateAfter.ANSWERED, DuplicateScope.OFFER, past(31, answered=True))
 
 

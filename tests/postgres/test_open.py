@@ -1,0 +1,256 @@
+"""Claiming calls: who decides, who waits, who gets the stored answer."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from auction.domain.call import Caller
+from auction.domain.decision import (
+    AlreadyDecided,
+    BeingDecided,
+    Finished,
+    Opened,
+    OtherContent,
+    Reserved,
+    StoredPlan,
+)
+from auction.ports import StorageUnavailableError
+from storage.database import Database
+from storage.ledger import PostgresLedger
+from storage.queries import query
+from storage.sweeper import Sweeper
+from tests.ledger_steps import (
+    CLAIM_OVER,
+    LEASE_OVER,
+    a_candidate,
+    a_finish,
+    a_ledger,
+    a_recent_call,
+    a_request,
+    an_opening,
+    from_number,
+    open_call,
+    reserve,
+    rewind,
+    route,
+)
+
+
+@pytest_asyncio.fixture
+async def ledger(database: Database) -> PostgresLedger:
+    return a_ledger(database)
+
+
+async def test_a_new_call_is_ours_to_decide(ledger: PostgresLedger) -> None:
+    assert await ledger.open(an_opening(a_recent_call())) == Opened(epoch=1)
+
+
+async def test_a_repeat_waits_while_the_call_is_being_decided(ledger: PostgresLedger) -> None:
+    opening = an_opening(a_recent_call(), decide_within_ms=5_000)
+    await ledger.open(opening)
+    waits = await ledger.open(opening)
+    assert isinstance(waits, BeingDecided)
+    assert 1 <= waits.wait_ms <= 5_000
+
+
+async def test_a_repeat_of_a_decided_call_gets_its_answer_byte_for_byte(
+    ledger: PostgresLedger,
+) -> None:
+    call = a_recent_call()
+    await route(ledger, call, answer=b'{ "odd":  "bytes" }')
+    assert await ledger.open(an_opening(call)) == AlreadyDecided(b'{ "odd":  "bytes" }')
+
+
+@pytest.mark.parametrize("decided", [False, True])
+async def test_the_same_id_with_other_content_is_told_apart(
+    ledger: PostgresLedger, decided: bool
+) -> None:
+    call = a_recent_call()
+    await (route(ledger, call) if decided else open_call(ledger, call))
+    assert await ledger.open(an_opening(call, fingerprint=b"other")) == OtherContent()
+
+
+async def test_of_repeats_in_one_batch_one_decides(ledger: PostgresLedger) -> None:
+    call = a_recent_call()
+    same, other = an_opening(call), an_opening(call, fingerprint=b"other")
+    results = await asyncio.gather(*(ledger.open(each) for each in (same, same, other, same)))
+    assert results[0] == Opened(epoch=1)
+    assert isinstance(results[1], BeingDecided)
+    assert results[2] == OtherContent()
+    assert isinstance(results[3], BeingDecided)
+
+
+async def test_of_repeats_on_many_workers_one_decides(dsn: str) -> None:
+    databases = [await Database.connect(dsn) for _ in range(5)]
+    ledgers = [a_ledger(database) for database in databases]
+    calls = [a_recent_call(f"call-{number}") for number in range(20)]
+    for call in calls:
+        opened = await asyncio.gather(*(each.open(an_opening(call)) for each in ledgers))
+        assert sum(isinstance(each, Opened) for each in opened) == 1
+        assert sum(isinstance(each, BeingDecided) for each in opened) == 4
+    for database in databases:
+        await database.close()
+
+
+async def test_a_call_whose_decider_died_is_taken_over_by_one_of_ten(
+    dsn: str, database: Database, ledger: PostgresLedger
+) -> None:
+    call = a_recent_call()
+    await open_call(ledger, call)
+    await rewind(database, CLAIM_OVER, [call.call_id])
+    databases = [await Database.connect(dsn) for _ in range(10)]
+    retry = an_opening(replace(call, received_at=datetime.now(UTC) + timedelta(seconds=3)))
+    results = await asyncio.gather(*(a_ledger(each).open(retry) for each in databases))
+    opened = [each for each in results if isinstance(each, Opened)]
+    assert opened == [Opened(epoch=2, received_at=call.received_at)]
+    assert sum(isinstance(each, BeingDecided) for each in results) == 9
+    for each in databases:
+        await each.close()
+
+
+async def test_a_take_over_needs_the_same_content(
+    database: Database, ledger: PostgresLedger
+) -> None:
+    call = a_recent_call()
+    await open_call(ledger, call)
+    await rewind(database, CLAIM_OVER, [call.call_id])
+    assert await ledger.open(an_opening(call, fingerprint=b"other")) == OtherContent()
+
+
+async def test_who_takes_over_gets_the_plan_and_what_it_holds(
+    database: Database, ledger: PostgresLedger
+) -> None:
+    call, plan = a_recent_call(), (a_candidate(), a_candidate("beacon-auto", buyer="beacon"))
+    await open_call(ledger, call)
+    await ledger.reserve(a_request(call, *plan, trace=b"pinged"))
+    await rewind(database, CLAIM_OVER, [call.call_id])
+    taken = await ledger.open(an_opening(call))
+    assert isinstance(taken, Opened)
+    assert taken.epoch == 2
+    assert taken.plan == StoredPlan(plan, 0, b"pinged", call.received_at)
+
+
+async def test_who_takes_over_a_plan_that_holds_nothing_is_told_so(
+    database: Database, ledger: PostgresLedger
+) -> None:
+    call = a_recent_call()
+    await open_call(ledger, call)
+    await ledger.reserve(a_request(call, a_candidate(), start=1))
+    await rewind(database, CLAIM_OVER, [call.call_id])
+    taken = await ledger.open(an_opening(call))
+    assert isinstance(taken, Opened)
+    assert taken.plan is not None
+    assert taken.plan.position is None
+
+
+async def test_the_terms_of_a_stored_plan_keep_their_revision(
+    database: Database, ledger: PostgresLedger
+) -> None:
+    planned, bare = a_recent_call("planned"), a_recent_call("bare")
+    await reserve(ledger, planned, a_candidate())
+    await open_call(ledger, bare)
+    await rewind(database, CLAIM_OVER, [planned.call_id, bare.call_id])
+    for call in (planned, bare):
+        await ledger.open(an_opening(call, revision=2))
+    async with database.connection() as connection:
+        rows = await connection.fetch("select call_id, revision from calls")
+    assert {row["call_id"]: row["revision"] for row in rows} == {"planned": 1, "bare": 2}
+
+
+async def test_an_answer_that_binds_nobody_is_decided_anew_whatever_the_content(
+    ledger: PostgresLedger,
+) -> None:
+    call = a_recent_call()
+    await open_call(ledger, call)
+    unknown = a_finish(call, None, binding=False, reason="unknown_campaign")
+    assert await ledger.finish(unknown) == Finished()
+    corrected = an_opening(replace(call, source=None), fingerprint=b"corrected")
+    opened = await ledger.open(corrected)
+    assert isinstance(opened, Opened)
+    assert (opened.epoch, opened.plan) == (2, None)
+    assert isinstance(await ledger.open(corrected), BeingDecided)
+    assert await ledger.open(an_opening(call)) == OtherContent()
+
+
+async def test_a_caller_is_known_by_where_earlier_calls_went(ledger: PostgresLedger) -> None:
+    first, second = a_recent_call("first"), a_recent_call("second")
+    sold = await route(ledger, first)
+    opened = await open_call(ledger, second)
+    assert [(past.offer, past.buyer, past.campaign) for past in opened.past_calls] == [
+        (sold.offer, sold.buyer, "auto-insurance")
+    ]
+    assert abs(opened.past_calls[0].routed_at - datetime.now(UTC)) < timedelta(minutes=1)
+    assert (opened.past_calls[0].answered_at, opened.past_calls[0].converted_at) == (None, None)
+
+
+async def test_what_was_given_back_tests_and_withheld_callers_leave_no_trace_of_a_caller(
+    ledger: PostgresLedger,
+) -> None:
+    released = a_recent_call("released")
+    await reserve(ledger, released)
+    await ledger.finish(a_finish(released, None))
+    await route(ledger, a_recent_call("test", test=True))
+    await route(ledger, a_recent_call("withheld", caller=Caller()))
+    await route(ledger, a_recent_call("stranger", caller=from_number(1)))
+    assert (await open_call(ledger, a_recent_call("next"))).past_calls == ()
+    assert (await open_call(ledger, a_recent_call("hidden", caller=Caller()))).past_calls == ()
+
+
+async def test_a_late_decision_that_is_collected_is_leased_like_any_route(
+    database: Database, ledger: PostgresLedger
+) -> None:
+    call = a_recent_call()
+    await route(ledger, call, late=True, lease_ms=5_000, collected_lease_ms=85_000)
+    assert isinstance(await ledger.open(an_opening(call)), AlreadyDecided)
+    async with database.connection() as connection:
+        row = await connection.fetchrow("""
+            select c.state, extract(epoch from r.lease_until - now()) as left_s
+            from calls as c join reservations as r using (call_id)
+        """)
+    assert row is not None
+    assert row["state"] == "routed"
+    assert 60 < row["left_s"] <= 85
+
+
+async def test_a_late_decision_that_was_lost_is_answered_all_the_same(
+    database: Database, ledger: PostgresLedger
+) -> None:
+    call = a_recent_call()
+    await route(ledger, call, late=True, answer=b"late")
+    await rewind(database, LEASE_OVER, [call.call_id])
+    assert await Sweeper(database).sweep() == 1
+    assert await ledger.open(an_opening(call)) == AlreadyDecided(b"late")
+
+
+async def test_an_opening_that_can_not_be_stored_fails_alone(ledger: PostgresLedger) -> None:
+    calls = [a_recent_call(f"call-{number}") for number in range(4)]
+    calls[2] = replace(calls[2], dialed_number="\0")
+    openings = [ledger.open(an_opening(call)) for call in calls]
+    results = await asyncio.gather(*openings, return_exceptions=True)
+    assert isinstance(results.pop(2), asyncpg.PostgresError)
+    assert results == [Opened(epoch=1)] * 3
+
+
+async def test_opening_does_not_wait_for_the_disk(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.fetch(query("open_calls"), *([] for _ in range(14)))
+        assert await connection.fetchval("show synchronous_commit") == "off"
+
+
+async def test_a_call_that_the_database_lost_is_told_from_one_taken_over(
+    database: Database, ledger: PostgresLedger
+) -> None:
+    call = a_recent_call()
+    await open_call(ledger, call)
+    async with database.connection() as connection:
+        await connection.execute("delete from calls")
+    with pytest.raises(StorageUnavailableError):
+        await ledger.reserve(a_request(call))
+    with pytest.raises(StorageUnavailableError):
+        await ledger.finish(a_finish(call, None))
+    await open_call(ledger, call)
+    assert await ledger.reserve(a_request(call)) == Reserved(0)

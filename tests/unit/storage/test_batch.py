@@ -1,0 +1,146 @@
+"""Group commit: what forms a batch, and who fails when one of it does."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from auction.ports import StorageUnavailableError
+from storage.batch import Batcher
+from tests.eventually import eventually
+
+
+class Doubling:
+    """Doubles numbers batch by batch, each batch when it is let go; 13 can't be stored."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.gate = asyncio.Event()
+        self.away = False
+
+    async def run(self, items: Sequence[int]) -> Sequence[int | Exception]:
+        self.batches.append(list(items))
+        await self.gate.wait()
+        if self.away:
+            raise StorageUnavailableError("away")
+        if 13 in items:
+            raise ValueError("13 can't be stored")
+        return [KeyError("7 alone") if item == 7 else item * 2 for item in items]
+
+
+async def test_items_that_come_during_a_batch_form_the_next() -> None:
+    work = Doubling()
+    batcher = Batcher(work.run)
+    first = batcher.submit(1)
+    await eventually(lambda: work.batches == [[1]])
+    rest = [batcher.submit(number) for number in (2, 3, 4)]
+    work.gate.set()
+    assert await asyncio.gather(first, *rest) == [2, 4, 6, 8]
+    assert work.batches == [[1], [2, 3, 4]]
+
+
+async def test_items_that_come_at_once_form_one_batch_even_with_several_lanes() -> None:
+    work = Doubling()
+    work.gate.set()
+    batcher = Batcher(work.run, lanes=2)
+    assert await asyncio.gather(*(batcher.submit(number) for number in (1, 2, 3))) == [2, 4, 6]
+    assert work.batches == [[1, 2, 3]]
+
+
+async def test_a_second_lane_goes_while_the_first_is_in_flight() -> None:
+    work = Doubling()
+    batcher = Batcher(work.run, lanes=2)
+    futures = [batcher.submit(1)]
+    await eventually(lambda: len(work.batches) == 1)
+    futures.append(batcher.submit(2))
+    await eventually(lambda: work.batches == [[1], [2]])
+    futures += [batcher.submit(3), batcher.submit(4)]
+    work.gate.set()
+    assert await asyncio.gather(*futures) == [2, 4, 6, 8]
+    assert work.batches == [[1], [2], [3, 4]]
+
+
+async def test_a_batch_has_at_most_so_many_items() -> None:
+    work, sizes = Doubling(), list[int]()
+    work.gate.set()
+    batcher = Batcher(work.run, max_size=3, observe=sizes.append)
+    await asyncio.gather(*(batcher.submit(number) for number in range(5)))
+    assert sizes == [3, 2]
+
+
+async def test_an_item_that_can_not_be_stored_fails_alone() -> None:
+    work = Doubling()
+    work.gate.set()
+    batcher = Batcher(work.run)
+    futures = [batcher.submit(number) for number in (1, 13, 3, 4)]
+    results = await asyncio.gather(*futures, return_exceptions=True)
+    assert [each for each in results if not isinstance(each, Exception)] == [2, 6, 8]
+    assert isinstance(results[1], ValueError)
+
+
+async def test_an_item_with_an_error_of_its_own_leaves_the_rest_stored() -> None:
+    work = Doubling()
+    work.gate.set()
+    batcher = Batcher(work.run)
+    futures = [batcher.submit(number) for number in (1, 7, 3)]
+    results = await asyncio.gather(*futures, return_exceptions=True)
+    assert (results[0], results[2]) == (2, 6)
+    assert isinstance(results[1], KeyError)
+    assert len(work.batches) == 1
+
+
+async def test_without_a_database_every_item_fails_once() -> None:
+    work = Doubling()
+    work.away = True
+    work.gate.set()
+    batcher = Batcher(work.run)
+    futures = [batcher.submit(number) for number in (1, 2)]
+    results = await asyncio.gather(*futures, return_exceptions=True)
+    assert [type(each) for each in results] == [StorageUnavailableError] * 2
+    assert len(work.batches) == 1
+
+
+async def test_a_full_queue_refuses() -> None:
+    work = Doubling()
+    batcher = Batcher(work.run, max_queue=2)
+    first = batcher.submit(1)
+    await eventually(lambda: len(work.batches) == 1)
+    waiting = [batcher.submit(2), batcher.submit(3)]
+    with pytest.raises(StorageUnavailableError):
+        batcher.submit(4)
+    work.gate.set()
+    assert await asyncio.gather(first, *waiting) == [2, 4, 6]
+
+
+async def test_an_item_whose_caller_has_left_is_not_run() -> None:
+    work = Doubling()
+    batcher = Batcher(work.run)
+    first = batcher.submit(1)
+    await eventually(lambda: len(work.batches) == 1)
+    left, stays = batcher.submit(2), batcher.submit(3)
+    left.cancel()
+    work.gate.set()
+    assert (await first, await stays) == (2, 6)
+    assert work.batches == [[1], [3]]
+
+
+async def test_closing_waits_for_what_was_submitted() -> None:
+    work = Doubling()
+    batcher = Batcher(work.run)
+    future = batcher.submit(1)
+    closing = asyncio.create_task(batcher.close())
+    await eventually(lambda: len(work.batches) == 1)
+    assert not closing.done()
+    work.gate.set()
+    await closing
+    assert future.result() == 2
+
+
+async def test_the_next_item_after_an_idle_time_is_run_too() -> None:
+    work = Doubling()
+    work.gate.set()
+    batcher = Batcher(work.run)
+    assert await batcher.submit(1) == 2
+    assert await batcher.submit(2) == 4
+    await batcher.close()
+    assert await batcher.submit(3) == 6
