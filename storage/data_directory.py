@@ -147,18 +147,14 @@ def make_socket_directory(directory: DataDirectory, account: Account | None) -> 
     return inside
 
 
-def check_socket_directory(path: Path, account: Account | None) -> None:
-    """Raises EmbeddedServerError unless this is a directory that PostgreSQL alone can enter."""
-    owner = os.geteuid() if account is None else account.uid
+def is_closed(path: Path, owner: int) -> bool:
+    """Whether this is a directory that its owner, the user with this number, alone can enter."""
     try:
         status = path.lstat()
-    except OSError as error:
-        message = f"the socket directory {path} is gone: {error.strerror}"
-        raise EmbeddedServerError(message) from error
-    closed = stat.S_IMODE(status.st_mode) == 0o700
-    if not (stat.S_ISDIR(status.st_mode) and status.st_uid == owner and closed):
-        message = f"the socket directory {path} is not ours alone"
-        raise EmbeddedServerError(message)
+    except OSError:
+        return False
+    private = stat.S_IMODE(status.st_mode) == 0o700
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == owner and private
 
 
 def answers(socket_directory: Path) -> bool:

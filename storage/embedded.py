@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ from storage.data_directory import (
     DirectoryLock,
     answers,
     check_reachable,
-    check_socket_directory,
+    is_closed,
     make_socket_directory,
     remove_directory,
 )
@@ -84,7 +85,7 @@ class EmbeddedServer:
             site = await self._prepare()
             await self._bring_up(site)
             await _make_database(self._sockets)
-        except (OSError, asyncpg.PostgresError) as error:
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             await self.stop()
             message = f"PostgreSQL can't be started in {self._directory.root}: {error}"
             raise EmbeddedServerError(message) from error
@@ -154,7 +155,9 @@ class EmbeddedServer:
     async def _launch(self, site: Site) -> None:
         directory, sockets = self._directory, self._sockets
         await clear_leftovers(directory.cluster, self._log)
-        check_socket_directory(sockets, site.account)
+        if not is_closed(sockets, os.geteuid() if site.account is None else site.account.uid):
+            message = f"the socket directory {sockets} is gone or not PostgreSQL's alone"
+            raise EmbeddedServerError(message)
         for old in sockets.iterdir():
             # A lock file here may name a process that is another program by now.
             old.unlink()
@@ -200,10 +203,14 @@ class EmbeddedServer:
 
 def running_dsn(data_dir: Path) -> str | None:
     """The URL of the database that a service runs in ``data_dir``, None when none answers there."""
-    socket_directory = DataDirectory.at(data_dir).read_runtime().get("socket_directory")
-    if not isinstance(socket_directory, str) or not answers(Path(socket_directory)):
+    directory = DataDirectory.at(data_dir)
+    named = directory.read_runtime().get("socket_directory")
+    if not isinstance(named, str) or not directory.cluster.exists():
         return None
-    return make_dsn(Path(socket_directory), DATABASE)
+    # A short directory that was left behind may be someone else's by now.
+    sockets = Path(named)
+    ours = is_closed(sockets, directory.cluster.stat().st_uid)
+    return make_dsn(sockets, DATABASE) if ours and answers(sockets) else None
 
 
 def _remove_old_sockets(directory: DataDirectory) -> None:

@@ -1,18 +1,18 @@
-"""A way to a PostgreSQL server that breaks when a transaction has been committed and nobody knows."""
+"""A way to a PostgreSQL server that breaks when a commit was made and nobody knows."""
 
 import asyncio
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 
 class LosingLink:
-    """Forwards to the server of a URL; after ``lose_next_commit`` one commit is never confirmed.
+    """Forwards to the server of a URL; on demand one reply never comes back.
 
     Those who use it close their connections before it is stopped.
     """
 
     def __init__(self, dsn: str) -> None:
         self._parts = urlsplit(dsn)
-        self._armed = False
+        self._marker: bytes | None = None
         self._server: asyncio.Server | None = None
         self._links: set[asyncio.Task[None]] = set()
         self.lost = 0
@@ -33,7 +33,11 @@ class LosingLink:
 
     def lose_next_commit(self) -> None:
         """The next commit reaches the server, its confirmation goes nowhere."""
-        self._armed = True
+        self.lose_reply_to(b"COMMIT")
+
+    def lose_reply_to(self, marker: bytes) -> None:
+        """The next message with these bytes reaches the server, what it says goes nowhere."""
+        self._marker = marker
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server_reader, server_writer = await self._reach_server()
@@ -41,8 +45,8 @@ class LosingLink:
         back = asyncio.create_task(self._pump_back(server_reader, writer, losing))
         self._links.add(back)
         while data := await reader.read(65_536):
-            if self._armed and b"COMMIT" in data:
-                self._armed = False
+            if self._marker is not None and self._marker in data:
+                self._marker = None
                 losing.set()
             server_writer.write(data)
         server_writer.close()

@@ -188,7 +188,9 @@ class Auction:
     def _judge(self, quote: Quote, order: PingOrder) -> Bid | RefusedBid:
         catalogue = self.snapshot.catalogue
         now = self.ports.clock.now()
-        return judge(quote, order.offer, order.campaign, catalogue.currency, now)
+        return judge(
+            quote, order.offer, order.campaign, catalogue.currency, now, catalogue.default_country
+        )
 
     def _note(self, invited: Invited, outcomes: Outcomes) -> None:
         outcome = invited.outcome

@@ -124,16 +124,16 @@ class Walk:
         return None
 
     def _accepted(self, candidate: Candidate, sent: object) -> Taken | None:
+        """The buyer has the call: a destination of its that can't be used is left aside."""
         destination = resolve_destination(
             sent,
             candidate.destination,
             self.campaign.allowed_countries,
             self.snapshot.catalogue.default_country,
         )
-        if destination is None:
-            self.outcomes.mark(candidate.offer, Reason.POST_ERROR, "no usable destination")
-            return None
-        return self._won(candidate, destination)
+        if destination is not None:
+            return self._won(candidate, destination)
+        return self._won(candidate, candidate.destination, "the post's destination is not usable")
 
     def _unknown(self, candidate: Candidate, detail: str | None) -> Taken | None:
         offer = self.offers.get(candidate.offer)

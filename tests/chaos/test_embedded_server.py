@@ -164,10 +164,13 @@ async def test_a_killed_service_and_server_leave_data_that_starts_again(
         assert await count_marks(str(facts["dsn"])) == 1
 
 
+@pytest.mark.parametrize("may_look_into_it", [True, False])
 async def test_a_server_that_nobody_ended_is_ended_by_the_next_service(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, may_look_into_it: bool
 ) -> None:
     monkeypatch.setattr(account, "find_setpriv", lambda: None)
+    if not may_look_into_it:
+        monkeypatch.setattr(psutil.Process, "cwd", refuse)
     with tempfile.TemporaryDirectory(prefix="pingpost-chaos-") as folder:
         os.chmod(folder, 0o755)  # noqa: PTH101 - short
         orphan = EmbeddedServer(Path(folder) / "data")
@@ -341,6 +344,10 @@ def as_the_owner_of(data: Path) -> dict[str, Any]:
     if os.geteuid() != 0:
         return {}
     return {"user": status.st_uid, "group": status.st_gid, "extra_groups": [], "cwd": "/"}
+
+
+def refuse(process: psutil.Process) -> str:
+    raise psutil.AccessDenied(process.pid)
 
 
 def make_half(folder: Path) -> None:

@@ -231,6 +231,16 @@ async def test_a_log_that_has_grown_too_large_begins_anew(tmp_path: Path) -> Non
     assert (data / "postgres.log.1").stat().st_size == 9_000_000
 
 
+async def test_a_server_in_a_socket_directory_open_to_others_is_not_believed(
+    server: EmbeddedServer, tmp_path: Path
+) -> None:
+    sockets = tmp_path / "data" / "socket"
+    sockets.chmod(0o755)
+    assert running_dsn(tmp_path / "data") is None
+    sockets.chmod(0o700)
+    assert running_dsn(tmp_path / "data") == server.dsn
+
+
 @as_root
 async def test_as_root_the_server_runs_as_nobody_with_no_more_than_it_needs(
     closed_path: Path, open_path: Path

@@ -131,7 +131,8 @@ async def test_going_on_gives_back_what_the_attempt_held(
     call, first, second = a_recent_call(), a_candidate(), a_candidate("beacon", price="40.00")
     assert await reserve(ledger, call, first, second) == 0
     assert await ledger.reserve(a_request(call, second)) == Reserved(0)
-    assert await usage_of(database, OFFER_OWNER) == await _emptied(database)
+    assert (await usage_of(database, OFFER_OWNER)).live == 0
+    assert today(await usage_of(database, OFFER_OWNER)) == (NOTHING, NOTHING)
     assert (await usage_of(database, offer_owner(OfferId("beacon")))).live == 1
     assert (await usage_of(database, BUYER_OWNER)).live == 1
     assert today(await usage_of(database, BUYER_OWNER)) == ((1, 0, 0, 0), (0, 1, 1, 400_000))
@@ -379,11 +380,3 @@ async def test_a_route_counts_for_duplicates_from_its_reservation_on(
     assert isinstance(await ledger.reserve(a_request(call, picky)), NothingFits)
     await ledger.finish(a_finish(a_recent_call("deciding"), None))
     assert await ledger.reserve(a_request(call, picky)) == Reserved(0)
-
-
-async def _emptied(database: Database) -> Usage:
-    """An offer's usage with all its windows open and nothing in them."""
-    usage = await usage_of(database)
-    assert usage.live == 0
-    assert today(usage) == (NOTHING, NOTHING)
-    return usage

@@ -177,9 +177,20 @@ def test_the_posts_destination_beats_the_bids_and_the_offers() -> None:
     assert decision["destination"]["dial_timeout_s"] == 20
 
 
-def test_a_destination_that_is_not_allowed_is_never_answered() -> None:
+def test_a_posts_destination_that_is_not_allowed_gives_way_to_the_offers_own() -> None:
     accepted = PostAccepted("tel:+442079460000")
-    marketplace = a_marketplace(ACME, COBALT, script={"acme-auto": bids("60.00", post=accepted)})
+    marketplace = a_marketplace(ACME, script={"acme-auto": bids("60.00", post=accepted)})
+    decision = run_virtually(marketplace.decide(a_call()))
+    assert decision["destination"]["uri"] == "sip:acme-auto@buyer.example"
+    assert "not usable" in marketplace.trace(a_call())["acme-auto"]["detail"]
+
+
+def test_an_accepted_post_without_any_usable_destination_is_an_error_and_the_next_is_tried() -> None:
+    homeless = an_offer("acme-auto", destination=None)
+    accepted = PostAccepted("javascript:alert(1)")
+    marketplace = a_marketplace(
+        homeless, COBALT, script={"acme-auto": bids("60.00", post=accepted)}
+    )
     decision = run_virtually(marketplace.decide(a_call()))
     assert decision["offer"] == "cobalt-auto"
     assert marketplace.outcomes(a_call())["acme-auto"] == "post_error"
