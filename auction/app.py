@@ -65,11 +65,11 @@ GC_THRESHOLDS = (50_000, 50, 50)
 
 @dataclass(frozen=True, slots=True)
 class ServiceHandle:
-    """Where a running service answers. ``token`` has every scope, None when none was configured."""
+    """Where a running service answers. ``token`` has every scope; empty when none is configured."""
 
     base_url: str
     ops_url: str
-    token: str | None
+    token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,7 @@ class Service:
         _freeze_what_is_loaded()
         self._ops, ops_url = await _listen(build_ops(ops), settings.host, settings.ops_port)
         self._api, base_url = await _listen(build_api(services), settings.host, settings.port)
-        return ServiceHandle(base_url, ops_url, _plain(settings))
+        return ServiceHandle(base_url, ops_url, _plain(settings) or "")
 
     async def _load(self, database: Database, box: SecretBox, marketplace: Path) -> None:
         applied = await load_at_start(database, box, marketplace, os.environ)

@@ -1,7 +1,10 @@
 """Commands that run something: the service, the demo, simulated buyers."""
 
 import asyncio
+import secrets
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +13,7 @@ import click
 from auction.cli.group import DATA_DIR, MARKETPLACE_FILE, run, settings_of
 
 if TYPE_CHECKING:
+    from auction.demo.service import ServiceHandle, ServiceNeeds
     from buyers.simulator.models import Script
     from buyers.simulator.server import SimulatedBuyers
 
@@ -81,16 +85,46 @@ def simulate_buyers_command(file: Path) -> None:
 
 
 @click.command("demo")
-@click.option("--calls", default=300, show_default=True, help="How many calls.")
-@click.option("--seed", default=1, show_default=True, help="What the simulated buyers' luck is.")
-def demo_command(calls: int, seed: int) -> None:
+@click.option(
+    "--calls", type=click.IntRange(1, 10_000), default=300, show_default=True, help="How many."
+)
+@click.option("--seed", default=7, show_default=True, help="Settles traffic and buyers' luck.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(1, 1000),
+    default=40.0,
+    show_default=True,
+    help="Calls a second on average.",
+)
+def demo_command(calls: int, seed: int, rate: float) -> None:
     """Play a burst of calls: embedded PostgreSQL, simulated buyers, the real service over HTTP.
 
     Ends with a table and one decision explained; leaves nothing running.
     """
-    from auction.demo import DemoOptions, run_demo
+    from auction import logs
+    from auction.demo.run import DemoOptions, run_demo
 
-    raise SystemExit(run(run_demo(DemoOptions(calls=calls, seed=seed))))
+    logs.configure("error", "text")
+    raise SystemExit(run(run_demo(DemoOptions(calls, seed, rate), _for_demo)))
+
+
+@asynccontextmanager
+async def _for_demo(needs: "ServiceNeeds") -> "AsyncIterator[ServiceHandle]":
+    from auction.app import running_service
+    from config.settings import load_settings
+
+    settings = load_settings(
+        {
+            "data_dir": needs.data_dir,
+            "port": 0,
+            "ops_port": 0,
+            "bootstrap_token": secrets.token_hex(16),
+            "outbound_allow": needs.outbound_allow,
+        }
+    )
+    own = settings.model_copy(update={"dsn": None, "secret_key": None})
+    async with running_service(own, needs.marketplace) as handle:
+        yield handle
 
 
 def _announce(buyers: "SimulatedBuyers") -> None:

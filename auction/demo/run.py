@@ -1,6 +1,7 @@
 """The demo from start to end."""
 
 import asyncio
+import signal
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from buyers.simulator.server import SimulatedBuyers
 
 SETTLE_WITHIN_S = 4.0
 """How long metrics that are published now and then may take to show the last call."""
+
+TERMINATED = 128 + signal.SIGTERM
 
 _HERE = Path(__file__).parent
 MARKETPLACE = _HERE / "marketplace.yaml"
@@ -47,10 +50,32 @@ async def run_demo(
 ) -> int:
     """Play the demo and show what came of it; the exit code: 0 when both sides agree, else 1.
 
-    Results go to ``console`` (standard output), progress to ``notes`` (standard error). Raises what
-    ``start_service`` raises.
+    Results go to ``console`` (standard output), progress to ``notes`` (standard error). SIGTERM
+    ends it early, with nothing left running, as 143. Raises what ``start_service`` raises.
     """
     console, notes = console or make_console(), notes or make_notes()
+    demo = asyncio.create_task(_demo(options, start_service, console, notes))
+    loop = asyncio.get_running_loop()
+    terminated = asyncio.Event()
+
+    def terminate() -> None:
+        terminated.set()
+        demo.cancel()
+
+    loop.add_signal_handler(signal.SIGTERM, terminate)
+    try:
+        return await demo
+    except asyncio.CancelledError:
+        if terminated.is_set():
+            return TERMINATED
+        raise
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+
+
+async def _demo(
+    options: DemoOptions, start_service: StartService, console: Console, notes: Console
+) -> int:
     script = load_script(BUYERS).model_copy(update={"seed": options.seed})
     with tempfile.TemporaryDirectory(prefix="pingpost-demo-", ignore_cleanup_errors=True) as folder:
         async with SimulatedBuyers(script, free_ports=True) as buyers:

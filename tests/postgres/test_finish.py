@@ -143,14 +143,14 @@ async def test_a_decision_whose_commit_nobody_heard_of_is_found_stored(
     near, far = a_ledger(database), await Database.connect(await link.start(), max_size=1)
     call = a_recent_call()
     await reserve(near, call)
-    # A statement on its own commits without a word: what is lost is its result.
-    link.lose_reply_to(b"decided")
-    finish = a_finish(call, a_candidate(), answer=b"stored")
+    # A statement on its own is committed with the message that brings its arguments.
+    link.lose_reply_to(b"the answer")
+    finish = a_finish(call, a_candidate(), answer=b"the answer")
     with pytest.raises(StorageUnavailableError):
         await a_ledger(far).finish(finish)
     assert link.lost == 1
-    assert await near.open(an_opening(call)) == AlreadyDecided(b"stored")
-    assert await near.finish(finish) == Superseded(b"stored")
+    assert await near.open(an_opening(call)) == AlreadyDecided(b"the answer")
+    assert await near.finish(finish) == Superseded(b"the answer")
     await far.close()
     await link.stop()
 
