@@ -28,6 +28,7 @@ from storage.queries import query
 from storage.retries import retrying
 from storage.settling import lapse
 
+_PLAN_BY_KEYS = query("plan_by_keys")
 _LOCK_DUE = query("lock_due")
 _FORGET = query("forget_positions")
 
@@ -125,6 +126,7 @@ class Sweeper:
 
     async def _round(self) -> _Round | None:
         async with self._database.transaction() as connection:
+            await connection.execute(_PLAN_BY_KEYS)
             rows = await connection.fetch(_LOCK_DUE, self._batch)
             if not rows:
                 return None

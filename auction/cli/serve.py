@@ -1,10 +1,7 @@
 """Commands that run something: the service, the demo, simulated buyers."""
 
 import asyncio
-import secrets
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +10,6 @@ import click
 from auction.cli.group import DATA_DIR, MARKETPLACE_FILE, run, settings_of
 
 if TYPE_CHECKING:
-    from auction.demo.service import ServiceHandle, ServiceNeeds
     from buyers.simulator.models import Script
     from buyers.simulator.server import SimulatedBuyers
 
@@ -102,34 +98,17 @@ def demo_command(calls: int, seed: int, rate: float) -> None:
     Ends with a table and one decision explained; leaves nothing running.
     """
     from auction import logs
-    from auction.demo.run import DemoOptions, run_demo
+    from auction.demo import DemoOptions, run_demo
 
     logs.configure("error", "text")
-    raise SystemExit(run(run_demo(DemoOptions(calls, seed, rate), _for_demo)))
-
-
-@asynccontextmanager
-async def _for_demo(needs: "ServiceNeeds") -> "AsyncIterator[ServiceHandle]":
-    from auction.app import running_service
-    from config.settings import load_settings
-
-    settings = load_settings(
-        {
-            "data_dir": needs.data_dir,
-            "port": 0,
-            "ops_port": 0,
-            "bootstrap_token": secrets.token_hex(16),
-            "outbound_allow": needs.outbound_allow,
-        }
-    )
-    own = settings.model_copy(update={"dsn": None, "secret_key": None})
-    async with running_service(own, needs.marketplace) as handle:
-        yield handle
+    raise SystemExit(run(run_demo(DemoOptions(calls, seed, rate))))
 
 
 def _announce(buyers: "SimulatedBuyers") -> None:
     for name, url in buyers.urls.items():
         click.echo(f"{name} listens on {url}", err=True)
+    if buyers.control_url is not None:
+        click.echo(f"counts of all at {buyers.control_url}/_counts", err=True)
 
 
 async def _simulate(script: "Script") -> None:

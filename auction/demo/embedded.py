@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from ipaddress import ip_network
 
 from pydantic import SecretStr
@@ -11,13 +10,6 @@ from pydantic import SecretStr
 from auction.app import running_service
 from auction.demo.service import ServiceHandle, ServiceNeeds
 from config.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class _Running:
-    base_url: str
-    ops_url: str
-    token: str
 
 
 @asynccontextmanager
@@ -37,4 +29,4 @@ async def embedded_service(needs: ServiceNeeds) -> AsyncIterator[ServiceHandle]:
         migrate=True,
     )
     async with running_service(settings, needs.marketplace) as handle:
-        yield _Running(handle.base_url, handle.ops_url, token)
+        yield handle

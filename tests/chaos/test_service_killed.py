@@ -58,7 +58,10 @@ buyers:
   - id: cobalt
     name: Cobalt
     offers:
-      - {{id: cobalt-auto, campaign: auto, destination: {{uri: "tel:+18885550142"}}, static_price: 18}}
+      - id: cobalt-auto
+        campaign: auto
+        destination: {{uri: "tel:+18885550142"}}
+        static_price: 18
 """
 
 

@@ -1,8 +1,8 @@
 """Plays one golden auction: the real marketplace models, gateway and engine, buyers by script.
 
-A file holds ``what`` it shows, the ``marketplace``, ``now``, the ``calls`` in their order, and what
-the ``buyers`` answer, by URL: ``{"after_ms", "status", "json" | "text", "fault"}``; a list is used up
-in turn. What follows is under ``expect``: every request with its virtual time, every reply and trace.
+A file holds ``what`` it shows, the ``marketplace``, ``now``, the ``calls`` in their order, and
+what the ``buyers`` answer, by URL: ``{"after_ms", "status", "json" | "text", "fault"}``; a list is
+used up in turn. Under ``expect`` stand every request with its virtual time, every reply and trace.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import orjson
 
 from auction.domain.decision import OtherContent
 from auction.engine.auction import Ports
-from auction.engine.reception import Reception
+from auction.engine.reception import Reception, find_campaign
 from auction.ports import Snapshot
 from auction.web.call_request import call_fingerprint, read_call_request
 from auction.web.explanation import explain, read_trace, render_entry
@@ -109,10 +109,8 @@ async def play(golden: Golden) -> Golden:
         call = request.to_call(GRANT, clock.now(), "US")
         answer = await reception.decide(call, call_fingerprint(body))
         assert not isinstance(answer, OtherContent)
-        record = snapshot.catalogue.campaigns.get(call.campaign or "") or next(
-            iter(snapshot.catalogue.campaigns.values())
-        )
-        trace = explain(record, call, read_trace(ledger.traces[call.call_id]))
+        campaign = find_campaign(snapshot.catalogue, call)
+        trace = explain(campaign, call, read_trace(ledger.traces[call.call_id]))
         decisions.append(
             {
                 "reply": orjson.loads(answer),

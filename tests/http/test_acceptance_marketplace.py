@@ -88,9 +88,7 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene
         marketplace = folder / "marketplace.yaml"
         marketplace.write_text(text)
         service = await stack.enter_async_context(
-            a_service(
-                folder / "data", "--marketplace", str(marketplace), environment=SECRETS
-            )
+            a_service(folder / "data", "--marketplace", str(marketplace), environment=SECRETS)
         )
         switch = await stack.enter_async_context(a_switch())
         yield Scene(service, buyers, switch)

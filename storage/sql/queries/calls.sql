@@ -52,9 +52,16 @@ opened as (
         decide_by = excluded.decide_by,
         received_at = case when c.state = 'deciding' then c.received_at else excluded.received_at end,
         fingerprint = excluded.fingerprint,
-        revision = case when c.state = 'deciding' and exists (
-            select from plans where plans.call_id = c.call_id and plans.received_at = c.received_at
-        ) then c.revision else excluded.revision end,
+        revision = coalesce(
+            (
+                select c.revision from plans
+                where c.state = 'deciding'
+                    and plans.call_id = c.call_id
+                    and plans.received_at = c.received_at
+                limit 1
+            ),
+            excluded.revision
+        ),
         campaign = excluded.campaign,
         named_campaign = excluded.named_campaign,
         dialed_number = excluded.dialed_number,
@@ -118,13 +125,14 @@ where c.call_id = $1
 with collected as (
     update calls set state = 'routed'
     where call_id = $1 and state = 'late'
-    returning call_id, attempt
+    returning attempt
 )
-update reservations as r
-set lease_until = now() + r.collected_lease_ms * interval '1 millisecond'
-from collected
-where r.call_id = collected.call_id and r.attempt = collected.attempt
-    and r.state = 'routed' and r.collected_lease_ms is not null
+update reservations
+set lease_until = now() + collected_lease_ms * interval '1 millisecond'
+where call_id = $1
+    and attempt = (select attempt from collected)
+    and state = 'routed'
+    and collected_lease_ms is not null
 
 -- name: finish_calls
 -- A route needs its hold, no route must hold nothing; otherwise nothing is stored and the row says why.

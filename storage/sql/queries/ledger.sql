@@ -9,7 +9,7 @@ cross join lateral (
 ) as c
 
 -- name: lock_reported
--- The planner's settings hold for this transaction, whose updates join a list of keys to a table.
+-- With the settings of plan_by_keys, for the updates that follow.
 select
     c.call_id, c.epoch, c.state, c.received_at, c.attempt, c.test, c.campaign, c.currency,
     c.decide_by, c.answered_at, c.ended_at, c.total_duration_s, c.connected_duration_s, c.ended_by,
@@ -24,6 +24,12 @@ cross join lateral (
     select calls.* from calls where calls.call_id = item.call_id for update
 ) as c
 
+-- name: plan_by_keys
+-- For the statements of this transaction, on tables of whose growth the planner may not know yet.
+select
+    set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+    set_config('enable_mergejoin', 'off', true)
+
 -- name: lock_due
 -- Calls with a lease that may be over, without waiting for those that somebody is working on.
 select
@@ -31,11 +37,6 @@ select
     c.decide_by, c.answered_at, c.ended_at, c.total_duration_s, c.connected_duration_s, c.ended_by,
     now() as now
 from (
-    select
-        set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
-        set_config('enable_mergejoin', 'off', true)
-) as planner
-cross join (
     select distinct due.call_id
     from (
         select call_id from reservations where sweep_at <= now() order by sweep_at limit $1

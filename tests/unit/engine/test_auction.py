@@ -185,7 +185,7 @@ def test_a_posts_destination_that_is_not_allowed_gives_way_to_the_offers_own() -
     assert "not usable" in marketplace.trace(a_call())["acme-auto"]["detail"]
 
 
-def test_an_accepted_post_without_any_usable_destination_is_an_error_and_the_next_is_tried() -> None:
+def test_an_accepted_post_without_any_usable_destination_goes_to_the_next() -> None:
     homeless = an_offer("acme-auto", destination=None)
     accepted = PostAccepted("javascript:alert(1)")
     marketplace = a_marketplace(

@@ -1,0 +1,144 @@
+"""The hot statements go by their keys, in an empty database as in a full one."""
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from storage.database import Connection, Database
+from storage.queries import query
+
+IDS = [f"call-{number:06}" for number in range(0, 3000, 300)]
+TEN = len(IDS)
+NOW = datetime.now(UTC)
+BYTES, NUMBERS, TIMES, TEXTS = [b"x"] * TEN, [1] * TEN, [NOW] * TEN, ["x"] * TEN
+FLAGS, PRICES, JSONS = [False] * TEN, [Decimal(1)] * TEN, ["{}"] * TEN
+
+HOT: dict[str, Sequence[Any]] = {
+    "open_calls": (
+        *(IDS, BYTES, NUMBERS, TIMES, NUMBERS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, FLAGS),
+        *(NUMBERS, BYTES, BYTES),
+    ),
+    "taken_over_plan": (IDS[0],),
+    "collect_late": (IDS[0],),
+    "lock_deciding": (IDS,),
+    "lock_reported": (IDS,),
+    "lock_due": (200,),
+    "past_routes": (BYTES,),
+    "lock_books": (IDS, TEXTS),
+    "write_books": (
+        *(TEXTS, ["{}"] * TEN, IDS, NUMBERS, TEXTS, NUMBERS, TEXTS, TEXTS, TEXTS, TEXTS, PRICES),
+        *(TEXTS, BYTES, JSONS, JSONS, TIMES, TIMES, NUMBERS, TIMES, TIMES, TIMES),
+        *(IDS, TIMES, NUMBERS, NUMBERS, BYTES, BYTES),
+    ),
+    "finish_calls": (
+        *(IDS, NUMBERS, NUMBERS, TEXTS, BYTES, BYTES, TEXTS, TEXTS, TEXTS, PRICES, TEXTS, TEXTS),
+        *(FLAGS, NUMBERS, NUMBERS, NUMBERS),
+    ),
+    "known_events": (IDS, TEXTS),
+    "write_progress": (
+        *(IDS, TEXTS, NUMBERS, TIMES, TIMES, PRICES, PRICES, TEXTS),
+        *(IDS, NUMBERS, PRICES, TEXTS, TIMES, TEXTS),
+        *(IDS, TEXTS, BYTES, TEXTS, NUMBERS, TIMES, PRICES, PRICES, TEXTS, NUMBERS, TEXTS),
+    ),
+    "forget_positions": (IDS, TIMES),
+    "read_usage": (TEXTS,),
+    "holds_by_offer": (),
+    "read_call": (IDS[0],),
+}
+
+FILL = """
+    insert into calls (
+        call_id, fingerprint, decide_by, received_at, revision, test, caller_hash, sealed
+    )
+    select 'call-' || to_char(n, 'FM000000'), '', now(), now(), 1, false, int4send(n % 1000), ''
+    from generate_series(1, 3000) as n;
+
+    insert into reservations (
+        call_id, attempt, state, position, campaign, offer, buyer, routed_by, price, caller_hash,
+        terms, holding, lease_until, sweep_at
+    )
+    select
+        call_id, 1, 'routed', 0, 'c', 'o', 'b', 'auction', 1, caller_hash, '{"owners": []}', '[]',
+        now(), case when call_id > 'call-002900' then now() end
+    from calls;
+
+    insert into events (call_id, event_id, fingerprint, type, at, result)
+    select call_id, 'e', '', 'ended', now(), 'applied' from calls;
+
+    insert into plans (call_id, received_at, attempt, candidates, trace)
+    select call_id, received_at, 1, '', '' from calls;
+
+    insert into traces (call_id, received_at, attempt, trace)
+    select call_id, received_at, 1, '' from calls;
+
+    insert into conversions (call_id, side, attempt, amount, trigger, at)
+    select call_id, 'buyer', 1, 1, 'answered', now() from calls;
+
+    insert into usage_counters (owner, counters)
+    select 'offer:' || n, array_fill(0::bigint, array[64]) from generate_series(1, 3000) as n;
+
+    analyze;
+"""
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A plan's nodes, all the way down."""
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
+
+
+async def scans_of(connection: Connection, name: str) -> list[str]:
+    """The tables that a statement reads from one end to the other."""
+    async with connection.transaction():
+        if name in {"write_progress", "forget_positions", "lock_due"}:
+            await connection.execute(query("plan_by_keys"))
+        text = await connection.fetchval(f"explain (format json) {query(name)}", *HOT[name])
+    return [
+        node["Relation Name"]
+        for node in nodes(json.loads(text)[0]["Plan"])
+        if node["Node Type"] == "Seq Scan" and node["Relation Name"] != "holds"
+    ]
+
+
+@pytest.mark.parametrize("name", HOT)
+async def test_a_full_table_is_never_read_whole(database: Database, name: str) -> None:
+    async with database.connection() as connection:
+        await connection.execute(FILL)
+        assert await scans_of(connection, name) == []
+
+
+BATCHED = sorted(HOT.keys() - {"holds_by_offer"})
+
+
+@pytest.mark.parametrize("name", BATCHED)
+async def test_a_plan_made_for_an_empty_table_will_do_for_a_full_one(
+    database: Database, name: str
+) -> None:
+    async with database.connection() as connection:
+        assert await scans_of(connection, name) == []
+
+
+async def test_updates_stay_on_their_page(database: Database) -> None:
+    """No index is written to when a call is decided, answered and ended, or usage is counted."""
+    async with database.connection() as connection:
+        indexed = await connection.fetch("""
+            select c.relname || '.' || a.attname as name
+            from pg_index as i
+            join pg_class as c on c.oid = i.indrelid
+            join pg_attribute as a on a.attrelid = i.indrelid and a.attnum = any(i.indkey)
+            where c.relname in ('calls', 'reservations', 'usage_counters')
+        """)
+    assert {row["name"] for row in indexed} == {
+        "calls.call_id",
+        "reservations.call_id",
+        "reservations.attempt",
+        "reservations.caller_hash",
+        "reservations.reserved_at",
+        "reservations.sweep_at",
+        "usage_counters.owner",
+    }

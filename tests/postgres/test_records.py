@@ -1,0 +1,183 @@
+"""Calls read back, the state of the ledger as a whole, and room for the days to come."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest_asyncio
+
+from auction.domain.call import Caller
+from auction.domain.decision import AttemptRecord, EndedBy, EventType, RoutedBy
+from auction.domain.ids import CallId, CampaignId
+from storage.database import Database
+from storage.events import CallEvents
+from storage.holds import HoldState
+from storage.ledger import PostgresLedger
+from storage.partitions import add_partitions
+from storage.readings import read_ledger
+from storage.records import CallRecords
+from tests.ledger_steps import (
+    OFFER_OWNER,
+    VAULT,
+    a_candidate,
+    a_finish,
+    a_ledger,
+    a_recent_call,
+    an_event,
+    an_opening,
+    open_call,
+    reserve,
+    route,
+)
+
+
+@pytest_asyncio.fixture
+async def ledger(database: Database) -> PostgresLedger:
+    return a_ledger(database)
+
+
+@pytest_asyncio.fixture
+async def records(database: Database) -> CallRecords:
+    return CallRecords(database, VAULT)
+
+
+async def test_an_unknown_call_has_no_record(records: CallRecords) -> None:
+    assert await records.get_call(CallId("nobody")) is None
+
+
+async def test_a_finished_call_comes_back_whole(
+    database: Database, ledger: PostgresLedger, records: CallRecords
+) -> None:
+    call = a_recent_call(campaign=CampaignId("auto-insurance"), switch="s1", timeout_ms=1800)
+    candidate = await route(ledger, call, a_candidate(price="52.5"), trace=b"why")
+    events = CallEvents(database, lambda _: None)
+    await events.record(an_event(call, EventType.ANSWERED, 8))
+    await events.record(an_event(call, EventType.ENDED, 128, ended_by=EndedBy.CALLER))
+    record = await records.get_call(call.call_id)
+    assert record is not None
+    assert record.call == call
+    assert (record.state, record.campaign, record.revision) == ("ended", "auto-insurance", 1)
+    assert (record.offer, record.buyer, record.routed_by) == (
+        candidate.offer,
+        candidate.buyer,
+        RoutedBy.AUCTION,
+    )
+    assert (record.price, record.currency, record.reason) == (Decimal("52.5"), "USD", None)
+    assert record.answered_at == call.received_at + timedelta(seconds=8)
+    assert record.ended_at == call.received_at + timedelta(seconds=128)
+    assert (record.total_duration_s, record.connected_duration_s) == (128, 120)
+    assert (record.ended_by, record.trace) == ("caller", b"why")
+    assert (record.converted, record.conversion_trigger) == (True, "answered")
+    assert (record.revenue, record.payout) == (Decimal("52.50"), Decimal(0))
+    assert record.attempts == (
+        AttemptRecord(1, candidate.offer, RoutedBy.AUCTION, Decimal("52.5"), "ended"),
+    )
+
+
+async def test_a_call_without_a_route_comes_back_with_its_reason(
+    ledger: PostgresLedger, records: CallRecords
+) -> None:
+    call = a_recent_call(caller=Caller(), fields={"zip_code": "90210", "n": 1.5})
+    await open_call(ledger, call)
+    await ledger.finish(a_finish(call, None))
+    record = await records.get_call(call.call_id)
+    assert record is not None
+    assert record.call == call
+    assert (record.state, record.reason) == ("no_route", "no_eligible_offer")
+    assert (record.offer, record.price, record.attempts) == (None, None, ())
+    assert (record.converted, record.revenue) == (False, Decimal(0))
+
+
+async def test_a_call_that_is_being_decided_has_no_route_yet(
+    ledger: PostgresLedger, records: CallRecords
+) -> None:
+    call = a_recent_call()
+    await reserve(ledger, call)
+    record = await records.get_call(call.call_id)
+    assert record is not None
+    assert (record.state, record.attempts, record.trace) == ("deciding", (), None)
+
+
+async def test_a_call_decided_anew_shows_its_last_decision(
+    ledger: PostgresLedger, records: CallRecords
+) -> None:
+    call = a_recent_call()
+    await open_call(ledger, call)
+    await ledger.finish(a_finish(call, None, binding=False, trace=b"first"))
+    later = replace(call, received_at=call.received_at + timedelta(seconds=5), source=None)
+    await ledger.open(an_opening(later, fingerprint=b"corrected", revision=2))
+    await ledger.finish(a_finish(later, None, epoch=2, trace=b"second"))
+    record = await records.get_call(call.call_id)
+    assert record is not None
+    assert (record.call, record.trace, record.revision) == (later, b"second", 2)
+
+
+async def test_the_routes_known_at_the_decision_are_told(
+    ledger: PostgresLedger, records: CallRecords
+) -> None:
+    first, second = a_recent_call("first"), a_recent_call("second")
+    await route(ledger, first)
+    await route(ledger, second, a_candidate("beacon"))
+    record = await records.get_call(second.call_id)
+    assert record is not None
+    assert [past.offer for past in record.past_calls] == ["acme-auto"]
+    record = await records.get_call(first.call_id)
+    assert record is not None
+    assert record.past_calls == ()
+
+
+async def test_numbers_and_fields_are_nowhere_in_plain_text(
+    database: Database, ledger: PostgresLedger
+) -> None:
+    call = a_recent_call(fields={"secret": "of the caller"})
+    await route(ledger, call)
+    async with database.connection() as connection:
+        for table in ("calls", "reservations", "plans", "traces"):
+            for row in await connection.fetch(f"select t::text as text from {table} t"):
+                assert "3105551234" not in row["text"]
+                assert b"3105551234".hex() not in row["text"]
+                assert b"of the caller".hex() not in row["text"]
+
+
+async def test_the_ledgers_state_as_a_whole(database: Database, ledger: PostgresLedger) -> None:
+    await route(ledger, a_recent_call("one"))
+    await route(ledger, a_recent_call("two"))
+    await reserve(ledger, a_recent_call("three"))
+    reading = await read_ledger(database)
+    assert reading.usage[OFFER_OWNER].live == 3
+    assert reading.holds == {
+        ("acme-auto", HoldState.HELD): 1,
+        ("acme-auto", HoldState.ROUTED): 2,
+    }
+
+
+async def test_partitions_are_made_ahead_once(
+    database: Database, ledger: PostgresLedger, records: CallRecords
+) -> None:
+    assert await add_partitions(database, 3) == 6
+    assert await add_partitions(database, 3) == 0
+    assert await add_partitions(database, 4) == 2
+    call = a_recent_call(received_at=datetime.now(UTC))
+    await route(ledger, call, trace=b"why")
+    async with database.connection() as connection:
+        day = call.received_at.date()
+        held = await connection.fetchval(f"select count(*) from traces_{day:%Y%m%d}")
+    assert held == 1
+    record = await records.get_call(call.call_id)
+    assert record is not None
+    assert record.trace == b"why"
+
+
+async def test_a_day_that_began_without_a_partition_goes_on_so(
+    database: Database, ledger: PostgresLedger, records: CallRecords
+) -> None:
+    call = a_recent_call(received_at=datetime.now(UTC))
+    await route(ledger, call, trace=b"why")
+    assert await add_partitions(database, 2) == 2
+    async with database.connection() as connection:
+        names = await connection.fetch("select relname from pg_class where relispartition")
+    today = f"{date.today():%Y%m%d}"  # noqa: DTZ011 - the server's day is that of UTC, as here
+    assert f"traces_{today}" not in {row["relname"] for row in names}
+    record = await records.get_call(call.call_id)
+    assert record is not None
+    assert record.trace == b"why"
