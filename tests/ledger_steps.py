@@ -1,9 +1,11 @@
 """Steps of calls through the ledger, for tests: builders, and counting what the ledger must say."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import product
 from typing import Any
 
 import orjson
@@ -34,7 +36,7 @@ from auction.domain.ids import (
 )
 from auction.domain.money import to_units
 from auction.domain.terms import Cap, Destination, Measure, OwnerLimits, Period
-from auction.domain.usage import Usage, apply
+from auction.domain.usage import Usage
 from config.secret_box import SecretBox
 from storage.books import load_holding
 from storage.database import Database
@@ -201,15 +203,30 @@ async def all_usage(database: Database) -> dict[OwnerId, Usage]:
     return {row["owner"]: decode(row["counters"]) for row in rows}
 
 
-async def recount(database: Database) -> dict[OwnerId, Usage]:
-    """What usage must be: the sum of what reservations hold, oldest windows first."""
+async def assert_balanced(database: Database) -> dict[OwnerId, Usage]:
+    """Every owner's counters are the sum of what reservations hold; returns them."""
     async with database.connection() as connection:
         rows = await connection.fetch("select terms, holding from reservations")
-    holds = [(HoldTerms.load(row["terms"]), load_holding(row["holding"])) for row in rows]
-    usage: dict[OwnerId, Usage] = {}
-    for terms, holding in sorted(holds, key=lambda hold: hold[0].owners):
-        for owner, starts in terms.owners:
-            usage[owner] = apply(usage.get(owner, Usage()), starts, holding)
+    usage = await all_usage(database)
+    live: Counter[OwnerId] = Counter()
+    used: Counter[tuple[OwnerId, Period, int, Measure]] = Counter()
+    pending: Counter[tuple[OwnerId, Period, int, Measure]] = Counter()
+    for row in rows:
+        holding = load_holding(row["holding"])
+        for owner, starts in HoldTerms.load(row["terms"]).owners:
+            live[owner] += holding.live
+            for period, measure in product(Period, Measure):
+                used[owner, period, starts[period], measure] += holding.used[measure]
+                pending[owner, period, starts[period], measure] += holding.pending[measure]
+    for owner, counted in usage.items():
+        assert counted.live == live.pop(owner, 0), owner
+        for period, kept in enumerate(counted.periods):
+            windows = (kept.current,) if period == Period.TOTAL else (kept.current, kept.previous)
+            for window, measure in product(windows, Measure):
+                key = (owner, Period(period), window.start, measure)
+                assert window.used[measure] == used[key], key
+                assert window.pending[measure] == pending[key], key
+    assert not +live
     return usage
 
 

@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 DECIDER_SLACK_MS = 500
 """How long past its deadline a decider keeps its claim before a retry may take the call over."""
 
+KEPT_FOR_THE_WAY = 1 / 3
+"""The share of the reply's reserve that an answer needs to travel; storing it may take the rest."""
+
 POLL_MS = 20
 """How often a waiting retry asks whether another process has decided."""
 
@@ -94,7 +97,7 @@ class Reception:
         campaign = find_campaign(self._catalogue.current().catalogue, call)
         reserve_ms = campaign.auction.reply_reserve_ms if campaign else 30
         allowed_ms = call.timeout_ms or (campaign.auction.budget_ms if campaign else 2000)
-        return max(allowed_ms - reserve_ms, allowed_ms / 2)
+        return max(allowed_ms - reserve_ms * KEPT_FOR_THE_WAY, allowed_ms / 2)
 
     async def _decide(self, call: Call, fingerprint: bytes, started: float) -> bytes | OtherContent:
         snapshot = self._catalogue.current()

@@ -24,8 +24,8 @@ from tests.ledger_steps import (
     a_recent_call,
     all_usage,
     an_event,
+    assert_balanced,
     open_call,
-    recount,
     reserve,
     route,
     today,
@@ -123,7 +123,7 @@ async def test_one_report_to_two_workers_counts_once(
         results = await asyncio.gather(*(worker.record(ended) for worker in workers))
         assert sorted(result.value for result in results) == ["applied", "repeated"]
     assert (await usage_of(database)).live == 0
-    assert await all_usage(database) == await recount(database)
+    await assert_balanced(database)
     await far.close()
 
 

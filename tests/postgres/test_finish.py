@@ -28,8 +28,8 @@ from tests.ledger_steps import (
     a_request,
     all_usage,
     an_opening,
+    assert_balanced,
     open_call,
-    recount,
     reserve,
     rewind,
     today,
@@ -210,7 +210,6 @@ async def test_after_many_decisions_usage_is_what_reservations_hold(
         assert await ledger.finish(a_finish(call, won)) == Finished()
 
     await asyncio.gather(*(decide(number) for number in range(60)))
-    usage = await all_usage(database)
-    assert usage == await recount(database)
+    usage = await assert_balanced(database)
     assert sum(each.live for each in usage.values()) == 2 * 48
     assert usage["offer:one"] != Usage()

@@ -9,7 +9,7 @@ from pathlib import Path
 from auction.domain.ids import OfferId, offer_owner
 from auction.domain.terms import Period
 from storage.database import Database
-from tests.ledger_steps import BUYER_OWNER, all_usage, recount
+from tests.ledger_steps import BUYER_OWNER, assert_balanced
 
 SELLER = Path(__file__).parent / "selling_process.py"
 CALLS_EACH = 100
@@ -39,8 +39,7 @@ async def test_two_hundred_calls_for_the_last_seven_slots_sell_exactly_seven(
         decided = await connection.fetchval("select count(*) from calls where answer is not null")
     assert sorted(row["call_id"] for row in rows) == sorted(sold)
     assert decided == 2 * CALLS_EACH
-    usage = await all_usage(database)
-    assert usage == await recount(database)
+    usage = await assert_balanced(database)
     assert usage[BUYER_OWNER].periods[Period.MONTH].current.used[0] == 7
     offers = [usage[offer_owner(OfferId(name))].live for name in ("east", "west")]
     assert sum(offers) == 7

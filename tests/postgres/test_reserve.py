@@ -37,11 +37,11 @@ from tests.ledger_steps import (
     a_request,
     all_usage,
     an_opening,
+    assert_balanced,
     daily_calls,
     from_number,
     limits,
     open_call,
-    recount,
     reserve,
     rewind,
     route,
@@ -349,7 +349,7 @@ async def test_a_request_that_can_not_be_stored_fails_alone(
     assert isinstance(results.pop(3), asyncpg.NumericValueOutOfRangeError)
     assert results == [Reserved(0)] * 7
     assert (await usage_of(database)).live == 7
-    assert await all_usage(database) == await recount(database)
+    await assert_balanced(database)
 
 
 async def test_usage_rows_that_have_gone_are_made_again(

@@ -21,10 +21,9 @@ from tests.ledger_steps import (
     a_ledger,
     a_recent_call,
     a_request,
-    all_usage,
     an_event,
     an_opening,
-    recount,
+    assert_balanced,
     reserve,
     rewind,
     route,
@@ -180,7 +179,7 @@ async def test_many_sweepers_release_each_hold_once(dsn: str, database: Database
         released += sum(done)
     assert released == 50
     assert (await usage_of(database)).live == 10
-    assert await all_usage(database) == await recount(database)
+    await assert_balanced(database)
     for each in databases:
         await each.close()
 
@@ -198,7 +197,7 @@ async def test_a_sweep_and_an_end_at_once_release_the_slot_once(
         await asyncio.gather(events.record(ended), sweeper.sweep())
     await sweeper.sweep()
     assert (await usage_of(database)).live == 0
-    assert await all_usage(database) == await recount(database)
+    await assert_balanced(database)
     await far.close()
 
 

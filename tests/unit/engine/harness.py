@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from auction.domain.bidding import PingReply, PostAccepted, PostReply, Quote
+from auction.domain.bidding import PingReply, PostAccepted, PostReply, PostUnknown, Quote
 from auction.domain.call import Call
 from auction.domain.decision import OtherContent, RoutedBy
 from auction.domain.ids import CampaignId, OfferId
@@ -51,7 +51,7 @@ class Answering:
 
     reply: PingReply | None = field(default_factory=lambda: Quote(amount="52.00"))
     after_ms: float = 20
-    post: PostReply | Exception | None = field(default_factory=PostAccepted)
+    post: PostReply | None = field(default_factory=PostAccepted)
     post_after_ms: float = 20
 
 
@@ -77,12 +77,10 @@ class ScriptedGateway:
     async def post(self, order: PostOrder) -> PostReply:
         self.posts.append(order)
         answering = self._of(order.offer)
-        if answering.post is None:
-            await asyncio.sleep(3600)
-            raise AssertionError("the engine bounds a post's time")
+        if answering.post is None or answering.post_after_ms > order.timeout_ms:
+            await asyncio.sleep(order.timeout_ms / 1000)
+            return PostUnknown("no answer in time")
         await asyncio.sleep(answering.post_after_ms / 1000)
-        if isinstance(answering.post, Exception):
-            raise answering.post
         return answering.post
 
     def _of(self, offer: OfferTerms) -> Answering:

@@ -1,0 +1,18 @@
+"""The marketplace file as the documentation shows it can be used as it stands."""
+
+import re
+from pathlib import Path
+
+from config.check import check_text
+
+TEXT = (Path(__file__).parents[3] / "docs" / "marketplace.md").read_text()
+HEAD, OFFERS, PLAIN, MAPPED = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+
+
+def test_the_documented_file_has_no_fault() -> None:
+    assert check_text((HEAD + OFFERS + PLAIN).encode(), {}).faults == ()
+
+
+def test_the_documented_dialect_has_no_fault() -> None:
+    ping_post = '        ping_post:\n          minimum_bid: "35.00"\n'
+    assert check_text((HEAD + OFFERS + ping_post + MAPPED).encode(), {}).faults == ()
