@@ -4,6 +4,8 @@ import asyncio
 import logging
 from typing import Final
 
+import asyncpg
+
 from auction.ports import StorageUnavailableError
 from storage.database import Database
 from storage.queries import query
@@ -26,7 +28,7 @@ async def keep_partitions(database: Database) -> None:
         pause_s = CHECK_EVERY_S
         try:
             await add_partitions(database)
-        except StorageUnavailableError as error:
+        except (StorageUnavailableError, asyncpg.PostgresError) as error:
             logger.warning("No partitions made: %s", error, extra={"action": "add_partitions"})
             pause_s = RETRY_AFTER_S
         await asyncio.sleep(pause_s)

@@ -113,6 +113,9 @@ class Sweeper:
                 await self.sweep()
             except StorageUnavailableError as error:
                 logger.warning("A sweep failed: %s", error, extra={"action": "sweep"})
+            except Exception:
+                # A sweeper that ended would never free a slot again.
+                logger.exception("A sweep failed", extra={"action": "sweep"})
             await asyncio.sleep(every_s)
 
     async def sweep(self) -> int:

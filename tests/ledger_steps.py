@@ -220,10 +220,11 @@ async def assert_balanced(database: Database) -> dict[OwnerId, Usage]:
                 pending[owner, period, starts[period], measure] += holding.pending[measure]
     for owner, counted in usage.items():
         assert counted.live == live.pop(owner, 0), owner
-        for period, kept in enumerate(counted.periods):
-            windows = (kept.current,) if period == Period.TOTAL else (kept.current, kept.previous)
+        for period in Period:
+            kept = counted.periods[period]
+            windows = (kept.current,) if period is Period.TOTAL else (kept.current, kept.previous)
             for window, measure in product(windows, Measure):
-                key = (owner, Period(period), window.start, measure)
+                key = (owner, period, window.start, measure)
                 assert window.used[measure] == used[key], key
                 assert window.pending[measure] == pending[key], key
     assert not +live

@@ -94,8 +94,9 @@ async def test_a_server_killed_while_it_recovers_is_restarted_again(
 async def test_stopping_while_the_server_is_being_restarted_leaves_nothing(data: Path) -> None:
     server = EmbeddedServer(data)
     await server.start()
-    kill(server.pid)
-    await eventually(lambda: server.pid is None)
+    killed = server.pid
+    kill(killed)
+    await eventually(lambda: server.pid != killed, every_s=0.001)
     await server.stop()
     assert not servers_on(data)
 

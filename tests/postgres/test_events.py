@@ -104,10 +104,8 @@ async def test_the_same_event_id_with_other_content_is_told_apart(
     await route(ledger, call)
     first = an_event(call, EventType.ANSWERED, 8, event_id="e")
     other = an_event(call, EventType.ENDED, 9, event_id="e")
-    assert await asyncio.gather(events.record(first), events.record(other)) == [
-        APPLIED,
-        EventResult.OTHER_CONTENT,
-    ]
+    results = list(await asyncio.gather(events.record(first), events.record(other)))
+    assert results == [APPLIED, EventResult.OTHER_CONTENT]
     assert await events.record(other) is EventResult.OTHER_CONTENT
 
 
@@ -182,13 +180,13 @@ async def test_an_unanswered_end_keeps_the_call_and_gives_the_rest_back(
     assert await revenue(database) == []
 
 
-@pytest.mark.parametrize(("seconds", "earned"), [("89.999", []), ("90", [("timer", 20)])])
+@pytest.mark.parametrize(("seconds", "earned"), [("89.999", []), ("90", [("timer", Decimal(20))])])
 async def test_a_timer_rule_is_decided_at_the_end(
     database: Database,
     ledger: PostgresLedger,
     events: CallEvents,
     seconds: str,
-    earned: list[tuple[str, int]],
+    earned: list[tuple[str, Decimal]],
 ) -> None:
     rule = ConversionRule(Trigger.TIMER, 90, Decimal("20.00"))
     call = a_recent_call()

@@ -15,6 +15,7 @@ from auction.domain.decision import (
     Reserved,
     Superseded,
 )
+from auction.domain.ids import OfferId, offer_owner
 from auction.domain.usage import NOTHING, Usage
 from auction.ports import InvariantViolatedError, StorageUnavailableError
 from storage.database import Database
@@ -131,7 +132,7 @@ async def test_of_two_decisions_for_a_call_the_first_stands(ledger: PostgresLedg
     await reserve(ledger, call, candidate)
     first = a_finish(call, candidate, answer=b"first")
     second = a_finish(call, candidate, answer=b"second")
-    results = await asyncio.gather(ledger.finish(first), ledger.finish(second))
+    results = list(await asyncio.gather(ledger.finish(first), ledger.finish(second)))
     assert results == [Finished(), Superseded(b"first")]
     assert await ledger.finish(second) == Superseded(b"first")
 
@@ -212,4 +213,4 @@ async def test_after_many_decisions_usage_is_what_reservations_hold(
     await asyncio.gather(*(decide(number) for number in range(60)))
     usage = await assert_balanced(database)
     assert sum(each.live for each in usage.values()) == 2 * 48
-    assert usage["offer:one"] != Usage()
+    assert usage[offer_owner(OfferId("one"))] != Usage()

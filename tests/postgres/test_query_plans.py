@@ -123,6 +123,14 @@ async def test_a_plan_made_for_an_empty_table_will_do_for_a_full_one(
         assert await scans_of(connection, name) == []
 
 
+async def test_updates_after_a_lock_are_planned_by_keys(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(FILL)
+        assert await connection.fetch(query("lock_reported"), IDS)
+        for setting in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin"):
+            assert await connection.fetchval(f"show {setting}") == "off"
+
+
 async def test_updates_stay_on_their_page(database: Database) -> None:
     """No index is written to when a call is decided, answered and ended, or usage is counted."""
     async with database.connection() as connection:

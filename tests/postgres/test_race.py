@@ -1,4 +1,4 @@
-"""The last slots of overlapping caps, wanted by many calls in two processes at once."""
+"""Many at once: the last slots of overlapping caps, and everybody working on the same calls."""
 
 import asyncio
 import json
@@ -6,10 +6,27 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 
+from auction.domain.decision import EventType, Reserved
 from auction.domain.ids import OfferId, offer_owner
 from auction.domain.terms import Period
 from storage.database import Database
-from tests.ledger_steps import BUYER_OWNER, assert_balanced
+from storage.events import CallEvents
+from storage.sweeper import Sweeper
+from tests.ledger_steps import (
+    BUYER_OWNER,
+    LEASE_OVER,
+    a_candidate,
+    a_finish,
+    a_ledger,
+    a_recent_call,
+    a_request,
+    an_event,
+    assert_balanced,
+    from_number,
+    limits,
+    open_call,
+    rewind,
+)
 
 SELLER = Path(__file__).parent / "selling_process.py"
 CALLS_EACH = 100
@@ -44,3 +61,72 @@ async def test_two_hundred_calls_for_the_last_seven_slots_sell_exactly_seven(
     offers = [usage[offer_owner(OfferId(name))].live for name in ("east", "west")]
     assert sum(offers) == 7
     assert max(offers) <= 5
+
+
+CONCURRENCY = 9
+
+
+class Floor:
+    """A worker: its own connections, its own batches."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.ledger = a_ledger(database, lanes=2, max_batch=10)
+        self.events = CallEvents(database, lambda _: None, lanes=2, max_batch=10)
+        self.sweeper = Sweeper(database, batch=10)
+
+    async def handle(self, number: int, reporter: "Floor") -> None:
+        """A call's whole life, each of a different kind; its events come in at another worker."""
+        call = a_recent_call(f"call-{number}", caller=from_number(number % 7))
+        plan = [
+            a_candidate(name, buyer_limits=limits(BUYER_OWNER, concurrency=CONCURRENCY))
+            for name in ("east", "west", "north")
+        ]
+        plan = plan[number % 3 :] + plan[: number % 3]
+        await open_call(self.ledger, call)
+        reserved = await self.ledger.reserve(a_request(call, *plan))
+        if isinstance(reserved, Reserved) and number % 4 == 0:
+            plan = plan[reserved.position + 1 :]
+            reserved = await self.ledger.reserve(a_request(call, *plan))
+        won = plan[reserved.position] if isinstance(reserved, Reserved) else None
+        await self.ledger.finish(a_finish(call, None if number % 9 == 0 else won))
+        if number % 5 == 0:
+            await rewind(self.database, LEASE_OVER, [call.call_id])
+            await asyncio.gather(self.sweeper.sweep(), reporter.sweeper.sweep())
+        kinds = (EventType.ANSWERED, EventType.ENDED)
+        reports = [an_event(call, kind, 60) for kind in kinds[:: 1 if number % 2 else -1]]
+        await asyncio.gather(*(reporter.events.record(report) for report in reports * 2))
+
+
+async def test_deciders_switches_and_sweepers_at_once_leave_the_books_balanced(dsn: str) -> None:
+    databases = [await Database.connect(dsn, max_size=8) for _ in range(3)]
+    floors = [Floor(database) for database in databases]
+    highest = 0
+
+    async def watch() -> None:
+        nonlocal highest
+        while True:
+            usage = await assert_never_over(databases[0])
+            highest = max(highest, usage)
+
+    watching = asyncio.create_task(watch())
+    async with asyncio.timeout(TIME_S):
+        await asyncio.gather(*(floors[n % 3].handle(n, floors[(n // 3) % 3]) for n in range(300)))
+    watching.cancel()
+    await asyncio.wait([watching])
+    assert watching.cancelled()
+    assert 0 < highest <= CONCURRENCY
+    for owner, usage in (await assert_balanced(databases[0])).items():
+        assert usage.live == 0, owner
+    for database in databases:
+        await database.close()
+
+
+async def assert_never_over(database: Database) -> int:
+    """The buyer's live calls at this moment, as stored."""
+    async with database.connection() as connection:
+        live: int | None = await connection.fetchval(
+            "select counters[1] from usage_counters where owner = $1", BUYER_OWNER
+        )
+    assert live is None or 0 <= live <= CONCURRENCY
+    return live or 0

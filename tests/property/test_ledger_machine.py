@@ -304,7 +304,7 @@ def test_any_course_of_calls_leaves_the_books_balanced(dsn: str) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=25,
+            max_examples=60,
             stateful_step_count=30,
             deadline=None,
             derandomize=True,

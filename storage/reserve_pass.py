@@ -1,0 +1,171 @@
+"""Who fits: requests decided one by one on locked books. No I/O here."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import asyncpg
+
+from auction.domain.decision import (
+    Candidate,
+    NothingFits,
+    PastCall,
+    Reserved,
+    ReserveRequest,
+    ReserveResult,
+    Superseded,
+)
+from auction.domain.duplicates import is_duplicate
+from auction.domain.ids import CallId, OwnerId
+from auction.domain.lifecycle import CallState
+from auction.domain.reasons import Reason
+from auction.domain.usage import Usage, held_by, refusal
+from auction.domain.windows import window_starts
+from auction.ports import StorageUnavailableError
+from storage.books import Books, PlanRow
+from storage.holds import Hold, HoldState, sold
+from storage.plans import dump_candidates
+
+PastCalls = dict[bytes, dict[tuple[CallId, int], PastCall]]
+"""Earlier routes of callers by their hash, each by call and attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One request of a batch. ``caller`` is None when no rule may look at the caller."""
+
+    place: int
+    request: ReserveRequest
+    caller: bytes | None
+
+
+@dataclass(slots=True)
+class ReservePass:
+    """One transaction over some requests: what was locked, and what became of each.
+
+    Unless it is ``whole``, only the first candidate of each request is looked at.
+    """
+
+    whole: bool
+    now: datetime
+    calls: Mapping[CallId, asyncpg.Record]
+    past: PastCalls
+    books: Books
+    plans: dict[CallId, PlanRow] = field(default_factory=dict)
+    results: dict[int, ReserveResult | Exception] = field(default_factory=dict)
+
+    def decide(self, item: Item) -> None:
+        """Settle one request, or leave it for a look at its whole plan."""
+        request = item.request
+        call = self.calls.get(request.call.call_id)
+        if call is None:
+            error = StorageUnavailableError("the call was not kept when the database died")
+            self.results[item.place] = error
+        elif call["epoch"] != request.epoch or call["state"] != CallState.DECIDING.value:
+            self.results[item.place] = Superseded(call["answer"])
+        else:
+            result = self._repeated(request) or self._take(item, call["received_at"])
+            if result is not None:
+                self.results[item.place] = result
+
+    def _repeated(self, request: ReserveRequest) -> Reserved | None:
+        """The result of a request whose hold was stored before, though nobody heard of it."""
+        hold = self.books.hold(request.call.call_id, request.attempt)
+        if hold is None or hold.state is not HoldState.HELD:
+            return None
+        for position, candidate in considered(request, whole=True):
+            if hold.is_of(candidate):
+                return Reserved(position, hold.terms.refused)
+        return None
+
+    def _take(self, item: Item, arrival: datetime) -> Reserved | NothingFits | None:
+        request = item.request
+        usage = self.books.without(self.books.hold(request.call.call_id, request.attempt))
+        refused: list[tuple[int, Reason]] = []
+        for position, candidate in considered(request, whole=self.whole):
+            reason = self._refusal(item, candidate, arrival, usage)
+            if reason is None:
+                self._hold(item, arrival, Reserved(position, tuple(refused)))
+                return Reserved(position, tuple(refused))
+            refused.append((position, reason))
+        if request.start + len(refused) < len(request.candidates):
+            return None
+        self._give_back(item, arrival)
+        return NothingFits(tuple(refused))
+
+    def _refusal(
+        self, item: Item, candidate: Candidate, arrival: datetime, usage: Mapping[OwnerId, Usage]
+    ) -> Reason | None:
+        if self._is_duplicate(item, candidate):
+            return Reason.DUPLICATE_CALLER
+        for limits in candidate.owners:
+            starts = window_starts(arrival, limits.zone)
+            reason = refusal(usage[limits.owner], limits, starts, candidate.units)
+            if reason is not None:
+                return reason
+        return None
+
+    def _is_duplicate(self, item: Item, candidate: Candidate) -> bool:
+        rule, request = candidate.duplicates, item.request
+        if rule is None or item.caller is None:
+            return False
+        past = [
+            past
+            for (call_id, _), past in self.past.get(item.caller, {}).items()
+            if call_id != request.call.call_id
+        ]
+        return is_duplicate(
+            rule,
+            candidate.offer,
+            candidate.buyer,
+            request.campaign,
+            past,
+            request.call.received_at,
+        )
+
+    def _hold(self, item: Item, arrival: datetime, reserved: Reserved) -> None:
+        request, candidate = item.request, item.request.candidates[reserved.position]
+        lease_until = self.now + timedelta(milliseconds=request.lease_ms)
+        hold = Hold(
+            call_id=request.call.call_id,
+            attempt=request.attempt,
+            state=HoldState.HELD,
+            position=reserved.position,
+            campaign=request.campaign,
+            offer=candidate.offer,
+            buyer=candidate.buyer,
+            routed_by=candidate.routed_by,
+            price=candidate.price,
+            post_id=candidate.post_id,
+            caller_hash=item.caller,
+            terms=sold(candidate, arrival, reserved.refused),
+            holding=held_by(candidate.units),
+            lease_until=lease_until,
+            sweep_at=lease_until,
+        )
+        self.books.put(hold)
+        self._store_plan(request, arrival, reserved.position)
+        if item.caller is not None:
+            route = PastCall(candidate.offer, candidate.buyer, request.campaign, self.now)
+            self.past.setdefault(item.caller, {})[hold.call_id, hold.attempt] = route
+
+    def _give_back(self, item: Item, arrival: datetime) -> None:
+        request = item.request
+        hold = self.books.hold(request.call.call_id, request.attempt)
+        if hold is not None and hold.state is HoldState.HELD:
+            self.books.put(hold.given_back())
+            if item.caller is not None:
+                self.past.get(item.caller, {}).pop((hold.call_id, hold.attempt), None)
+        self._store_plan(request, arrival, None)
+
+    def _store_plan(self, request: ReserveRequest, arrival: datetime, position: int | None) -> None:
+        call_id = request.call.call_id
+        candidates = dump_candidates(request.candidates)
+        self.plans[call_id] = PlanRow(
+            call_id, arrival, request.attempt, position, candidates, request.trace
+        )
+
+
+def considered(request: ReserveRequest, *, whole: bool) -> Iterable[tuple[int, Candidate]]:
+    end = len(request.candidates) if whole else request.start + 1
+    return enumerate(request.candidates[request.start : end], start=request.start)
