@@ -19,7 +19,6 @@ from auction.bootstrap import BootstrapTokens
 from auction.engine.auction import Ports
 from auction.engine.reception import Reception
 from auction.marketplaces import Marketplaces, load_at_start
-from auction.ports import StorageUnavailableError
 from auction.web.api import build_api
 from auction.web.drain import Drain
 from auction.web.ops import build_ops
@@ -38,10 +37,10 @@ from storage.database import Database
 from storage.embedded import EmbeddedServer, running_dsn
 from storage.events import CallEvents
 from storage.follower import CatalogueFollower
-from storage.keys import identity_key, load_or_make_secret_key
+from storage.keys import ServiceKey, load_or_make_secret_key, service_key
 from storage.ledger import PostgresLedger
 from storage.migrate import migrate
-from storage.partitions import add_partitions
+from storage.partitions import add_partitions, keep_partitions
 from storage.readings import read_ledger
 from storage.records import CallRecords
 from storage.sweeper import Sweeper
@@ -56,8 +55,6 @@ LATE_DECISIONS_S = 2.0
 
 SERVER_STOP_S = 1.0
 """How long the embedded server may take to stop in good order; else it recovers at its start."""
-
-PARTITIONS_EVERY_S = 3600.0
 
 GC_THRESHOLDS = (50_000, 50, 50)
 """Collections are rare: what start-up made is frozen, and a call leaves few cycles behind."""
@@ -171,7 +168,10 @@ class Service:
         box = SecretBox(secret_key(settings))
         database = await Database.connect(self._dsn, max_size=settings.database_connections)
         stack.push_async_callback(database.close)
-        vault = CallerVault(box, await identity_key(database, box))
+        await add_partitions(database)
+        call_box = SecretBox(await service_key(database, box, ServiceKey.CALL_DATA))
+        identity = await service_key(database, box, ServiceKey.CALLER_IDENTITY)
+        vault = CallerVault(call_box, identity)
         if marketplace is not None:
             await self._load(database, box, marketplace)
         marketplaces = await self._follow(database, box, vault)
@@ -219,8 +219,8 @@ class Service:
         self._stack.push_async_callback(ledger.close)
         events = CallEvents(database, usage.note, on_earned=self._metrics.earned, observe=observe)
         self._stack.push_async_callback(events.close)
-        self._keep_running(Sweeper(database, usage.note).run())
-        self._keep_running(_keep_partitions(database))
+        self._keep_running(Sweeper(database, usage.note, on_earned=self._metrics.earned).run())
+        self._keep_running(keep_partitions(database))
         ports = Ports(ledger, usage, clock, RandomIds(), self._metrics)
         self._reception = Reception(marketplaces, ports)
         return ApiServices(
@@ -346,15 +346,6 @@ async def _listen(application: web.Application, host: str, port: int) -> tuple[P
         raise
     bound = runner.addresses[0][1]
     return runner, f"http://{host}:{bound}"
-
-
-async def _keep_partitions(database: Database) -> None:
-    while True:
-        try:
-            await add_partitions(database)
-        except StorageUnavailableError as error:
-            logger.warning("No partitions were made: %s", error, extra={"action": "partitions"})
-        await asyncio.sleep(PARTITIONS_EVERY_S)
 
 
 def _plain(settings: Settings) -> str | None:

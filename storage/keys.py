@@ -3,6 +3,7 @@
 import os
 import secrets
 from contextlib import suppress
+from enum import Enum
 from pathlib import Path
 
 from config.secret_box import KEY_BYTES, SecretBox, SecretBoxError, new_key, read_key
@@ -12,24 +13,29 @@ from storage.errors import SecretKeyError
 from storage.queries import query
 
 SECRET_KEY_FILE = "secret.key"  # noqa: S105 - the name of a file
-_IDENTITY = "caller_identity"
-
 _ADD = query("keys_add")
 _GET = query("keys_get")
 
 
-async def identity_key(database: Database, box: SecretBox) -> bytes:
-    """The 32 bytes by which callers are hashed, the same for ever; made the first time.
+class ServiceKey(Enum):
+    """What a key of ours is for; SECRET_KEY wraps it and may change, the key itself stays."""
+
+    CALLER_IDENTITY = "caller_identity"
+    CALL_DATA = "call_data"
+
+
+async def service_key(database: Database, box: SecretBox, key: ServiceKey) -> bytes:
+    """A key of 32 bytes, the same for ever; made the first time.
 
     Raises SecretKeyError when it was wrapped under another SECRET_KEY, StorageUnavailableError.
     """
-    purpose = f"pingpost service key {_IDENTITY}".encode()
+    purpose = f"pingpost service key {key.value}".encode()
     async with database.connection() as connection:
-        wrapped = await connection.fetchval(_GET, _IDENTITY)
+        wrapped = await connection.fetchval(_GET, key.value)
         if wrapped is None:
             fresh = box.seal(secrets.token_bytes(KEY_BYTES), purpose)
-            await connection.execute(_ADD, _IDENTITY, fresh)
-            wrapped = await connection.fetchval(_GET, _IDENTITY)
+            await connection.execute(_ADD, key.value, fresh)
+            wrapped = await connection.fetchval(_GET, key.value)
     try:
         return box.open(wrapped, purpose)
     except SecretBoxError as error:

@@ -1,7 +1,7 @@
 """One decision: eligibility, fan-out, ranking, the way down the plan, a stored answer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from auction.domain.bidding import Bid, Quote, RefusedBid
 from auction.domain.bids import judge
@@ -58,6 +58,8 @@ class Auction:
 
     async def decide(self, opened: Opened) -> bytes | Superseded:
         """The stored answer, or that another decider has taken the call over."""
+        if opened.received_at is not None:
+            self.call = replace(self.call, received_at=opened.received_at)
         if self.campaign is None:
             outcomes = Outcomes(self.snapshot.catalogue.revision)
             reason = NoRouteReason.UNKNOWN_CAMPAIGN
@@ -262,6 +264,8 @@ class Auction:
                 lease_ms=LATE_LEASE_MS if late else self._lease_ms(reply),
                 late=late,
                 binding=binding,
+                answered_lease_ms=self._answered_lease_ms,
+                collected_lease_ms=self._lease_ms(reply),
             )
         )
         if isinstance(stored, Superseded):
@@ -286,6 +290,10 @@ class Auction:
         if not self.campaign.reports_answered:
             return self.campaign.max_call_s * 1000
         return (reply.destination.dial_timeout_s + ANSWER_LEASE_S) * 1000
+
+    @property
+    def _answered_lease_ms(self) -> int:
+        return 0 if self.campaign is None else self.campaign.max_call_s * 1000
 
     def _record(self, routed_by: RoutedBy | None, outcomes: Outcomes) -> None:
         total_ms = (self.ports.clock.monotonic() - self.started) * 1000

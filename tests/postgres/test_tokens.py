@@ -13,10 +13,11 @@ from auction.ports import StorageUnavailableError
 from config.secret_box import SecretBox
 from storage.database import Database
 from storage.errors import SecretKeyError
-from storage.keys import identity_key, load_or_make_secret_key
+from storage.keys import ServiceKey, load_or_make_secret_key, service_key
 from storage.tokens import TokenStore, create_token, list_tokens, revoke_token
 from tests.eventually import eventually
 
+IDENTITY = ServiceKey.CALLER_IDENTITY
 BOX = SecretBox(b"k" * 32)
 
 
@@ -130,22 +131,22 @@ async def test_many_changes_at_once_are_all_seen(database: Database, store: Toke
 
 
 async def test_the_identity_key_is_made_once_by_whoever_comes_first(database: Database) -> None:
-    keys = await asyncio.gather(*(identity_key(database, BOX) for _ in range(8)))
+    keys = await asyncio.gather(*(service_key(database, BOX, IDENTITY) for _ in range(8)))
     assert len(set(keys)) == 1
     assert len(keys[0]) == 32
-    assert await identity_key(database, BOX) == keys[0]
+    assert await service_key(database, BOX, IDENTITY) == keys[0]
 
 
 async def test_the_identity_key_is_not_stored_as_it_is(database: Database) -> None:
-    key = await identity_key(database, BOX)
+    key = await service_key(database, BOX, IDENTITY)
     async with database.connection() as connection:
         assert key not in await connection.fetchval("select wrapped from service_keys")
 
 
 async def test_another_secret_key_is_refused_in_clear_words(database: Database) -> None:
-    await identity_key(database, BOX)
+    await service_key(database, BOX, IDENTITY)
     with pytest.raises(SecretKeyError, match="SECRET_KEY"):
-        await identity_key(database, SecretBox(b"other" + b"k" * 27))
+        await service_key(database, SecretBox(b"other" + b"k" * 27), IDENTITY)
 
 
 def test_a_secret_key_is_made_once_and_closed_to_others(tmp_path: Path) -> None:
@@ -162,3 +163,8 @@ def test_a_damaged_secret_key_is_refused_without_repeating_it(tmp_path: Path, co
     with pytest.raises(SecretKeyError) as caught:
         load_or_make_secret_key(tmp_path)
     assert not content or content not in str(caught.value)
+
+
+async def test_each_service_key_is_its_own(database: Database) -> None:
+    keys = [await service_key(database, BOX, key) for key in ServiceKey]
+    assert len(set(keys)) == len(keys)
