@@ -119,13 +119,15 @@ class OpeningCalls:
         if not row["known"] or row["free"]:
             return None
         if row["fingerprint"] != opening.fingerprint:
-            return OtherContent() if row["binding"] else None
+            lost = row["state"] == CallState.LOST.value
+            return OtherContent() if row["binding"] or lost else None
         if row["state"] == CallState.DECIDING.value:
             return BeingDecided(row["wait_ms"]) if row["wait_ms"] > 0 else None
-        if row["state"] == CallState.LATE.value:
-            await self._collect(row["call_id"])
+        if row["state"] == CallState.LATE.value and not await self._collect(row["call_id"]):
+            return None
         return AlreadyDecided(row["answer"])
 
-    async def _collect(self, call_id: CallId) -> None:
+    async def _collect(self, call_id: CallId) -> bool:
+        """Whether the late decision was still there to be fetched."""
         async with self._database.connection() as connection:
-            await connection.execute(_COLLECT, call_id)
+            return await connection.fetchval(_COLLECT, call_id) is not None

@@ -37,6 +37,7 @@ from tests.ledger_steps import (
     reserve,
     rewind,
     route,
+    usage_of,
 )
 
 
@@ -216,14 +217,25 @@ async def test_a_late_decision_that_is_collected_is_leased_like_any_route(
     assert 60 < row["left_s"] <= 85
 
 
-async def test_a_late_decision_that_was_lost_is_answered_all_the_same(
-    database: Database, ledger: PostgresLedger
+async def test_a_late_decision_that_was_lost_is_decided_anew_with_the_same_content(
+    ledger: PostgresLedger, database: Database
 ) -> None:
     call = a_recent_call()
-    await route(ledger, call, late=True, answer=b"late")
+    candidate = await route(ledger, call, late=True, answer=b"late")
     await rewind(database, LEASE_OVER, [call.call_id])
-    assert await Sweeper(database).sweep() == 1
-    assert await ledger.open(an_opening(call)) == AlreadyDecided(b"late")
+    await Sweeper(database).sweep()
+    other = await ledger.open(an_opening(call, fingerprint=b"other"))
+    assert other == OtherContent()
+    retry = replace(call, received_at=call.received_at + timedelta(seconds=20))
+    again = await ledger.open(an_opening(retry))
+    assert isinstance(again, Opened)
+    assert (again.epoch, again.plan) == (2, None)
+    reserved = await ledger.reserve(a_request(retry, candidate, epoch=2))
+    assert reserved == Reserved(0)
+    finish = a_finish(retry, candidate, epoch=2)
+    assert await ledger.finish(finish) == Finished()
+    assert await ledger.open(an_opening(retry)) == AlreadyDecided(finish.answer)
+    assert (await usage_of(database)).live == 1
 
 
 async def test_an_opening_that_can_not_be_stored_fails_alone(ledger: PostgresLedger) -> None:

@@ -24,7 +24,7 @@ known as materialized (
         c.*,
         case
             when c.state = 'deciding' then c.decide_by <= now() and c.fingerprint = item.fingerprint
-            else not c.binding
+            else not c.binding and (c.state <> 'lost' or c.fingerprint = item.fingerprint)
         end as free
     from item
     cross join lateral (
@@ -79,7 +79,7 @@ opened as (
         case
             when c.state = 'deciding'
                 then c.decide_by <= now() and c.fingerprint = excluded.fingerprint
-            else not c.binding
+            else not c.binding and (c.state <> 'lost' or c.fingerprint = excluded.fingerprint)
         end
     returning c.call_id, c.epoch, c.received_at
 )
@@ -126,13 +126,16 @@ with collected as (
     update calls set state = 'routed'
     where call_id = $1 and state = 'late'
     returning attempt
+),
+extended as (
+    update reservations
+    set lease_until = now() + collected_lease_ms * interval '1 millisecond'
+    where call_id = $1
+        and attempt = (select attempt from collected)
+        and state = 'routed'
+        and collected_lease_ms is not null
 )
-update reservations
-set lease_until = now() + collected_lease_ms * interval '1 millisecond'
-where call_id = $1
-    and attempt = (select attempt from collected)
-    and state = 'routed'
-    and collected_lease_ms is not null
+select attempt from collected
 
 -- name: finish_calls
 -- A route needs its hold, no route must hold nothing; otherwise nothing is stored and the row says why.

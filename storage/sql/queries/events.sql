@@ -24,6 +24,8 @@ moved as (
     update calls as c set
         state = item.state,
         epoch = item.epoch,
+        -- Nobody came for a late decision and its hold is gone: a retry decides anew.
+        binding = c.binding and not (c.state = 'late' and item.state = 'lost'),
         answered_at = item.answered_at,
         ended_at = item.ended_at,
         total_duration_s = item.total_duration_s,
