@@ -50,8 +50,11 @@ from storage.vault import CallerVault
 
 logger = logging.getLogger(__name__)
 
-LATE_DECISIONS_S = 2.0
+LATE_DECISIONS_S = 0.5
 """How long decisions that nobody waits for any more may take when the service stops."""
+
+CONNECTIONS_CLOSE_S = 0.5
+"""How long connections may take to close once their requests were answered or given up."""
 
 SERVER_STOP_S = 1.0
 """How long the embedded server may take to stop in good order; else it recovers at its start."""
@@ -160,7 +163,7 @@ class Service:
         try:
             return await self._start(marketplace)
         except BaseException:
-            await self._stack.aclose()
+            await self.stop()
             raise
 
     async def _start(self, marketplace: Path | None) -> ServiceHandle:
@@ -265,19 +268,19 @@ class Service:
         self._stack.push_async_callback(end)
 
     async def stop(self) -> None:
-        """Take no new connection, answer the calls in flight, then let everything go."""
+        """Take no new call, answer those in flight, let everything go; the ops port goes last."""
         self._drain.begin()
-        for runner in (self._api, self._ops):
-            for site in [] if runner is None else list(runner.sites):
+        if self._api is not None:
+            for site in list(self._api.sites):
                 await site.stop()
-        await self._drain.wait_idle(self._settings.drain_s)
+            await self._drain.wait_idle(self._settings.drain_s)
+            await self._api.cleanup()
         if self._reception is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LATE_DECISIONS_S):
                     await self._reception.drain()
-        for runner in (self._api, self._ops):
-            if runner is not None:
-                await runner.cleanup()
+        if self._ops is not None:
+            await self._ops.cleanup()
         await self._stack.aclose()
 
 
@@ -336,7 +339,7 @@ async def _run(
 
 
 async def _listen(application: web.Application, host: str, port: int) -> tuple[ProblemRunner, str]:
-    runner = ProblemRunner(application)
+    runner = ProblemRunner(application, shutdown_timeout_s=CONNECTIONS_CLOSE_S)
     await runner.setup()
     site = web.TCPSite(runner, host, port, backlog=1024)
     try:

@@ -62,13 +62,14 @@ class PingOrder:
 
 @dataclass(frozen=True, slots=True)
 class PostOrder:
-    """One call handed to a buyer. ``timeout_ms`` bounds all tries together."""
+    """One call handed to a buyer. ``timeout_ms`` bounds each try, ``within_ms`` all together."""
 
     call: Call
     campaign: Campaign
     offer: OfferTerms
     candidate: Candidate
     timeout_ms: int
+    within_ms: int
 
 
 class BuyerGateway(Protocol):
@@ -82,7 +83,7 @@ class BuyerGateway(Protocol):
         """
 
     def post(self, order: PostOrder) -> Awaitable[PostReply]:
-        """Hand the call over, retrying as the contract allows inside ``timeout_ms``.
+        """Hand the call over, retrying as the contract allows inside ``within_ms``.
 
         Never raises.
         """
@@ -137,6 +138,9 @@ class Recorder(Protocol):
 
     def posted(self, offer: OfferId, outcome: str, seconds: float) -> None:
         """One post: ``accepted``, ``rejected``, ``unknown`` or ``error``."""
+
+    def tested(self, campaign: CampaignId | None, routed_by: RoutedBy | None) -> None:
+        """One decision on a test call: None for no route."""
 
     def decided(
         self,

@@ -15,7 +15,7 @@ from auction.domain.reasons import Reason
 from auction.ports import PingOrder, PostOrder
 from buyers.dialect import PostDialect, PostTry
 from buyers.offer_dialect import HashKeyFor, OfferDialect, UnusableOfferError, compile_offer
-from buyers.post_retry import PostTries
+from buyers.post_retry import PostLimits, PostTries
 from buyers.tokens import Occasion
 from buyers.transport import Answer, Transport
 from config.marketplace import Marketplace
@@ -100,7 +100,7 @@ class HttpBuyerGateway:
             _log_crash("post crashed", order.offer.id, error)
             return _NEVER_SENT
         try:
-            return await PostTries(send, timeout_s=order.timeout_ms / 1000, now=self._now).run()
+            return await PostTries(send, _limits(order), now=self._now).run()
         except Exception as error:  # noqa: BLE001 - the buyer may have it, so it is unknown
             _log_crash("post crashed", order.offer.id, error)
             return _MAYBE_SENT
@@ -145,6 +145,12 @@ class HttpBuyerGateway:
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)
+
+
+def _limits(order: PostOrder) -> PostLimits:
+    terms = order.offer.ping_post
+    idempotent = terms is not None and terms.post_idempotent
+    return PostLimits(order.timeout_ms / 1000, order.within_ms / 1000, idempotent)
 
 
 class _Line:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -19,6 +20,15 @@ USEFUL_S = 0.02
 _backoff = wait_exponential(multiplier=FIRST_WAIT_S, max=LONGEST_WAIT_S)
 
 
+@dataclass(frozen=True, slots=True)
+class PostLimits:
+    """Seconds for a try and for all; ``idempotent``: an unanswered one may be repeated."""
+
+    try_s: float
+    total_s: float
+    idempotent: bool = False
+
+
 class PostTries:
     """The tries of one post until a deadline on the running loop's clock.
 
@@ -28,15 +38,15 @@ class PostTries:
     def __init__(
         self,
         send: Callable[[Callable[[], None]], Awaitable[PostTry]],
+        limits: PostLimits,
         *,
-        timeout_s: float,
         now: Callable[[], datetime],
     ) -> None:
         self._send = send
-        self._timeout_s = timeout_s
+        self._limits = limits
         self._now = now
         self._loop = asyncio.get_running_loop()
-        self._deadline = self._loop.time() + timeout_s
+        self._deadline = self._loop.time() + limits.total_s
         self._maybe_taken = False
         self._opened = False
 
@@ -46,7 +56,7 @@ class PostTries:
             async with asyncio.timeout_at(self._deadline):
                 reply = await self._retried()
         except TimeoutError:
-            return self._timed_out()
+            reply = self._timed_out(self._limits.total_s)
         if isinstance(reply, PostNotSent) and self._maybe_taken:
             return PostUnknown(reply.detail)
         return reply
@@ -72,7 +82,12 @@ class PostTries:
 
     async def _try(self) -> PostTry:
         self._opened = False
-        outcome = await self._send(self._note_opened)
+        try:
+            async with asyncio.timeout(self._limits.try_s):
+                outcome = await self._send(self._note_opened)
+        except TimeoutError:
+            reply = self._timed_out(self._limits.try_s)
+            outcome = PostTry(reply, again=self._limits.idempotent or not self._opened)
         self._opened = False
         self._maybe_taken |= isinstance(outcome.reply, PostUnknown)
         return outcome
@@ -80,11 +95,11 @@ class PostTries:
     def _note_opened(self) -> None:
         self._opened = True
 
-    def _timed_out(self) -> PostReply:
-        detail = f"no answer within {self._timeout_s * 1000:.0f} ms"
+    def _timed_out(self, limit_s: float) -> PostReply:
+        within = f"within {limit_s * 1000:.0f} ms"
         if self._opened or self._maybe_taken:
-            return PostUnknown(detail)
-        return PostNotSent(f"no connection within {self._timeout_s * 1000:.0f} ms")
+            return PostUnknown(f"no answer {within}")
+        return PostNotSent(f"no connection {within}")
 
     def _wait(self, state: RetryCallState) -> float:
         asked = _seconds(_last(state).retry_after, self._now)

@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     log_format: Literal["json", "text"] = "json"
     migrate: bool = True
     database_connections: Annotated[int, Field(ge=2, le=64)] = 6
-    drain_s: Annotated[float, Field(ge=0, le=60)] = 8.0
+    drain_s: Annotated[float, Field(ge=0, le=60)] = 5.0
 
     @property
     def secret_key_bytes(self) -> bytes | None:

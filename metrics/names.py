@@ -6,6 +6,7 @@ from auction.domain.reasons import Reason
 from auction.domain.terms import Cap, Measure, Period
 
 CALLS = "pingpost_calls"
+TEST_CALLS = "pingpost_test_calls"
 PINGS = "pingpost_pings"
 PING_SECONDS = "pingpost_ping_seconds"
 BIDS = "pingpost_bids"

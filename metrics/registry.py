@@ -136,6 +136,10 @@ class Metrics:
         series.decision_seconds.observe(seconds)
         self._overhead.observe(overhead_seconds)
 
+    def tested(self, campaign: CampaignId | None, routed_by: RoutedBy | None) -> None:
+        """One decision on a test call, kept apart from all other figures of calls."""
+        self._campaign(campaign).test_calls[_CALL_OUTCOMES[routed_by]].inc()
+
     def earned(self, campaign: CampaignId | None, currency: str, amount: Decimal) -> None:
         """Revenue of a conversion. Counters only rise: a withdrawal shows in reports, not here."""
         if amount > 0:

@@ -78,10 +78,19 @@ class CapacitySeries:
 class CampaignSeries:
     """What is counted of a campaign."""
 
-    __slots__ = ("_campaign", "_revenue", "calls", "decision_seconds", "families", "revenue")
+    __slots__ = (
+        "_campaign",
+        "_revenue",
+        "calls",
+        "decision_seconds",
+        "families",
+        "revenue",
+        "test_calls",
+    )
 
     def __init__(self, campaign: str, currency: str | None) -> None:
         calls = _counter(names.CALLS, "Calls decided, by outcome.", "campaign", "outcome")
+        tests = _counter(names.TEST_CALLS, "Test calls decided.", "campaign", "outcome")
         decision_seconds = _histogram(
             names.DECISION_SECONDS,
             "Time from a call's arrival to its durable decision.",
@@ -91,11 +100,12 @@ class CampaignSeries:
         self._campaign = campaign
         self._revenue = _counter(names.REVENUE, "Revenue of conversions.", "campaign", "currency")
         self.calls = {name: calls.labels(campaign, name.value) for name in CallOutcome}
+        self.test_calls = {name: tests.labels(campaign, name.value) for name in CallOutcome}
         self.decision_seconds = decision_seconds.labels(campaign)
         self.revenue: dict[str, Counter] = {}
         if currency is not None:
             self.revenue_in(currency)
-        self.families: tuple[Family, ...] = (calls, decision_seconds, self._revenue)
+        self.families: tuple[Family, ...] = (calls, tests, decision_seconds, self._revenue)
 
     def revenue_in(self, currency: str) -> Counter:
         """The revenue counter of a currency, made on first use."""

@@ -16,7 +16,7 @@ from auction.ports import StorageUnavailableError
 Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
 
 CLEAN_UP_S = 1.0
-CLOSE_S = 3.0
+CLOSE_S = 1.0
 
 # Connection, authorization, missing database, resources, operator intervention, system errors.
 _UNAVAILABLE_CLASSES = frozenset({"08", "28", "3D", "53", "57", "58"})

@@ -91,8 +91,7 @@ def _judge_rest(
     destination = resolve_destination(
         quote.destination, offer.destination, campaign.allowed_countries, default_country
     )
-    # A buyer that is posted to may name the destination in its answer to the post.
-    if destination is None and not (terms.posts and is_missing(quote.destination)):
+    if destination is None:
         return RefusedBid(Reason.INVALID_BID, "destination", amount)
     bid_id = _read_bid_id(quote.bid_id)
     if isinstance(bid_id, RefusedBid):

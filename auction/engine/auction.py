@@ -19,7 +19,7 @@ from auction.domain.eligibility import current_refusal, fixed_refusal
 from auction.domain.ids import OwnerId, PingId, PostId
 from auction.domain.ranking import rank
 from auction.domain.reasons import NoRouteReason, Reason
-from auction.domain.terms import Campaign, OfferTerms
+from auction.domain.terms import AuctionTerms, Campaign, OfferTerms
 from auction.engine.fanout import FanOut, Invited
 from auction.engine.outcomes import Outcome, Outcomes
 from auction.engine.plan import SAID_NO, auction_candidate, static_candidates
@@ -32,6 +32,10 @@ ANSWER_LEASE_S = 60
 
 LATE_LEASE_MS = 10_000
 """How long a decision that came too late keeps its slot for the switch's retry."""
+
+
+KEPT_FOR_THE_WAY = 1 / 3
+"""The share of the reply's reserve that an answer needs to travel; storing it may take the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +87,10 @@ class Auction:
     @property
     def decision_ms(self) -> float:
         """How long after ``started`` the decision is due."""
-        return self._allowed_ms - self._reply_reserve_ms
-
-    @property
-    def _allowed_ms(self) -> float:
-        budget_ms = self.campaign.auction.budget_ms if self.campaign else 2000
-        return budget_ms if self.call.timeout_ms is None else min(self.call.timeout_ms, budget_ms)
-
-    @property
-    def _reply_reserve_ms(self) -> float:
-        return self.campaign.auction.reply_reserve_ms if self.campaign else 30
+        terms = _auction_terms(self.campaign)
+        timeout_ms = self.call.timeout_ms
+        allowed_ms = terms.budget_ms if timeout_ms is None else min(timeout_ms, terms.budget_ms)
+        return allowed_ms - terms.reply_reserve_ms
 
     def _caller_blocked(self, campaign: Campaign) -> bool:
         return self.call.caller.number in campaign.caller_blocklist
@@ -198,9 +196,11 @@ class Auction:
         outcome = invited.outcome
         assert outcome is not None, "the fan-out gives every invited offer an outcome"
         outcomes.record(outcome)
+        if outcome.ms is None:
+            return
         recorder = self.ports.recorder
         name = "bid" if invited.bid else _outcome_name(outcome)
-        recorder.pinged(outcome.offer, name, None if outcome.ms is None else outcome.ms / 1000)
+        recorder.pinged(outcome.offer, name, outcome.ms / 1000)
         if invited.bid is not None:
             recorder.bid(outcome.offer, invited.bid.amount)
 
@@ -246,7 +246,7 @@ class Auction:
     ) -> bytes | Superseded:
         reply = self._reply(taken, reason)
         elapsed_ms = (self.ports.clock.monotonic() - self.started) * 1000
-        late = elapsed_ms > (self.call.timeout_ms or self._allowed_ms)
+        late = elapsed_ms > answer_within_ms(self.call, self.campaign)
         outcomes.timings.total_ms = elapsed_ms
         answer = reply.dump(elapsed_ms)
         stored = await self.ports.ledger.finish(
@@ -299,7 +299,21 @@ class Auction:
         total_ms = (self.ports.clock.monotonic() - self.started) * 1000
         overhead_ms = max(0.0, total_ms - outcomes.timings.waited_ms)
         campaign = None if self.campaign is None else self.campaign.id
+        if self.call.test:
+            self.ports.recorder.tested(campaign, routed_by)
+            return
         self.ports.recorder.decided(campaign, routed_by, total_ms / 1000, overhead_ms / 1000)
+
+
+def answer_within_ms(call: Call, campaign: Campaign | None) -> float:
+    """How long after its arrival a call is answered at the latest; then the switch asks again."""
+    terms = _auction_terms(campaign)
+    allowed_ms = terms.budget_ms if call.timeout_ms is None else call.timeout_ms
+    return max(allowed_ms - terms.reply_reserve_ms * KEPT_FOR_THE_WAY, allowed_ms / 2)
+
+
+def _auction_terms(campaign: Campaign | None) -> AuctionTerms:
+    return AuctionTerms() if campaign is None else campaign.auction
 
 
 def _limited_owners(offers: Sequence[OfferTerms]) -> set[OwnerId]:

@@ -109,7 +109,9 @@ class FanOut:
 
     def _end(self, invited: Invited, reason: Reason, detail: str | None) -> Outcome:
         elapsed_ms = (self._clock.monotonic() - self._started) * 1000
-        invited.outcome = Outcome(invited.order.offer.id, reason, detail, ms=elapsed_ms)
+        asked = not Reason.NOT_ASKED <= reason < Reason.BID_REFUSED
+        ms = elapsed_ms if asked else None
+        invited.outcome = Outcome(invited.order.offer.id, reason, detail, ms=ms)
         self._out -= 1
         if _ceiling(invited.order) is None:
             self._unbounded_out -= 1

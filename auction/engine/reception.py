@@ -15,16 +15,13 @@ from auction.domain.decision import (
 )
 from auction.domain.ids import CallId, CampaignId
 from auction.domain.terms import Campaign, Catalogue
-from auction.engine.auction import Auction, Ports
+from auction.engine.auction import Auction, Ports, answer_within_ms
 from auction.ports import CatalogueSource, StorageUnavailableError
 
 logger = logging.getLogger(__name__)
 
 DECIDER_SLACK_MS = 500
 """How long past its deadline a decider keeps its claim before a retry may take the call over."""
-
-KEPT_FOR_THE_WAY = 1 / 3
-"""The share of the reply's reserve that an answer needs to travel; storing it may take the rest."""
 
 POLL_MS = 20
 """How often a waiting retry asks whether another process has decided."""
@@ -94,10 +91,7 @@ class Reception:
         return decision.result()
 
     def _answer_within_ms(self, call: Call) -> float:
-        campaign = find_campaign(self._catalogue.current().catalogue, call)
-        reserve_ms = campaign.auction.reply_reserve_ms if campaign else 30
-        allowed_ms = call.timeout_ms or (campaign.auction.budget_ms if campaign else 2000)
-        return max(allowed_ms - reserve_ms * KEPT_FOR_THE_WAY, allowed_ms / 2)
+        return answer_within_ms(call, find_campaign(self._catalogue.current().catalogue, call))
 
     async def _decide(self, call: Call, fingerprint: bytes, started: float) -> bytes | OtherContent:
         snapshot = self._catalogue.current()

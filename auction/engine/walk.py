@@ -22,6 +22,10 @@ from auction.engine.outcomes import Outcomes
 from auction.engine.plan import expired, without_offer
 from auction.ports import Clock, Ledger, PostOrder, Recorder, Snapshot
 
+KEPT_FOR_STORING_MS = 60
+KEPT_SHARE = 0.2
+"""Of the time left, a post leaves this much to give the hold back and take the next place."""
+
 HOLD_SLACK_MS = 30_000
 """How long a hold outlives the deadline of a decider that died: a retry may take it over."""
 
@@ -90,6 +94,9 @@ class Walk:
         """Hand the call to a place that holds a reservation; None when it does not take it."""
         if not candidate.posts:
             return self._won(candidate, candidate.destination)
+        if self._left_ms() < MINIMUM_USEFUL_MS:
+            self.outcomes.mark(candidate.offer, Reason.BUDGET_TOO_SMALL, "no time to post")
+            return None
         began = self.clock.monotonic()
         reply = await self._post(candidate)
         seconds = self.clock.monotonic() - began
@@ -102,11 +109,13 @@ class Walk:
         offer = self.offers.get(candidate.offer)
         if offer is None or offer.ping_post is None:
             return PostNotSent("the offer is gone")
-        left_ms = int((self.until - self.clock.monotonic()) * 1000)
-        timeout_ms = max(1, min(offer.ping_post.post_timeout_ms, left_ms))
-        order = PostOrder(self.call, self.campaign, offer, candidate, timeout_ms)
+        terms = offer.ping_post
+        budget_ms = max(terms.post_timeout_ms, self.campaign.auction.post_budget_ms)
+        within_ms = int(min(budget_ms, self._left_ms()))
+        timeout_ms = min(terms.post_timeout_ms, within_ms)
+        order = PostOrder(self.call, self.campaign, offer, candidate, timeout_ms, within_ms)
         try:
-            async with asyncio.timeout((timeout_ms + MINIMUM_USEFUL_MS) / 1000):
+            async with asyncio.timeout((within_ms + MINIMUM_USEFUL_MS) / 1000):
                 return await self.snapshot.gateway.post(order)
         except TimeoutError:
             return PostUnknown("no answer in time")
@@ -157,6 +166,11 @@ class Walk:
             self.outcomes.mark(candidate.offer, None, detail)
         return Taken(candidate, destination)
 
+    def _left_ms(self) -> float:
+        """What posts may still take: storing the decision, or going on to the next, needs time."""
+        left_ms = (self.until - self.clock.monotonic()) * 1000
+        return left_ms - min(KEPT_FOR_STORING_MS, left_ms * KEPT_SHARE)
+
     def _request(self, plan: tuple[Candidate, ...]) -> ReserveRequest:
         left_ms = max(0, int((self.until - self.clock.monotonic()) * 1000))
         return ReserveRequest(
@@ -173,7 +187,7 @@ class Walk:
     def _still_possible(self, plan: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
         """The plan without bids that have expired and posts there is no time for."""
         now = self.clock.now()
-        left_ms = (self.until - self.clock.monotonic()) * 1000
+        left_ms = self._left_ms()
         if left_ms >= MINIMUM_USEFUL_MS and not any(expired(each, now) for each in plan):
             return plan
         kept: list[Candidate] = []

@@ -87,7 +87,7 @@ def a_post(offer: str = "offer-0", timeout_ms: int = 2000, bid_id: str = "b-1") 
         post_id=PostId("post-1"),
         bid_id=bid_id,
     )
-    return PostOrder(ping.call, ping.campaign, ping.offer, candidate, timeout_ms)
+    return PostOrder(ping.call, ping.campaign, ping.offer, candidate, timeout_ms, timeout_ms)
 
 
 Behaviour = Callable[[Connection], Awaitable[None]]

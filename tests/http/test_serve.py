@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
@@ -169,3 +170,53 @@ async def test_a_wrong_setting_is_told_by_its_name(
     assert service.process is not None
     assert await service.process.wait() != 0
     assert told in service.log
+
+
+async def test_while_draining_the_ops_port_says_so_and_the_end_comes_in_time(
+    tmp_path: Path,
+) -> None:
+    async def hang(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        writer.close()
+
+    asked = asyncio.Event()
+    server = await asyncio.start_server(hang, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    path = a_file(tmp_path)
+    path.write_text(
+        path.read_text().replace("name: Auto,", "name: Auto, auction: {budget_ms: 30000},")
+        + f"""
+  - id: acme
+    name: Acme
+    offers:
+      - id: acme-auto
+        campaign: auto
+        destination: {{uri: "sip:a@acme.example"}}
+        ping_post: {{minimum_bid: 1, ping: {{url: "{url}", timeout_ms: 25000}}}}
+"""
+    )
+    async with (
+        a_service(tmp_path / "data", "--marketplace", str(path)) as service,
+        a_switch() as switch,
+        aiohttp.ClientSession() as operator,
+    ):
+        routing = asyncio.create_task(
+            switch.route(service, call_id="c-1", campaign="auto", timeout_ms=30000)
+        )
+        await asked.wait()
+        began = asyncio.get_running_loop().time()
+        stopping = asyncio.create_task(service.stop())
+        assert await eventually(lambda: _is_draining(operator, service))
+        assert await stopping == 0
+        assert asyncio.get_running_loop().time() - began < 10
+        with pytest.raises(aiohttp.ClientError):
+            await routing
+    server.close()
+
+
+async def _is_draining(session: aiohttp.ClientSession, service: ServiceProcess) -> bool:
+    async with session.get(f"{service.ops_url}/readyz") as response:
+        checks: dict[str, str] = (await response.json())["checks"]
+        return checks["draining"] != "ok"

@@ -97,7 +97,7 @@ def a_post(offer: str = "offer-0", timeout_ms: int = 500) -> PostOrder:
         post_id=PostId("post-1"),
         bid_id="b-1",
     )
-    return PostOrder(ping.call, ping.campaign, ping.offer, candidate, timeout_ms)
+    return PostOrder(ping.call, ping.campaign, ping.offer, candidate, timeout_ms, timeout_ms)
 
 
 def body_of(request: PreparedRequest) -> Any:

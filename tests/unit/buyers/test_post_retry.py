@@ -12,7 +12,7 @@ from auction.domain.bidding import (
     PostUnknown,
 )
 from buyers.dialect import PostTry
-from buyers.post_retry import PostTries
+from buyers.post_retry import PostLimits, PostTries
 from tests.virtual_time import run_virtually
 
 START = datetime(2026, 11, 20, 17, 0, tzinfo=UTC)
@@ -37,12 +37,13 @@ class Buyer:
         return step if isinstance(step, PostTry) else await step(opened)
 
 
-def post(buyer: Buyer, timeout_s: float = 1.0) -> tuple[PostReply, float]:
+def post(
+    buyer: Buyer, timeout_s: float = 1.0, try_s: float | None = None, *, idempotent: bool = False
+) -> tuple[PostReply, float]:
     async def scenario() -> tuple[PostReply, float]:
         clock = asyncio.get_running_loop()
-        tries = PostTries(
-            buyer.send, timeout_s=timeout_s, now=lambda: START + timedelta(seconds=clock.time())
-        )
+        limits = PostLimits(timeout_s if try_s is None else try_s, timeout_s, idempotent)
+        tries = PostTries(buyer.send, limits, now=lambda: START + timedelta(seconds=clock.time()))
         return await tries.run(), clock.time()
 
     return run_virtually(scenario())
@@ -164,7 +165,7 @@ def test_a_refusal_to_look_at_the_post_leaves_nothing_unknown() -> None:
 
 def test_a_cancelled_post_is_cancelled() -> None:
     async def scenario() -> None:
-        tries = PostTries(Buyer(hang).send, timeout_s=60, now=lambda: START)
+        tries = PostTries(Buyer(hang).send, PostLimits(60, 60), now=lambda: START)
         running = asyncio.ensure_future(tries.run())
         await asyncio.sleep(0)
         running.cancel()
@@ -172,3 +173,20 @@ def test_a_cancelled_post_is_cancelled() -> None:
             await running
 
     run_virtually(scenario())
+
+
+def test_an_idempotent_post_that_timed_out_is_tried_again_while_there_is_time() -> None:
+    reply, took_s = post(Buyer(hang, ACCEPTED), timeout_s=1.0, try_s=0.3, idempotent=True)
+    assert reply == PostAccepted()
+    assert took_s == pytest.approx(0.35, abs=0.01)
+
+
+def test_a_post_that_timed_out_is_not_repeated_unless_idempotent() -> None:
+    buyer = Buyer(hang, ACCEPTED)
+    reply, _ = post(buyer, timeout_s=1.0, try_s=0.3)
+    assert reply == PostUnknown("no answer within 300 ms")
+    assert len(buyer.asked_at) == 1
+
+
+def test_a_connection_that_never_opened_within_a_try_is_tried_again() -> None:
+    assert post(Buyer(never_open, ACCEPTED), timeout_s=1.0, try_s=0.3)[0] == PostAccepted()

@@ -189,19 +189,12 @@ def test_a_destination_that_is_none_makes_the_bid_invalid(said: object) -> None:
     assert judged(destination=said) == refused
 
 
-def test_a_bid_without_a_destination_waits_for_the_post() -> None:
-    bid = accepted(an_offer(destination=None))
-    assert bid.destination is None
-
-
-def test_a_bad_destination_is_invalid_even_when_a_post_follows() -> None:
-    assert isinstance(judged(an_offer(destination=None), destination="ftp://x"), RefusedBid)
-
-
-def test_a_bid_without_a_destination_is_invalid_when_no_post_follows() -> None:
-    offer = an_offer(destination=None, ping_post=ping_post(posts=False))
+@pytest.mark.parametrize("posts", [True, False])
+def test_a_bid_must_bring_a_destination_where_the_offer_has_none(posts: bool) -> None:
+    offer = an_offer(destination=None, ping_post=ping_post(posts=posts))
     refused = RefusedBid(Reason.INVALID_BID, "destination", Decimal(52))
-    assert judged(offer) == refused
+    assert judged(offer) == judged(offer, destination="") == refused
+    assert judged(offer, destination="ftp://x") == refused
     assert accepted(offer, destination="8885550142").destination == Destination("tel:+18885550142")
 
 

@@ -103,6 +103,7 @@ class CountingRecorder:
     pings: list[tuple[str, str]] = field(default_factory=list)
     bids: list[tuple[str, Decimal]] = field(default_factory=list)
     posts: list[tuple[str, str]] = field(default_factory=list)
+    tests: list[tuple[str | None, RoutedBy | None]] = field(default_factory=list)
     decisions: list[tuple[str | None, RoutedBy | None]] = field(default_factory=list)
 
     def pinged(self, offer: OfferId, outcome: str, seconds: float | None) -> None:
@@ -113,6 +114,9 @@ class CountingRecorder:
 
     def posted(self, offer: OfferId, outcome: str, seconds: float) -> None:
         self.posts.append((offer, outcome))
+
+    def tested(self, campaign: CampaignId | None, routed_by: RoutedBy | None) -> None:
+        self.tests.append((campaign, routed_by))
 
     def decided(
         self,

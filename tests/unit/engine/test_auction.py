@@ -313,6 +313,8 @@ def test_a_test_call_is_routed_and_uses_no_cap() -> None:
 
     assert run_virtually(twice()) == ["acme-auto", "acme-auto"]
     assert marketplace.ledger.usage == {}
+    assert marketplace.recorder.decisions == []
+    assert len(marketplace.recorder.tests) == 2
 
 
 def test_metrics_hear_of_every_ping_bid_post_and_decision() -> None:
@@ -345,3 +347,18 @@ def test_two_hundred_offers_each_end_with_one_outcome() -> None:
     outcomes = marketplace.outcomes(a_call())
     assert len(outcomes) == 200
     assert sum(1 for outcome in outcomes.values() if outcome == "timeout") == 133
+
+
+def test_an_offer_that_could_not_be_asked_is_no_ping() -> None:
+    unset = Answering(PingFault(Reason.NOT_ASKED, "secret TOKEN is not set", blames_buyer=False))
+    marketplace = a_marketplace(ACME, COBALT, script={"acme-auto": unset})
+    run_virtually(marketplace.decide(a_call()))
+    assert marketplace.trace(a_call())["acme-auto"]["ms"] is None
+    assert marketplace.recorder.pings == []
+
+
+def test_a_hanging_post_leaves_the_time_to_go_on_to_the_static_offer() -> None:
+    marketplace = a_marketplace(ACME, COBALT, script={"acme-auto": bids("60.00", post=None)})
+    decision = run_virtually(marketplace.decide(a_call(timeout_ms=500)))
+    assert decision["offer"] == "cobalt-auto"
+    assert decision["elapsed_ms"] <= 470 - 50

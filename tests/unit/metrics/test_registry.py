@@ -49,6 +49,9 @@ CONTRACT = {
 }
 """Every name of the contract, its kind and its labels."""
 
+OURS = {"pingpost_test_calls_total": ("counter", {"campaign", "outcome"})}
+"""What is counted beside it."""
+
 DAILY = Cap(Measure.CALLS, Period.DAY, 10)
 EARNINGS = Cap(Measure.REVENUE, Period.TOTAL, 1_000_000)
 
@@ -94,7 +97,7 @@ async def test_every_name_kind_and_label_of_the_contract_is_there_from_the_start
         labels = {frozenset(sample.labels) - {"le"} for sample in family.samples}
         assert len(labels) == 1, f"{name} has series without all labels"
         found[name] = (family.type, set(labels.pop()))
-    assert found == CONTRACT
+    assert found == CONTRACT | OURS
 
 
 async def test_help_and_type_are_told_once_per_name_however_many_slices(
@@ -321,3 +324,11 @@ async def test_breaker_batch_and_lag_are_shown() -> None:
     assert value(samples, "pingpost_breaker_state", offer="other") == 0
     assert value(samples, "pingpost_ledger_batch_size_sum") == 7
     assert value(samples, "pingpost_event_loop_lag_seconds") == 0.25
+
+
+async def test_test_calls_are_counted_apart() -> None:
+    metrics = Metrics()
+    metrics.tested(None, RoutedBy.STATIC)
+    text = (await metrics.exposition()).decode()
+    assert 'pingpost_test_calls_total{campaign="unknown",outcome="static"} 1.0' in text
+    assert 'pingpost_calls_total{campaign="unknown",outcome="static"} 0.0' in text
