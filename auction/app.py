@@ -7,14 +7,16 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 
+from auction.background import Background
 from auction.bootstrap import BootstrapTokens
 from auction.engine.auction import Ports
 from auction.engine.reception import Reception
@@ -152,6 +154,7 @@ class Service:
         self._settings = settings
         self._dsn = dsn
         self._stack = AsyncExitStack()
+        self._background = Background()
         self._drain = Drain()
         self._metrics = Metrics()
         self._reception: Reception | None = None
@@ -171,6 +174,7 @@ class Service:
         box = SecretBox(secret_key(settings))
         database = await Database.connect(self._dsn, max_size=settings.database_connections)
         stack.push_async_callback(database.close)
+        stack.push_async_callback(self._background.stop)
         await add_partitions(database)
         call_box = SecretBox(await service_key(database, box, ServiceKey.CALL_DATA))
         identity = await service_key(database, box, ServiceKey.CALLER_IDENTITY)
@@ -183,7 +187,7 @@ class Service:
         stack.push_async_callback(tokens.stop)
         services = self._decide(database, vault, marketplaces, tokens)
         ops = self._ops_services(database, marketplaces)
-        self._keep_running(LoopLagMonitor(self._metrics.loop_lag).run())
+        self._background.keep_running("loop lag", LoopLagMonitor(self._metrics.loop_lag).run)
         _freeze_what_is_loaded()
         self._ops, ops_url = await _listen(build_ops(ops), settings.host, settings.ops_port)
         self._api, base_url = await _listen(build_api(services), settings.host, settings.port)
@@ -216,14 +220,15 @@ class Service:
     ) -> ApiServices:
         clock = SystemClock()
         usage = PostgresUsageView(database, clock.monotonic)
-        self._keep_running(usage.run())
+        self._background.keep_running("usage view", usage.run)
         observe = self._metrics.ledger_batch
         ledger = PostgresLedger(database, vault, on_usage=usage.note, observe=observe)
         self._stack.push_async_callback(ledger.close)
         events = CallEvents(database, usage.note, on_earned=self._metrics.earned, observe=observe)
         self._stack.push_async_callback(events.close)
-        self._keep_running(Sweeper(database, usage.note, on_earned=self._metrics.earned).run())
-        self._keep_running(keep_partitions(database))
+        sweeper = Sweeper(database, usage.note, on_earned=self._metrics.earned)
+        self._background.keep_running("sweeper", sweeper.run)
+        self._background.keep_running("partitions", partial(keep_partitions, database))
         ports = Ports(ledger, usage, clock, RandomIds(), self._metrics)
         self._reception = Reception(marketplaces, ports)
         return ApiServices(
@@ -256,16 +261,6 @@ class Service:
             refresh=refresh,
             drain=self._drain,
         )
-
-    def _keep_running(self, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.create_task(work)
-
-        async def end() -> None:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-
-        self._stack.push_async_callback(end)
 
     async def stop(self) -> None:
         """Take no new call, answer those in flight, let everything go; the ops port goes last."""

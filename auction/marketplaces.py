@@ -21,6 +21,7 @@ from config.secret_box import SecretBox
 from storage import catalogue
 from storage.catalogue_items import join, split
 from storage.database import Database
+from storage.errors import RevisionConflictError
 from storage.vault import CallerVault
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,9 @@ KEPT_REVISIONS = 8
 """How many old revisions stay in memory for reading traces."""
 
 FROM_FILE = "file"
+
+_LOOKS_AGAIN = 5
+"""How often a start looks again after another was quicker; each time somebody got through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +68,20 @@ async def load_at_start(
 ) -> Applied:
     """Load a file into an empty database, or again when it is the one that was loaded last.
 
-    Raises ConfigError when the marketplace has been changed since by other means.
+    Of services that start together one loads it and the others find it loaded. Raises ConfigError
+    when the marketplace has been changed since by other means.
     """
+    for _ in range(_LOOKS_AGAIN):
+        try:
+            return await _load_if_ours(database, box, path, environ)
+        except RevisionConflictError:
+            logger.info("Another start was quicker: looking again", extra={"action": "load"})
+    return await _load_if_ours(database, box, path, environ)
+
+
+async def _load_if_ours(
+    database: Database, box: SecretBox, path: Path, environ: Mapping[str, str]
+) -> Applied:
     newest = await catalogue.latest(database)
     ours = newest is None or (
         newest.origin == FROM_FILE

@@ -60,8 +60,8 @@ class AnswerMapping:
     def read_ping(self, body: bytes) -> Quote | NoBid:
         """The bid in a ping's answer. Raises MalformedAnswerError.
 
-        Without ``accepted`` an amount is the yes, and an amount of zero is none; without either the
-        plain dialect's ``accepted`` is.
+        Without ``accepted`` mapped an amount is the yes, unless it is zero or the plain dialect's
+        ``accepted`` says false; without either that ``accepted`` is the yes.
         """
         document = self.parse(body)
         amount = _read(self.amount, document, body)
@@ -80,7 +80,8 @@ class AnswerMapping:
         if self.accepted is not None:
             return self.accepted.read(document, body) is True
         if self.amount is not None:
-            return amount is not None and not _is_zero(amount)
+            refused = says_accepted(document) is False
+            return not refused and amount is not None and not _is_zero(amount)
         return says_accepted(document) is True
 
     def read_post(self, body: bytes) -> PostReply:

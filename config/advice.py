@@ -32,6 +32,7 @@ UNENFORCED: tuple[Unenforced, ...] = (
     Unenforced(("buyers", "offers", "ping_post", "max_ping_rate")),
     Unenforced(("buyers", "offers", "ping_post", "breaker")),
     Unenforced(("buyers", "offers", "ping_post", "transport")),
+    Unenforced(("buyers", "offers", "conversions", "trigger"), value="attempt"),
     Unenforced(("buyers", "offers", "conversions", "trigger"), value="postback"),
     Unenforced(("buyers", "offers", "conversions", "dedupe_days")),
     Unenforced(("buyers", "offers", "conversions", "postback_within_h")),
@@ -108,6 +109,8 @@ def _of_offer(offer: Item) -> Iterator[Finding]:
         )
     if billed and not bids and offer.data.get("static_price") is None:
         yield offer.steps, "gets no calls: it has neither static_price nor ping_post"
+    if bids and billed and offer.data.get("destination") is None:
+        yield (*offer.steps, "destination"), "is missing: every bid must bring one"
     hours = below(offer, "hours")
     if hours is not None and _never_open(hours.data.get("weekly")):
         yield (

@@ -1,16 +1,17 @@
 """Checking a marketplace: every fault and every warning at once, each with its place."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from config.advice import advice_on
 from config.faults import ConfigError, Fault, faults_of
 from config.identifiers import with_ids
 from config.json_file import load_json
+from config.known_keys import keys_at
 from config.marketplace import Marketplace, to_plain
 from config.references import reference_faults
 from config.yaml_file import decode, load_yaml
@@ -70,7 +71,7 @@ def check(data: object, environ: Mapping[str, str]) -> CheckResult:
     try:
         marketplace = Marketplace.model_validate(named)
     except ValidationError as error:
-        faults += faults_of(error, named, _KNOWN_KEYS)
+        faults += faults_of(error, named, partial(keys_at, Marketplace))
     faults += reference_faults(named)
     warnings = tuple(advice_on(named, environ))
     if faults or marketplace is None:
@@ -80,22 +81,3 @@ def check(data: object, environ: Mapping[str, str]) -> CheckResult:
 
 def _any(result: CheckResult) -> bool:
     return bool(result.faults or result.warnings)
-
-
-def _keys_of(model: type[BaseModel], seen: set[type[BaseModel]]) -> Iterator[str]:
-    seen.add(model)
-    for name, info in model.model_fields.items():
-        yield info.alias or name
-        for inner in _models_in(info.annotation):
-            if inner not in seen:
-                yield from _keys_of(inner, seen)
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - any type there is
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in get_args(annotation):
-        yield from _models_in(argument)
-
-
-_KNOWN_KEYS = tuple(sorted(set(_keys_of(Marketplace, set()))))

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -10,6 +10,9 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 Step = str | int
 """A mapping's key or a list's index."""
+
+KeysAt = Callable[[Sequence[Step]], Sequence[str]]
+"""The keys that the object at a pydantic error's location may have."""
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]*")
 _FAULT = "fault"
@@ -72,13 +75,17 @@ def render_path(steps: Iterable[Step]) -> str:
     return text
 
 
-def faults_of(error: ValidationError, data: object, known_keys: Iterable[str] = ()) -> list[Fault]:
+def no_keys(_: Sequence[Step]) -> Sequence[str]:
+    """Suggests nothing for a misspelt key."""
+    return ()
+
+
+def faults_of(error: ValidationError, data: object, keys_at: KeysAt = no_keys) -> list[Fault]:
     """The faults behind a pydantic error about ``data``; no input value is ever repeated."""
-    keys = tuple(known_keys)
     return [
         place(data, steps, message)
         for details in error.errors(include_url=False, include_input=False)
-        for steps, message in _told(details, data, keys)
+        for steps, message in _told(details, data, keys_at)
     ]
 
 
@@ -88,13 +95,13 @@ def place(data: object, steps: Sequence[Step], message: str) -> Fault:
 
 
 def _told(
-    details: ErrorDetails, data: object, known_keys: Sequence[str]
+    details: ErrorDetails, data: object, keys_at: KeysAt
 ) -> list[tuple[tuple[Step, ...], str]]:
     steps = _real_steps(details["loc"], data)
     context = details.get("ctx", {})
     if details["type"] == _FAULT:
         return [((*steps, *below), message) for below, message in context["found"]]
-    return [(steps, _plain_words(details, context, known_keys))]
+    return [(steps, _plain_words(details, context, keys_at))]
 
 
 def _real_steps(location: Sequence[Step], data: object) -> tuple[Step, ...]:
@@ -134,12 +141,11 @@ def _nearest_id(data: object, steps: Sequence[Step]) -> str | None:
     return found
 
 
-def _plain_words(
-    details: ErrorDetails, context: Mapping[str, object], known_keys: Sequence[str]
-) -> str:
+def _plain_words(details: ErrorDetails, context: Mapping[str, object], keys_at: KeysAt) -> str:
     kind = details["type"]
     if kind == "extra_forbidden":
-        return _unknown_key(str(details["loc"][-1]), known_keys)
+        *owner, key = details["loc"]
+        return _unknown_key(str(key), keys_at(owner))
     words = _WORDS.get(kind)
     if words is None:
         return details["msg"]

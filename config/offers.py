@@ -1,6 +1,6 @@
 """An offer: one buyer's terms on one campaign, as an operator writes them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from typing import Annotated, Literal
@@ -11,15 +11,17 @@ from pydantic import (
     Field,
     StrictInt,
     StrictStr,
+    ValidationError,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
     field_validator,
 )
 
 from auction.domain.filters import Op, prepare
-from auction.domain.hours import Week, parse_weekly
+from auction.domain.hours import Week, parse_weekly, weekly_faults
 from auction.domain.terms import DuplicateAfter, DuplicateScope, Trigger
 from config.endpoints import Endpoint, PingPost, one_way_to_hash
-from config.faults import mistake
+from config.faults import faults_of, mistake, mistakes
 from config.secret_values import Secret
 from config.values import (
     MAXIMUM_ENTRIES,
@@ -50,6 +52,8 @@ FilterValue = FilterScalar | tuple[FilterScalar, ...]
 """What a filter compares with; decimals as their text, so that none is ever a float."""
 
 MAXIMUM_CAP = 1_000_000_000
+MAXIMUM_RANGES = 200
+"""Of one offer's weekly hours."""
 
 
 class Destination(Model):
@@ -74,19 +78,29 @@ class Hours(Model):
     weekly: dict[StrictStr, Many[StrictStr]] | None = None
     closed_dates: Many[Day] = ()
 
-    @field_validator("weekly")
+    @field_validator("weekly", mode="wrap")
     @classmethod
-    def _readable(
-        cls, weekly: dict[str, tuple[str, ...]] | None
-    ) -> dict[str, tuple[str, ...]] | None:
-        if weekly is not None:
-            if sum(len(ranges) for ranges in weekly.values()) > 200:
-                raise mistake("has more than 200 ranges")
-            try:
-                read_week(tuple(weekly.items()))
-            except ValueError as error:
-                raise mistake(str(error)) from error
+    def _readable(cls, value: object, read: ValidatorFunctionWrapHandler) -> object:
+        texts = _texts_of_week(value)
+        if sum(len(ranges) for ranges in texts.values()) > MAXIMUM_RANGES:
+            raise mistake(f"has more than {MAXIMUM_RANGES} ranges")
+        found = dict(weekly_faults(texts))
+        try:
+            weekly: object = read(value)
+        except ValidationError as error:
+            found.update((fault.steps, fault.message) for fault in faults_of(error, value))
+        if found:
+            raise mistakes(list(found.items()))
         return weekly
+
+
+def _texts_of_week(value: object) -> dict[str, list[str]]:
+    """The lists of a week that may be of any shape, an empty range for what is no text."""
+    return {
+        day: [text if isinstance(text, str) else "" for text in ranges]
+        for day, ranges in (value.items() if isinstance(value, Mapping) else ())
+        if isinstance(day, str) and isinstance(ranges, list | tuple)
+    }
 
 
 def _cap_limit(value: object, info: ValidationInfo) -> object:

@@ -1,6 +1,5 @@
 """Secrets on their way into storage, out of it and into an export."""
 
-import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -54,9 +53,8 @@ def seal(
 
     Plain secrets come out as ``{sealed: …}``, ``{keep: true}`` as what ``stored`` (itself in stored
     form) has for the same object, ``{env: NAME}`` as it is. A plain secret that is stored already
-    keeps its sealed form, so that the same file stored twice is the same data. Offers that hash
-    callers and have no ``hash_key`` get one, or keep theirs. Raises ConfigError for secrets to keep
-    that are not there, and for sealed ones of another key.
+    keeps its sealed form, so that the same file stored twice is the same data. Raises ConfigError
+    for secrets to keep that are not there, and for sealed ones of another key.
     """
     known = _by_key(stored) if stored is not None else {}
     changes: dict[Steps, object] = {}
@@ -68,7 +66,6 @@ def seal(
             faults.append(place(data, steps, str(error)))
     if faults:
         raise ConfigError(faults)
-    changes.update(_made_keys(Item((), data), box, known))
     return _changed(data, changes)
 
 
@@ -118,30 +115,6 @@ def _sealed_anew(plain: str, box: SecretBox, stored: object) -> object:
         except SecretUnavailableError:
             pass
     return {"sealed": box.seal_text(plain, _PURPOSE)}
-
-
-def _made_keys(top: Item, box: SecretBox, known: Mapping[Key, object]) -> dict[Steps, object]:
-    made: dict[Steps, object] = {}
-    for offer in offers(top):
-        if _needs_key(offer):
-            stored = known.get(("offer", offer.id or "", "hash_key"))
-            fresh = {"sealed": box.seal_text(secrets.token_hex(32), _PURPOSE)}
-            made[(*offer.steps, "hash_key")] = fresh if stored is None else stored
-    return made
-
-
-def _needs_key(offer: Item) -> bool:
-    levels = [offer.data, *(item.data for item in [below(offer, "ping_post")] if item)]
-    if any(_says_how(level) for level in levels):
-        return False
-    return any(
-        endpoint.data.get("caller_id") == "hashed" and not _says_how(endpoint.data)
-        for endpoint in endpoints(offer)
-    )
-
-
-def _says_how(level: Mapping[str, object]) -> bool:
-    return level.get("hash_key") is not None or level.get("hash") is not None
 
 
 def _by_key(data: Mapping[str, object]) -> dict[Key, object]:

@@ -4,18 +4,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from auction.domain.ids import OfferId, OwnerId
+from auction.domain.ids import OfferId, OwnerId, offer_owner
 from auction.domain.terms import Catalogue, OfferTerms, OwnerLimits
 from auction.domain.usage import Starts, Usage, window_at
 from auction.domain.windows import window_starts
 from metrics.names import CapOwner, cap_label, concurrency_label
 
 _NO_USAGE = Usage()
+_OFFERS = offer_owner(OfferId(""))
 
 
 @dataclass(frozen=True, slots=True)
 class UsageFigures:
-    """Live calls per offer, and per offer and cap the used and pending share of the limit."""
+    """Live calls per offer, and per offer and cap the used and pending share of the limit.
+
+    Offers that are no longer in the catalogue have no shares, and live calls only while there are
+    some.
+    """
 
     live: Mapping[OfferId, int]
     ratios: Mapping[tuple[OfferId, str], float]
@@ -25,7 +30,7 @@ def usage_figures(
     catalogue: Catalogue, usage: Mapping[OwnerId, Usage], now: datetime
 ) -> UsageFigures:
     """The figures of every offer; an owner that is absent from ``usage`` has used nothing."""
-    live: dict[OfferId, int] = {}
+    live = _live_anywhere(usage)
     ratios: dict[tuple[OfferId, str], float] = {}
     for offer in catalogue.offers.values():
         live[offer.id] = usage.get(offer.limits[0].owner, _NO_USAGE).live
@@ -34,6 +39,14 @@ def usage_figures(
             for cap, ratio in _ratios(owner, limits, reading, window_starts(now, limits.zone)):
                 ratios[offer.id, cap] = ratio
     return UsageFigures(live, ratios)
+
+
+def _live_anywhere(usage: Mapping[OwnerId, Usage]) -> dict[OfferId, int]:
+    return {
+        OfferId(owner.removeprefix(_OFFERS)): reading.live
+        for owner, reading in usage.items()
+        if reading.live and owner.startswith(_OFFERS)
+    }
 
 
 def owned_limits(offer: OfferTerms) -> tuple[tuple[CapOwner, OwnerLimits], ...]:

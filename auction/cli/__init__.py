@@ -1,30 +1,22 @@
 """``pingpost``: the commands. Each imports what it needs when it runs: ``--help`` is quick."""
 
-from pathlib import Path
-
 import click
 
-from auction.cli.group import Commands
+from auction.cli.group import CONFIG, Commands
 from auction.cli.marketplace import apply_command, check_command, export_command
 from auction.cli.serve import demo_command, serve_command, simulate_buyers_command
 from auction.cli.upkeep import migrate_command, secret_key_command, token_group
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A TOML file with settings, for example port = 8080.",
-)
+@CONFIG
 @click.version_option(package_name="pingpost", prog_name="pingpost")
-@click.pass_context
-def main(context: click.Context, config: Path | None) -> None:
+def main() -> None:
     """An asynchronous ping-post auction engine for phone calls.
 
     Start with `pingpost demo`. Settings are PINGPOST_* variables, a TOML file given by --config,
     or flags; flags win over variables, variables over the file.
     """
-    context.obj = config
 
 
 main.add_command(serve_command)

@@ -13,6 +13,21 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+
+def _use_config(context: click.Context, _: click.Parameter, file: Path | None) -> None:
+    root = context.find_root()
+    root.obj = root.obj if file is None else file
+
+
+CONFIG = click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    expose_value=False,
+    callback=_use_config,
+    help="A TOML file with settings, for example port = 8080.",
+)
+"""Before a command or after it, where the latter wins; ``settings_of`` reads the file."""
+
 DATA_DIR = click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from auction.cli.group import DATA_DIR, MARKETPLACE_FILE, run, settings_of
+from auction.cli.group import CONFIG, DATA_DIR, MARKETPLACE_FILE, run, settings_of
 
 if TYPE_CHECKING:
     from config.check import CheckResult
@@ -37,6 +37,7 @@ def check_command(file: Path) -> None:
 
 @click.command("apply")
 @MARKETPLACE_FILE
+@CONFIG
 @DATA_DIR
 @click.pass_context
 def apply_command(context: click.Context, file: Path, data_dir: Path | None) -> None:
@@ -45,6 +46,7 @@ def apply_command(context: click.Context, file: Path, data_dir: Path | None) -> 
 
 
 @click.command("export")
+@CONFIG
 @DATA_DIR
 @click.pass_context
 def export_command(context: click.Context, data_dir: Path | None) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from auction.cli.group import DATA_DIR, MARKETPLACE_FILE, run, settings_of
+from auction.cli.group import CONFIG, DATA_DIR, MARKETPLACE_FILE, run, settings_of
 
 if TYPE_CHECKING:
     from buyers.simulator.models import Script
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--ops-port", type=int, help="Port of health and metrics; 9090 unless given.")
 @click.option("--workers", type=int, help="Processes that decide calls; only 1 so far.")
 @click.option("--no-migrate", is_flag=True, help="Do not bring the schema up to date.")
+@CONFIG
 @DATA_DIR
 @click.pass_context
 def serve_command(

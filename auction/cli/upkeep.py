@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from auction.cli.group import DATA_DIR, run, settings_of
+from auction.cli.group import CONFIG, DATA_DIR, run, settings_of
 
 if TYPE_CHECKING:
     from config.settings import Settings
 
 
 @click.command("migrate")
+@CONFIG
 @DATA_DIR
 @click.pass_context
 def migrate_command(context: click.Context, data_dir: Path | None) -> None:
@@ -45,6 +46,7 @@ def token_group() -> None:
     help="calls, read, admin, pii or postback; give it several times or separated by commas.",
 )
 @click.option("--switch", help="The switch whose calls carry this token.")
+@CONFIG
 @DATA_DIR
 @click.pass_context
 def token_create_command(

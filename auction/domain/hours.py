@@ -1,11 +1,11 @@
 """Business hours: weekly ranges in a time zone, with closed dates."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import pairwise
-from typing import Final
+from itertools import accumulate
+from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from auction.domain.reasons import Reason
@@ -20,6 +20,11 @@ Week = tuple[Day, Day, Day, Day, Day, Day, Day]
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MINUTES_PER_DAY: Final = 1440
 ALWAYS_OPEN: Final[Week] = (((0, MINUTES_PER_DAY),),) * 7
+
+Read = TypeVar("Read")
+
+WeeklyFault = tuple[tuple[str | int, ...], str]
+"""Where below the weekly hours (a key, or a key and the number of a range) what is wrong."""
 
 _RANGE: Final = re.compile(r"(\d{1,2}):(\d\d)\s*-\s*(\d{1,2}):(\d\d)", re.ASCII)
 
@@ -56,18 +61,47 @@ def parse_weekly(weekly: Mapping[str, Sequence[str]]) -> Week:
 
     ``mon-fri`` names five days and ``fri-mon`` four; ``24:00`` ends a day; a range that ends before
     it starts crosses midnight and belongs to the day it starts on. Days not named are closed.
-    Raises ValueError for an unknown day, an unreadable or empty range, and ranges of one day that
-    overlap.
+    Raises ValueError with the first of ``weekly_faults``.
     """
-    days: list[list[MinuteRange]] = [[] for _ in DAYS]
-    for key, texts in weekly.items():
-        ranges = [_parse_range(text) for text in texts]
-        for day in _parse_days(key):
-            days[day].extend(ranges)
-    mon, tue, wed, thu, fri, sat, sun = (
-        _in_order(name, ranges) for name, ranges in zip(DAYS, days, strict=True)
-    )
+    days, faults = _read_days(weekly)
+    wrong = faults or _overlaps(days)
+    if wrong:
+        raise ValueError(wrong[0][1])
+    mon, tue, wed, thu, fri, sat, sun = (tuple(each.minutes for each in day) for day in days)
     return (mon, tue, wed, thu, fri, sat, sun)
+
+
+def weekly_faults(weekly: Mapping[str, Sequence[str]]) -> list[WeeklyFault]:
+    """Every unknown day, unreadable or empty range, and ranges of one day that overlap.
+
+    An overlap stands at the later range of the two, once however many days it is on.
+    """
+    days, faults = _read_days(weekly)
+    return [*faults, *_overlaps(days)]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Placed:
+    """A range and where it is written."""
+
+    minutes: MinuteRange
+    place: tuple[str, int]
+
+
+def _read_days(
+    weekly: Mapping[str, Sequence[str]],
+) -> tuple[list[list[_Placed]], list[WeeklyFault]]:
+    """The readable ranges of each day in order of start, and the faults of the others."""
+    days: list[list[_Placed]] = [[] for _ in DAYS]
+    faults: list[WeeklyFault] = []
+    for key, texts in weekly.items():
+        named = _parsed(_parse_days, key, (key,), faults) or ()
+        for number, text in enumerate(texts):
+            minutes = _parsed(_parse_range, text, (key, number), faults)
+            if minutes is not None:
+                for day in named:
+                    days[day].append(_Placed(minutes, (key, number)))
+    return [sorted(day) for day in days], faults
 
 
 def _parse_days(key: str) -> Iterable[int]:
@@ -93,12 +127,29 @@ def _parse_range(text: str) -> MinuteRange:
     return (start, end if end > start else end + MINUTES_PER_DAY)
 
 
-def _in_order(day: str, ranges: list[MinuteRange]) -> Day:
-    ranges.sort()
-    for earlier, later in pairwise(ranges):
-        if later[0] < earlier[1]:
-            raise ValueError(f"{day}: {_text(earlier)} and {_text(later)} overlap")
-    return tuple(ranges)
+def _parsed(
+    parse: Callable[[str], Read], text: str, place: tuple[str | int, ...], faults: list[WeeklyFault]
+) -> Read | None:
+    """What ``parse`` makes of the text; None where that is a fault, which is noted."""
+    try:
+        return parse(text)
+    except ValueError as error:
+        faults.append((place, str(error)))
+        return None
+
+
+def _overlaps(days: Sequence[Sequence[_Placed]]) -> list[WeeklyFault]:
+    faults: dict[tuple[str, int], str] = {}
+    for name, day in zip(DAYS, days, strict=True):
+        for earlier, later in zip(accumulate(day, _ends_last), day[1:], strict=False):
+            if later.minutes[0] < earlier.minutes[1]:
+                told = f"{name}: {_text(earlier.minutes)} and {_text(later.minutes)} overlap"
+                faults.setdefault(later.place, told)
+    return list(faults.items())
+
+
+def _ends_last(one: _Placed, other: _Placed) -> _Placed:
+    return other if other.minutes[1] > one.minutes[1] else one
 
 
 def _text(minutes: MinuteRange) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from auction.domain.call import Call, Caller, FieldValue
@@ -20,7 +20,11 @@ LONGEST_NAME = 128
 LONGEST_VALUE = 4096
 MOST_FIELDS = 200
 
-_NO_CONTROLS = r"^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$"
+LONGEST_TIMEOUT_MS = 600_000
+"""A switch that waits longer counts as one that waits this long."""
+
+_NO_CONTROLS = r"^\P{Cc}*$"
+_BEYOND_INTEGERS = 2.0**64
 
 Identifier = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME, pattern=_NO_CONTROLS)]
 Name = Annotated[str, Field(max_length=LONGEST_NAME, pattern=_NO_CONTROLS)]
@@ -40,8 +44,13 @@ def _field_value(value: object) -> object:
     return value
 
 
+def _whole(value: object) -> object:
+    # the JSON parser reads integers that no 64 bits hold as floats
+    return LONGEST_TIMEOUT_MS if isinstance(value, float) and value >= _BEYOND_INTEGERS else value
+
+
 class CallRequest(BaseModel):
-    """The body. Null counts as absent, the empty text too; ``timeout_ms`` is 1 to 60,000."""
+    """The body. Null counts as absent, the empty text too; ``timeout_ms`` is 1 or more."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
@@ -57,7 +66,7 @@ class CallRequest(BaseModel):
         ]
         | None
     ) = None
-    timeout_ms: Annotated[int, Field(ge=1, le=60_000)] | None = None
+    timeout_ms: Annotated[int, BeforeValidator(_whole), Field(ge=1)] | None = None
     test: bool | None = None
 
     def to_call(self, grant: Grant, received_at: datetime, default_country: str) -> Call:
@@ -71,7 +80,7 @@ class CallRequest(BaseModel):
             source=SourceId(source) if source else None,
             fields=_present(self.fields or {}),
             received_at=received_at,
-            timeout_ms=self.timeout_ms,
+            timeout_ms=_bounded(self.timeout_ms),
             test=bool(self.test),
             switch=grant.switch,
         )
@@ -100,6 +109,10 @@ def call_fingerprint(body: JsonObject) -> bytes:
         # any JSON may stand here, nested deeper than can be written again; all of it means withheld
         content["caller_id"] = None
     return fingerprint(content)
+
+
+def _bounded(timeout_ms: int | None) -> int | None:
+    return None if timeout_ms is None else min(timeout_ms, LONGEST_TIMEOUT_MS)
 
 
 def _caller(raw: object, default_country: str) -> Caller:

@@ -50,7 +50,7 @@ def unavailable() -> web.Response:
     """503 with Retry-After."""
     return problem(
         problems.UNAVAILABLE,
-        "The database does not answer; the same request may be sent again.",
+        "No durable answer can be given in time; ask again.",
         headers={hdrs.RETRY_AFTER: str(RETRY_AFTER_S)},
     )
 

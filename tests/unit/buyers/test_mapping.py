@@ -133,6 +133,15 @@ def test_without_accepted_an_amount_is_the_yes(amount: object, reply: object) ->
     assert mapping.read_ping(body) == reply
 
 
+def test_a_refusal_that_is_not_mapped_is_no_bid_whatever_price_it_names() -> None:
+    mapping = compile_mapping(a_response(amount="bid", reason="why"))
+
+    assert mapping.read_ping(b'{"accepted": false, "bid": 52, "why": "full"}') == NoBid("full")
+    assert mapping.read_ping(b'{"accepted": true, "bid": 52}') == Quote(52)
+    assert mapping.read_ping(b'{"offer": {"accepted": false}, "bid": 52}') == Quote(52)
+    assert mapping.read_post(b'{"accepted": false, "why": "full"}') == PostRejected("full")
+
+
 def test_with_neither_accepted_nor_amount_the_plain_rule_holds() -> None:
     mapping = compile_mapping(a_response(destination="sip"))
 

@@ -91,7 +91,21 @@ CASES: list[tuple[Any, ...]] = [
     ((*ACME, "destination", "send_digits"), "1x", ""),
     ((*ACME, "conversions", 0, "connected_s"), ABSENT, "timer"),
     ((*ACME, "conversions", 0, "amount"), "10000.01", "at most"),
-    ((*BEACON, "hours", "weekly"), {"mon": ["9-17"]}, "08:00"),
+    ((*BEACON, "hours", "weekly"), {"mon": ["9-17"]}, "08:00", ".mon[0]"),
+    ((*BEACON, "hours", "weekly"), {"mon": ["08:00-18:00"] * 201}, "200 ranges"),
+    ((*BEACON, "hours", "weekly"), ["08:00-18:00"], "must be a mapping"),
+    ((*CAMPAIGN, "auction", "bogus"), 1, "unknown key: remove it"),
+    (("webhooks",), [], "unknown key: remove it"),
+    (("budget_ms",), 5, "unknown key: remove it"),
+    ((*ACME, "weigth"), 5, "did you mean `weight`"),
+    (
+        (*CAMPAIGN, "no_route_destination"),
+        {"uri": "tel:+18005550100", "dail_timeout_s": 5},
+        "did you mean `dial_timeout_s`",
+        ".dail_timeout_s",
+    ),
+    ((*BEACON_PING, "auth", "nmae"), "X", "did you mean `name`"),
+    ((*ACME_PING, "auth", "pasword"), "x", "unknown key: remove it"),
     ((*BEACON, "hours", "weekly"), {"mon": "09:00-17:00"}, "list", ".mon"),
     ((*BEACON, "hours", "closed_dates"), ["12/25"], "2026-12-25", "[0]"),
     ((*BEACON, "hours", "time_zone"), "Chicago", "known"),
@@ -227,6 +241,34 @@ def test_all_faults_are_told_at_once() -> None:
         "buyers[2].offers[0].static_price",
         "buyers[2].offers[0].id",
     }
+
+
+@pytest.mark.parametrize(
+    ("weekly", "below"),
+    [
+        (
+            {"mon": ["25:00-26:00", "8-9"], "funday": []},
+            [".mon[0]", ".mon[1]", ".funday"],
+        ),
+        (
+            {"mon-fri": ["08:00-12:00", "11:00-13:00"], "sat": ["8-9"], "sun": "08:00-09:00"},
+            [".mon-fri[1]", ".sat[0]", ".sun"],
+        ),
+        (
+            {
+                "mon": ["09:00-10:00", 5],
+                "nonday-fri": ["8"],
+                "tue": [None, "9"],
+                "wed": ["24:00-1:00"],
+            },
+            [".mon[1]", ".nonday-fri", ".nonday-fri[0]", ".tue[0]", ".tue[1]", ".wed[0]"],
+        ),
+    ],
+)
+def test_every_fault_of_the_hours_is_told_at_its_place(weekly: object, below: list[str]) -> None:
+    result = check_changed(((*BEACON, "hours", "weekly"), weekly))
+    expected = sorted(f"buyers[1].offers[0].hours.weekly{path}" for path in below)
+    assert sorted(fault.path for fault in result.faults) == expected
 
 
 def test_several_faults_in_one_body_are_told_apart() -> None:

@@ -15,7 +15,6 @@ from config.secret_box import SecretBox
 from config.secret_values import Secret
 from tests.unit.config.samples import (
     ABSENT,
-    ACME,
     ACME_PING,
     BEACON,
     SET,
@@ -151,25 +150,20 @@ def test_a_secret_sealed_under_another_key_is_a_fault() -> None:
         stored((TOKEN, {"sealed": other}))
 
 
-def test_an_offer_that_hashes_callers_gets_a_key_and_keeps_it() -> None:
+def test_a_hash_key_that_is_not_given_is_not_stored() -> None:
     first = stored()
-    made = value_at(first, (*BEACON, "hash_key"))
-    assert list(made) == ["sealed"]
-    assert value_at(stored(earlier=first), (*BEACON, "hash_key")) == made
-    assert "hash_key" not in value_at(first, ACME)
+    assert value_at(first, (*BEACON, "ping_post", "ping", "caller_id")) == "hashed"
+    assert "hash_key" not in json.dumps(first)
     offer = read_marketplace(first).buyers[1].offers[0]
     assert offer.ping_post is not None
-    key = caller_hash(offer, offer.ping_post.ping)
-    assert isinstance(key, Secret)
-    assert len(resolve_secret(key, BOX, {})) == 64
+    assert caller_hash(offer, offer.ping_post.ping) is None
 
 
-@pytest.mark.parametrize(
-    "steps",
-    [(*BEACON, "hash"), (*BEACON, "ping_post", "hash"), (*BEACON, "ping_post", "ping", "hash")],
-)
-def test_an_offer_that_hashes_without_a_key_gets_none(steps: tuple[Any, ...]) -> None:
-    assert "hash_key" not in value_at(stored((steps, "sha256")), BEACON)
+def test_an_export_without_secrets_of_its_own_applies_to_an_empty_database() -> None:
+    first = stored()
+    text = export_yaml(read_marketplace(first))
+    data, _ = check_text(text.encode(), SET).usable()
+    assert seal(data, BOX) == first
 
 
 def test_the_nearest_way_to_hash_wins() -> None:

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from auction.domain.hours import ALWAYS_OPEN, Hours, parse_weekly, refusal
+from auction.domain.hours import ALWAYS_OPEN, Hours, parse_weekly, refusal, weekly_faults
 from auction.domain.reasons import Reason
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -141,3 +141,26 @@ def test_several_keys_may_name_one_day() -> None:
 def test_a_fault_in_the_hours_is_told(weekly: dict[str, list[str]], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_weekly(weekly)
+
+
+def test_every_fault_in_the_hours_is_told_with_its_place() -> None:
+    weekly = {"mon": ["25:00-26:00", "8-9"], "funday": [], "tue": ["08:00-18:00"]}
+    found = weekly_faults(weekly)
+    assert [place for place, _ in found] == [("mon", 0), ("mon", 1), ("funday",)]
+
+
+def test_ranges_that_overlap_on_several_days_are_told_once() -> None:
+    weekly = {"mon-fri": ["08:00-18:00", "17:00-19:00"], "wed": ["06:00-07:00", "8-9"]}
+    assert weekly_faults(weekly) == [
+        (("wed", 1), "'8-9' is no range of hours: write it as 08:00-18:00"),
+        (("mon-fri", 1), "mon: 08:00-18:00 and 17:00-19:00 overlap"),
+    ]
+
+
+def test_every_range_that_a_long_one_covers_overlaps_it() -> None:
+    weekly = {"mon": ["08:00-20:00", "09:00-10:00", "11:00-12:00", "20:00-21:00"]}
+    assert [place for place, _ in weekly_faults(weekly)] == [("mon", 1), ("mon", 2)]
+
+
+def test_hours_without_a_fault_have_none() -> None:
+    assert weekly_faults({"mon-fri": ["22:00-06:00"], "sun": []}) == []

@@ -185,15 +185,17 @@ def test_a_posts_destination_that_is_not_allowed_gives_way_to_the_offers_own() -
     assert "not usable" in marketplace.trace(a_call())["acme-auto"]["detail"]
 
 
-def test_an_accepted_post_without_any_usable_destination_goes_to_the_next() -> None:
+def test_a_bid_without_any_destination_is_invalid_and_never_posted() -> None:
     homeless = an_offer("acme-auto", destination=None)
-    accepted = PostAccepted("javascript:alert(1)")
+    accepted = PostAccepted("sip:sales@acme.example")
     marketplace = a_marketplace(
         homeless, COBALT, script={"acme-auto": bids("60.00", post=accepted)}
     )
     decision = run_virtually(marketplace.decide(a_call()))
     assert decision["offer"] == "cobalt-auto"
-    assert marketplace.outcomes(a_call())["acme-auto"] == "post_error"
+    entry = marketplace.trace(a_call())["acme-auto"]
+    assert (entry["outcome"], entry["detail"]) == ("invalid_bid", "destination")
+    assert marketplace.gateway.posts == []
 
 
 def test_one_gateway_crash_does_not_touch_another_offers_bid() -> None:
