@@ -54,7 +54,7 @@ class Bid:
     priority: int
     weight: int
     expires_at: datetime
-    destination: Destination | None
+    destination: Destination
     bid_id: str | None = None
     minimum_duration_s: int | None = None
 

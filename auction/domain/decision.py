@@ -42,7 +42,7 @@ class Candidate:
     buyer: BuyerId
     routed_by: RoutedBy
     price: Decimal
-    destination: Destination | None
+    destination: Destination
     posts: bool
     owners: tuple[OwnerLimits, ...]
     units: Units

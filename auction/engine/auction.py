@@ -1,6 +1,6 @@
 """One decision: eligibility, fan-out, ranking, the way down the plan, a stored answer."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 
 from auction.domain.bidding import Bid, Quote, RefusedBid
@@ -10,6 +10,7 @@ from auction.domain.deadline import MINIMUM_USEFUL_MS, plan_times
 from auction.domain.decision import (
     Candidate,
     Finish,
+    FinishResult,
     Opened,
     PastCall,
     RoutedBy,
@@ -22,6 +23,7 @@ from auction.domain.reasons import NoRouteReason, Reason
 from auction.domain.terms import AuctionTerms, Campaign, OfferTerms
 from auction.engine.fanout import FanOut, Invited
 from auction.engine.outcomes import Outcome, Outcomes
+from auction.engine.persistence import persist
 from auction.engine.plan import SAID_NO, auction_candidate, static_candidates
 from auction.engine.reply import Reply
 from auction.engine.walk import Taken, Walk
@@ -33,6 +35,9 @@ ANSWER_LEASE_S = 60
 LATE_LEASE_MS = 10_000
 """How long a decision that came too late keeps its slot for the switch's retry."""
 
+
+FINISH_WITHIN_S = 5.0
+"""How long past its deadline a decision is tried to be stored: a buyer may have taken the call."""
 
 KEPT_FOR_THE_WAY = 1 / 3
 """The share of the reply's reserve that an answer needs to travel; storing it may take the rest."""
@@ -59,6 +64,7 @@ class Auction:
     started: float
     ports: Ports
     attempt: int = 1
+    late: bool = False
 
     async def decide(self, opened: Opened) -> bytes | Superseded:
         """The stored answer, or that another decider has taken the call over."""
@@ -246,32 +252,42 @@ class Auction:
     ) -> bytes | Superseded:
         reply = self._reply(taken, reason)
         elapsed_ms = (self.ports.clock.monotonic() - self.started) * 1000
-        late = elapsed_ms > answer_within_ms(self.call, self.campaign)
         outcomes.timings.total_ms = elapsed_ms
-        answer = reply.dump(elapsed_ms)
-        stored = await self.ports.ledger.finish(
-            Finish(
+        answer, trace = reply.dump(elapsed_ms), outcomes.dump()
+        nobody_posted = taken is None and outcomes.timings.post_ms == 0
+
+        def store() -> Awaitable[FinishResult]:
+            self.late = self._is_late()
+            finish = Finish(
                 call=self.call,
                 epoch=opened.epoch,
                 attempt=self.attempt,
                 action=reply.action,
                 answer=answer,
-                trace=outcomes.dump(),
+                trace=trace,
                 candidate=reply.candidate,
                 destination=reply.destination,
                 reason=reason,
                 currency=None if taken is None else self.snapshot.catalogue.currency,
-                lease_ms=LATE_LEASE_MS if late else self._lease_ms(reply),
-                late=late,
-                binding=binding,
+                lease_ms=LATE_LEASE_MS if self.late else self._lease_ms(reply),
+                late=self.late,
+                # A stall of ours must not turn a call away for good: its retry is decided anew.
+                binding=binding and not (self.late and nobody_posted),
                 answered_lease_ms=self._answered_lease_ms,
                 collected_lease_ms=self._lease_ms(reply),
             )
-        )
+            return self.ports.ledger.finish(finish)
+
+        until = self.started + self.decision_ms / 1000 + FINISH_WITHIN_S
+        stored = await persist(store, self.ports.clock, until)
         if isinstance(stored, Superseded):
             return stored
         self._record(reply.routed_by, outcomes)
         return answer
+
+    def _is_late(self) -> bool:
+        elapsed_ms = (self.ports.clock.monotonic() - self.started) * 1000
+        return elapsed_ms > answer_within_ms(self.call, self.campaign)
 
     def _reply(self, taken: Taken | None, reason: str | None) -> Reply:
         fallback = self.campaign.no_route_destination if self.campaign else None

@@ -48,14 +48,15 @@ def static_candidates(
 
 
 def _static_candidate(offer: OfferTerms, *, test: bool) -> Candidate:
-    price = offer.static_amount
+    price, destination = offer.static_amount, offer.destination
     assert price is not None, "only offers with a static price are routed statically"
+    assert destination is not None, "only offers with a destination are routed statically"
     return Candidate(
         offer=offer.id,
         buyer=offer.buyer,
         routed_by=RoutedBy.STATIC,
         price=price,
-        destination=offer.destination,
+        destination=destination,
         posts=False,
         owners=() if test else offer.limits,
         units=hold_units(offer, price),

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from dataclasses import dataclass
+from functools import partial
 
 from auction.domain.call import Call
 from auction.domain.decision import (
@@ -23,14 +24,20 @@ logger = logging.getLogger(__name__)
 DECIDER_SLACK_MS = 500
 """How long past its deadline a decider keeps its claim before a retry may take the call over."""
 
-POLL_MS = 20
+FIRST_POLL_MS, LONGEST_POLL_MS = 10, 100
 """How often a waiting retry asks whether another process has decided."""
 
 
-@dataclass(slots=True)
-class _InFlight:
-    fingerprint: bytes
-    decision: "asyncio.Task[bytes | OtherContent]"
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """What the ledger holds; ``late``: it waits for a retry to fetch it from there."""
+
+    answer: bytes | OtherContent
+    late: bool = False
+
+
+_Flight = asyncio.Task[_Decision]
+_Key = tuple[CallId, bytes]
 
 
 class Reception:
@@ -39,7 +46,7 @@ class Reception:
     def __init__(self, catalogue: CatalogueSource, ports: Ports) -> None:
         self._catalogue = catalogue
         self._ports = ports
-        self._in_flight: dict[CallId, _InFlight] = {}
+        self._in_flight: dict[_Key, _Flight] = {}
 
     async def decide(self, call: Call, fingerprint: bytes) -> bytes | OtherContent:
         """The answer's bytes, the same for every repeat.
@@ -47,12 +54,14 @@ class Reception:
         Raises StorageUnavailableError when no durable answer can be given within the switch's
         time; the decision goes on and waits for the retry.
         """
-        flight = self._in_flight.get(call.call_id)
-        if flight is None:
-            flight = self._start(call, fingerprint)
-        elif flight.fingerprint != fingerprint:
-            return OtherContent()
-        return await self._wait(flight.decision, call)
+        until = self._ports.clock.monotonic() + self._answer_within_ms(call) / 1000
+        while True:
+            flight = self._in_flight.get((call.call_id, fingerprint))
+            if flight is None:
+                flight = self._start(call, fingerprint)
+            decision = await self._wait(flight, until)
+            if not decision.late:
+                return decision.answer
 
     @property
     def in_flight(self) -> int:
@@ -62,38 +71,35 @@ class Reception:
     async def drain(self) -> None:
         """Wait until every decision under way is stored or has failed."""
         while self._in_flight:
-            decisions = [flight.decision for flight in self._in_flight.values()]
-            await asyncio.wait(decisions)
+            await asyncio.wait(list(self._in_flight.values()))
 
-    def _start(self, call: Call, fingerprint: bytes) -> _InFlight:
+    def _start(self, call: Call, fingerprint: bytes) -> _Flight:
         started = self._ports.clock.monotonic()
-        task = asyncio.get_running_loop().create_task(self._decide(call, fingerprint, started))
-        flight = _InFlight(fingerprint, task)
-        self._in_flight[call.call_id] = flight
-        task.add_done_callback(lambda done: self._landed(call.call_id, done))
+        flight = asyncio.get_running_loop().create_task(self._decide(call, fingerprint, started))
+        key = (call.call_id, fingerprint)
+        self._in_flight[key] = flight
+        flight.add_done_callback(partial(self._landed, key))
         return flight
 
-    def _landed(self, call_id: CallId, decision: "asyncio.Task[bytes | OtherContent]") -> None:
-        del self._in_flight[call_id]
-        if decision.cancelled():
+    def _landed(self, key: _Key, flight: _Flight) -> None:
+        del self._in_flight[key]
+        if flight.cancelled():
             return
-        error = decision.exception()
+        error = flight.exception()
         if error is not None and not isinstance(error, StorageUnavailableError):
             logger.error("A decision failed", exc_info=error, extra={"action": "decide"})
 
-    async def _wait(
-        self, decision: "asyncio.Task[bytes | OtherContent]", call: Call
-    ) -> bytes | OtherContent:
-        wait_ms = self._answer_within_ms(call)
-        done, _ = await asyncio.wait([decision], timeout=wait_ms / 1000)
+    async def _wait(self, flight: _Flight, until: float) -> _Decision:
+        left_s = max(0.0, until - self._ports.clock.monotonic())
+        done, _ = await asyncio.wait([flight], timeout=left_s)
         if not done:
             raise StorageUnavailableError("no durable answer in time")
-        return decision.result()
+        return flight.result()
 
     def _answer_within_ms(self, call: Call) -> float:
         return answer_within_ms(call, find_campaign(self._catalogue.current().catalogue, call))
 
-    async def _decide(self, call: Call, fingerprint: bytes, started: float) -> bytes | OtherContent:
+    async def _decide(self, call: Call, fingerprint: bytes, started: float) -> _Decision:
         snapshot = self._catalogue.current()
         campaign = find_campaign(snapshot.catalogue, call)
         auction = Auction(call, snapshot, campaign, started, self._ports)
@@ -107,18 +113,17 @@ class Reception:
         while True:
             opened = await self._open(opening, call, started)
             if isinstance(opened, OtherContent):
-                return opened
+                return _Decision(opened)
             if isinstance(opened, AlreadyDecided):
-                return opened.answer
+                return _Decision(opened.answer)
             answer = await auction.decide(opened)
             if isinstance(answer, bytes):
-                return answer
-            if answer.answer is not None:
-                return answer.answer
+                return _Decision(answer, auction.late)
 
     async def _open(
         self, opening: Opening, call: Call, started: float
     ) -> Opened | AlreadyDecided | OtherContent:
+        pause_ms = FIRST_POLL_MS
         while True:
             result: OpenResult = await self._ports.ledger.open(opening)
             if not isinstance(result, BeingDecided):
@@ -126,7 +131,8 @@ class Reception:
             waited_ms = (self._ports.clock.monotonic() - started) * 1000
             if waited_ms >= self._answer_within_ms(call):
                 raise StorageUnavailableError("another process is still deciding this call")
-            await asyncio.sleep(min(max(result.wait_ms, 1), POLL_MS) / 1000)
+            await asyncio.sleep(min(max(result.wait_ms, 1), pause_ms) / 1000)
+            pause_ms = min(pause_ms * 2, LONGEST_POLL_MS)
 
 
 def find_campaign(catalogue: Catalogue, call: Call) -> Campaign | None:

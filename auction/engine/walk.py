@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from auction.domain.bidding import PostAccepted, PostNotSent, PostRejected, PostReply, PostUnknown
 from auction.domain.bids import resolve_destination
@@ -19,8 +20,11 @@ from auction.domain.ids import OfferId
 from auction.domain.reasons import Reason
 from auction.domain.terms import Campaign, Destination, OfferTerms, OnUnknown
 from auction.engine.outcomes import Outcomes
+from auction.engine.persistence import persist
 from auction.engine.plan import expired, without_offer
 from auction.ports import Clock, Ledger, PostOrder, Recorder, Snapshot
+
+POSTED_BY_THE_DEAD = "the process that posted it died"
 
 KEPT_FOR_STORING_MS = 60
 KEPT_SHARE = 0.2
@@ -53,11 +57,13 @@ class Walk:
     ledger: Ledger
     clock: Clock
     recorder: Recorder
+    maybe_posted: OfferId | None = None
 
     async def run(self, plan: tuple[Candidate, ...]) -> Taken | Superseded | None:
         """The first place that fits and accepts; None when nobody is left and nothing is held."""
         while plan := self._still_possible(plan):
-            reserved = await self.ledger.reserve(self._request(plan))
+            reserve = partial(self.ledger.reserve, self._request(plan))
+            reserved = await persist(reserve, self.clock, self.until)
             if isinstance(reserved, Superseded):
                 return reserved
             for position, reason in reserved.refused:
@@ -65,7 +71,7 @@ class Walk:
             if isinstance(reserved, NothingFits):
                 return None
             candidate = plan[reserved.position]
-            taken = await self.take(candidate)
+            taken = await self._take(candidate)
             if taken is not None:
                 return taken
             plan = without_offer(plan[reserved.position + 1 :], candidate.offer)
@@ -77,24 +83,18 @@ class Walk:
         """Go on where a decider died; an offer that may have been posted is not posted twice."""
         if position is None:
             return await self.run(plan)
-        candidate = plan[position]
-        taken = await self._take_again(candidate)
-        if taken is not None:
-            return taken
-        return await self.run(without_offer(plan[position + 1 :], candidate.offer))
+        if plan[position].posts:
+            self.maybe_posted = plan[position].offer
+        return await self.run(plan[position:])
 
-    async def _take_again(self, candidate: Candidate) -> Taken | None:
-        offer = self.offers.get(candidate.offer)
-        terms = None if offer is None else offer.ping_post
-        if not candidate.posts or (terms is not None and terms.post_idempotent):
-            return await self.take(candidate)
-        return self._judge_post(candidate, PostUnknown("the process that posted it died"))
-
-    async def take(self, candidate: Candidate) -> Taken | None:
+    async def _take(self, candidate: Candidate) -> Taken | None:
         """Hand the call to a place that holds a reservation; None when it does not take it."""
         if not candidate.posts:
             return self._won(candidate, candidate.destination)
-        if self._left_ms() < MINIMUM_USEFUL_MS:
+        in_time = self._left_ms() >= MINIMUM_USEFUL_MS
+        if candidate.offer == self.maybe_posted and not (in_time and self._repeatable(candidate)):
+            return self._unknown(candidate, POSTED_BY_THE_DEAD)
+        if not in_time:
             self.outcomes.mark(candidate.offer, Reason.BUDGET_TOO_SMALL, "no time to post")
             return None
         began = self.clock.monotonic()
@@ -104,6 +104,10 @@ class Walk:
         self.outcomes.timings.waited_ms += seconds * 1000
         self.recorder.posted(candidate.offer, _POST_OUTCOMES[type(reply)], seconds)
         return self._judge_post(candidate, reply)
+
+    def _repeatable(self, candidate: Candidate) -> bool:
+        offer = self.offers.get(candidate.offer)
+        return offer is not None and offer.ping_post is not None and offer.ping_post.post_idempotent
 
     async def _post(self, candidate: Candidate) -> PostReply:
         offer = self.offers.get(candidate.offer)
@@ -132,7 +136,7 @@ class Walk:
                 return self._unknown(candidate, detail)
         return None
 
-    def _accepted(self, candidate: Candidate, sent: object) -> Taken | None:
+    def _accepted(self, candidate: Candidate, sent: object) -> Taken:
         """The buyer has the call: a destination of its that can't be used is left aside."""
         destination = resolve_destination(
             sent,
@@ -147,17 +151,14 @@ class Walk:
     def _unknown(self, candidate: Candidate, detail: str | None) -> Taken | None:
         offer = self.offers.get(candidate.offer)
         terms = None if offer is None else offer.ping_post
-        if terms is not None and terms.on_unknown is OnUnknown.ROUTE and candidate.destination:
+        if terms is not None and terms.on_unknown is OnUnknown.ROUTE:
             return self._won(candidate, candidate.destination, "post unanswered, routed by policy")
         self.outcomes.mark(candidate.offer, Reason.POST_UNKNOWN, detail)
         return None
 
     def _won(
-        self, candidate: Candidate, destination: Destination | None, detail: str | None = None
-    ) -> Taken | None:
-        if destination is None:
-            self.outcomes.mark(candidate.offer, Reason.POST_ERROR, "no destination")
-            return None
+        self, candidate: Candidate, destination: Destination, detail: str | None = None
+    ) -> Taken:
         if candidate.routed_by is RoutedBy.STATIC:
             self.outcomes.route_statically(
                 candidate.offer, pinged=self.outcomes.was_pinged(candidate.offer)
@@ -192,7 +193,9 @@ class Walk:
             return plan
         kept: list[Candidate] = []
         for candidate in plan:
-            if expired(candidate, now):
+            if candidate.offer == self.maybe_posted:
+                kept.append(candidate)
+            elif expired(candidate, now):
                 self.outcomes.mark(candidate.offer, Reason.EXPIRED, "before it could be taken")
             elif candidate.posts and left_ms < MINIMUM_USEFUL_MS:
                 self.outcomes.mark(candidate.offer, Reason.BUDGET_TOO_SMALL, "no time to post")
@@ -202,7 +205,9 @@ class Walk:
 
     def _lost_capacity(self, candidate: Candidate, reason: Reason) -> None:
         pinged = self.outcomes.was_pinged(candidate.offer)
-        if candidate.routed_by is RoutedBy.AUCTION:
+        if candidate.offer == self.maybe_posted:
+            self.outcomes.mark(candidate.offer, Reason.POST_UNKNOWN, POSTED_BY_THE_DEAD)
+        elif candidate.routed_by is RoutedBy.AUCTION:
             self.outcomes.mark(candidate.offer, Reason.CAP_LOST, reason.outcome)
         elif not pinged:
             self.outcomes.mark(candidate.offer, reason, "when reserving")

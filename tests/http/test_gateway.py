@@ -28,6 +28,7 @@ from auction.domain.call import Caller
 from auction.domain.decision import Candidate, RoutedBy
 from auction.domain.ids import BuyerId, PingId, PostId
 from auction.domain.reasons import Reason
+from auction.domain.terms import Destination
 from auction.ports import PingOrder, PostOrder
 from buyers.aiohttp_transport import AiohttpTransport
 from buyers.gateway import HttpBuyerGateway, compile_gateway
@@ -79,7 +80,7 @@ def a_post(offer: str = "offer-0", timeout_ms: int = 2000, bid_id: str = "b-1") 
         BuyerId("acme"),
         RoutedBy.AUCTION,
         Decimal("52.5"),
-        None,
+        Destination("sip:desk@buyer.example"),
         posts=True,
         owners=(),
         units=(1, 1, 1, 0),

@@ -19,6 +19,7 @@ from auction.domain.bidding import (
 from auction.domain.decision import Candidate, RoutedBy
 from auction.domain.ids import BuyerId, OfferId, PingId, PostId
 from auction.domain.reasons import Reason
+from auction.domain.terms import Destination
 from auction.ports import BuyerGateway, PingOrder, PostOrder
 from buyers.gateway import HttpBuyerGateway, compile_gateway
 from buyers.transport import (
@@ -89,7 +90,7 @@ def a_post(offer: str = "offer-0", timeout_ms: int = 500) -> PostOrder:
         BuyerId("acme"),
         RoutedBy.AUCTION,
         Decimal("52.5"),
-        None,
+        Destination("sip:desk@buyer.example"),
         posts=True,
         owners=(),
         units=(1, 1, 1, 0),

@@ -35,6 +35,7 @@ def terms(**changes: Any) -> OfferTerms:
 
 
 def test_a_plain_quote_is_a_bid_on_the_offers_own_terms() -> None:
+    assert OFFER.destination is not None
     assert judged() == Bid(
         offer=OFFER.id,
         buyer=OFFER.buyer,

@@ -31,8 +31,11 @@ class SlowLedger:
     open_ms: float = 0
     finish_ms: float = 0
     dies_after: str | None = None
+    finishes_lost: int = 0
+    opened: int = 0
 
     async def open(self, opening: Opening) -> OpenResult:
+        self.opened += 1
         await asyncio.sleep(self.open_ms / 1000)
         return await self.real.open(opening)
 
@@ -44,6 +47,9 @@ class SlowLedger:
 
     async def finish(self, finish: Finish) -> FinishResult:
         await asyncio.sleep(self.finish_ms / 1000)
+        if self.finishes_lost:
+            self.finishes_lost -= 1
+            raise StorageUnavailableError("gone for a moment")
         return await self.real.finish(finish)
 
 
@@ -178,3 +184,81 @@ def test_a_decision_that_uses_all_its_time_is_still_answered_not_refused() -> No
     marketplace.use(SlowLedger(marketplace.ledger, open_ms=3, finish_ms=10))
     decision = run_virtually(marketplace.decide(a_call(timeout_ms=1000)))
     assert decision["offer"] == "cobalt-auto"
+
+
+def test_a_retry_that_joins_a_late_decision_fetches_it_from_the_ledger() -> None:
+    slow = ping_post(post_timeout_ms=500)
+    marketplace = a_marketplace(an_offer(ping_post=slow))
+    ledger = SlowLedger(marketplace.ledger, open_ms=1500)
+    marketplace.use(ledger)
+
+    async def scenario() -> dict[str, object]:
+        first = asyncio.ensure_future(marketplace.decide(a_call(timeout_ms=1000)))
+        await asyncio.sleep(1.4)
+        with pytest.raises(StorageUnavailableError):
+            await first
+        ledger.open_ms = 0
+        return await marketplace.decide(a_call(timeout_ms=1000))
+
+    decision = run_virtually(scenario())
+    assert decision["offer"] == "acme-auto"
+    assert ledger.opened == 2
+
+
+def test_a_stall_of_the_database_never_turns_a_call_away_for_good() -> None:
+    marketplace = a_marketplace(an_offer())
+    ledger = SlowLedger(marketplace.ledger, open_ms=3000)
+    marketplace.use(ledger)
+
+    async def scenario() -> dict[str, object]:
+        with pytest.raises(StorageUnavailableError):
+            await marketplace.decide(a_call(timeout_ms=1000))
+        await marketplace.reception.drain()
+        ledger.open_ms = 0
+        return await marketplace.decide(a_call(timeout_ms=1000))
+
+    decision = run_virtually(scenario())
+    assert (decision["action"], decision["offer"]) == ("route", "acme-auto")
+
+
+def test_a_finish_that_fails_for_a_moment_is_stored_and_nobody_else_is_posted() -> None:
+    marketplace = a_marketplace(an_offer(), an_offer("beacon-auto", buyer="beacon"))
+    marketplace.use(SlowLedger(marketplace.ledger, finishes_lost=3))
+    decision = run_virtually(marketplace.decide(a_call()))
+    assert decision["action"] == "route"
+    assert len(marketplace.gateway.posts) == 1
+
+
+def test_a_repeat_is_answered_while_other_content_is_being_refused() -> None:
+    marketplace = a_marketplace(an_offer())
+
+    async def scenario() -> tuple[object, object, object]:
+        first = await marketplace.decide(a_call(), b"one")
+        marketplace.use(SlowLedger(marketplace.ledger, open_ms=50))
+        other = asyncio.ensure_future(marketplace.reception.decide(a_call(), b"two"))
+        await asyncio.sleep(0.01)
+        return first, await marketplace.decide(a_call(), b"one"), await other
+
+    first, again, other = run_virtually(scenario())
+    assert again == first
+    assert other == OtherContent()
+
+
+def test_a_takeover_whose_hold_was_swept_does_not_post_the_offer_twice() -> None:
+    marketplace = a_marketplace(an_offer(), a_static_offer())
+    marketplace.use(SlowLedger(marketplace.ledger, dies_after="reserve"))
+
+    async def scenario() -> dict[str, object]:
+        with pytest.raises(StorageUnavailableError):
+            await marketplace.decide(a_call())
+        stored = next(iter(marketplace.ledger._calls.values()))
+        plan = stored.plan
+        marketplace.ledger._give_back(stored)
+        stored.plan = plan  # the position stays known after a sweep
+        marketplace.use(marketplace.ledger)
+        await asyncio.sleep(3)
+        return await marketplace.decide(a_call())
+
+    assert run_virtually(scenario())["offer"] == "cobalt-auto"
+    assert marketplace.outcomes(a_call())["acme-auto"] == "post_unknown"
+    assert marketplace.gateway.posts == []

@@ -8,6 +8,7 @@ from auction.domain.ids import PingId
 from auction.domain.terms import (
     Cap,
     ConversionRule,
+    Destination,
     DuplicateAfter,
     DuplicateRule,
     DuplicateScope,
@@ -38,7 +39,7 @@ def test_a_plan_comes_back_as_it_was() -> None:
         "cobalt",
         routed_by=RoutedBy.STATIC,
         posts=False,
-        destination=None,
+        destination=Destination("tel:+18885550142"),
         post_id=None,
         owners=(),
         conversions=(),
