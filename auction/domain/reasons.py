@@ -69,3 +69,4 @@ class NoRouteReason:
     UNKNOWN_CAMPAIGN = "unknown_campaign"
     CALLER_BLOCKED = "caller_blocked"
     ALREADY_CONVERTED = "already_converted"
+    TOO_LATE = "too_late"

@@ -81,6 +81,10 @@ class Auction:
             outcomes = Outcomes.restored(opened.plan.trace)
             walk = self._walk(opened, self.campaign, outcomes)
             taken = await walk.resume(opened.plan.candidates, opened.plan.position)
+        elif self._is_late():
+            # Nobody waits any more: the retry, in time again, gets a whole auction.
+            outcomes = Outcomes(self.snapshot.catalogue.revision)
+            return await self._finish(opened, outcomes, None, NoRouteReason.TOO_LATE, binding=False)
         else:
             outcomes = Outcomes(self.snapshot.catalogue.revision)
             plan = await self._plan(self.campaign, opened.past_calls, outcomes)

@@ -206,7 +206,7 @@ def test_a_retry_that_joins_a_late_decision_fetches_it_from_the_ledger() -> None
 
 
 def test_a_stall_of_the_database_never_turns_a_call_away_for_good() -> None:
-    marketplace = a_marketplace(an_offer())
+    marketplace = a_marketplace(an_offer(), a_static_offer())
     ledger = SlowLedger(marketplace.ledger, open_ms=3000)
     marketplace.use(ledger)
 
