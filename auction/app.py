@@ -7,7 +7,7 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from auction.bootstrap import BootstrapTokens
 from auction.engine.auction import Ports
 from auction.engine.reception import Reception
 from auction.marketplaces import Marketplaces, load_at_start
+from auction.ports import StorageUnavailableError
 from auction.web.api import build_api
 from auction.web.drain import Drain
 from auction.web.ops import build_ops
@@ -54,6 +55,9 @@ logger = logging.getLogger(__name__)
 
 LATE_DECISIONS_S = 0.5
 """How long decisions that nobody waits for any more may take when the service stops."""
+
+STORE_CLOSE_S = 0.5
+"""How long what is being stored may take when everybody has been answered."""
 
 CONNECTIONS_CLOSE_S = 0.5
 """How long connections may take to close once their requests were answered or given up."""
@@ -175,7 +179,7 @@ class Service:
         database = await Database.connect(self._dsn, max_size=settings.database_connections)
         stack.push_async_callback(database.close)
         stack.push_async_callback(self._background.stop)
-        await add_partitions(database)
+        await _make_partitions(database)
         call_box = SecretBox(await service_key(database, box, ServiceKey.CALL_DATA))
         identity = await service_key(database, box, ServiceKey.CALLER_IDENTITY)
         vault = CallerVault(call_box, identity)
@@ -223,9 +227,9 @@ class Service:
         self._background.keep_running("usage view", usage.run)
         observe = self._metrics.ledger_batch
         ledger = PostgresLedger(database, vault, on_usage=usage.note, observe=observe)
-        self._stack.push_async_callback(ledger.close)
+        self._stack.push_async_callback(_close_store, ledger.close)
         events = CallEvents(database, usage.note, on_earned=self._metrics.earned, observe=observe)
-        self._stack.push_async_callback(events.close)
+        self._stack.push_async_callback(_close_store, events.close)
         sweeper = Sweeper(database, usage.note, on_earned=self._metrics.earned)
         self._background.keep_running("sweeper", sweeper.run)
         self._background.keep_running("partitions", partial(keep_partitions, database))
@@ -234,11 +238,14 @@ class Service:
         return ApiServices(
             reception=self._reception,
             events=events,
-            records=CallRecords(database, vault),
+            records=CallRecords(
+                database, vault, at_once=max(1, self._settings.database_connections // 3)
+            ),
             revisions=marketplaces,
             tokens=BootstrapTokens(tokens, _plain(self._settings)),
             clock=clock,
             default_country=marketplaces.default_country,
+            fingerprint=vault.fingerprint,
             drain=self._drain,
         )
 
@@ -265,18 +272,18 @@ class Service:
     async def stop(self) -> None:
         """Take no new call, answer those in flight, let everything go; the ops port goes last."""
         self._drain.begin()
-        if self._api is not None:
-            for site in list(self._api.sites):
-                await site.stop()
-            await self._drain.wait_idle(self._settings.drain_s)
-            await self._api.cleanup()
-        if self._reception is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LATE_DECISIONS_S):
-                    await self._reception.drain()
-        if self._ops is not None:
-            await self._ops.cleanup()
-        await self._stack.aclose()
+        # The last comes first; each runs whatever the others raise.
+        async with AsyncExitStack() as steps:
+            steps.push_async_callback(self._stack.aclose)
+            if self._ops is not None:
+                steps.push_async_callback(self._ops.cleanup)
+            if self._reception is not None:
+                steps.push_async_callback(_finish_late_decisions, self._reception)
+            if self._api is not None:
+                steps.push_async_callback(self._api.cleanup)
+                steps.push_async_callback(self._drain.wait_idle, self._settings.drain_s)
+                for site in self._api.sites:
+                    steps.push_async_callback(site.stop)
 
 
 @asynccontextmanager
@@ -344,6 +351,27 @@ async def _listen(application: web.Application, host: str, port: int) -> tuple[P
         raise
     bound = runner.addresses[0][1]
     return runner, f"http://{host}:{bound}"
+
+
+async def _close_store(close: Callable[[], Awaitable[None]]) -> None:
+    """Let what is being stored be stored; a database that hangs must not hold up the end."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(STORE_CLOSE_S):
+            await close()
+
+
+async def _finish_late_decisions(reception: Reception) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LATE_DECISIONS_S):
+            await reception.drain()
+
+
+async def _make_partitions(database: Database) -> None:
+    try:
+        await add_partitions(database)
+    except StorageUnavailableError as error:
+        # Others may be selling; rows go to the default partition until it is tried again.
+        logger.warning("No partitions made: %s", error, extra={"action": "add_partitions"})
 
 
 def _plain(settings: Settings) -> str | None:

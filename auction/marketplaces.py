@@ -4,22 +4,23 @@ import asyncio
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from auction.domain.terms import Catalogue
 from auction.ports import Snapshot, StorageUnavailableError
-from buyers.gateway import compile_gateway
+from buyers.gateway import HttpBuyerGateway, compile_gateway
 from buyers.terms import build_catalogue
 from buyers.transport import Transport
 from config.check import CheckResult, check_file
 from config.faults import ConfigError, Fault
-from config.marketplace import export_yaml, read_marketplace
+from config.marketplace import Marketplace, export_yaml, read_marketplace
 from config.sealing import seal
 from config.secret_box import SecretBox
 from storage import catalogue
-from storage.catalogue_items import join, split
+from storage.catalogue_items import CatalogueItem, join, split
 from storage.database import Database
 from storage.errors import RevisionConflictError
 from storage.vault import CallerVault
@@ -28,6 +29,9 @@ logger = logging.getLogger(__name__)
 
 KEPT_REVISIONS = 8
 """How many old revisions stay in memory for reading traces."""
+
+TOLD_UNUSABLE = 19
+"""How many offers that can't be asked are named in the log; one line more counts the rest."""
 
 FROM_FILE = "file"
 
@@ -118,6 +122,7 @@ class Marketplaces:
         self._on_change = on_change
         self._snapshot: Snapshot | None = None
         self._old: OrderedDict[int, Catalogue] = OrderedDict()
+        self._loading_old = asyncio.Lock()
 
     @property
     def revision(self) -> int:
@@ -141,9 +146,9 @@ class Marketplaces:
 
     async def take_up(self, revision: int) -> None:
         """Load a revision and put it in force for the calls that come."""
-        data = await self._load(revision)
+        items = await self._load(revision)
         # Compiling thousands of offers takes a while; calls go on being decided meanwhile.
-        self._snapshot = await asyncio.to_thread(self._compile, data, revision)
+        self._snapshot = await asyncio.to_thread(self._compile, items, revision)
         logger.info(
             "The marketplace is at revision %d", revision, extra={"action": "catalogue_loaded"}
         )
@@ -152,41 +157,62 @@ class Marketplaces:
         """The terms of an old revision, None when they are not kept."""
         if self._snapshot is not None and self._snapshot.catalogue.revision == revision:
             return self._snapshot.catalogue
-        if revision not in self._old:
-            try:
-                data = await self._load(revision)
-            except LookupError:
-                return None
-            self._old[revision] = await asyncio.to_thread(_terms, data, revision)
-        self._old.move_to_end(revision)
-        while len(self._old) > KEPT_REVISIONS:
-            self._old.popitem(last=False)
-        return self._old[revision]
+        # One at a time: each takes a connection and a thread that calls need.
+        async with self._loading_old:
+            if revision not in self._old:
+                try:
+                    items = await self._load(revision)
+                except LookupError:
+                    return None
+                self._old[revision] = await asyncio.to_thread(_terms, items, revision)
+            self._old.move_to_end(revision)
+            while len(self._old) > KEPT_REVISIONS:
+                self._old.popitem(last=False)
+            return self._old[revision]
 
-    async def _load(self, revision: int) -> Mapping[str, object]:
+    async def _load(self, revision: int) -> Sequence[CatalogueItem]:
         if revision == 0:
-            return {}
-        stored = await catalogue.load(self._database, revision)
-        return join(stored.items)
+            return ()
+        return (await catalogue.load(self._database, revision)).items
 
-    def _compile(self, data: Mapping[str, object], revision: int) -> Snapshot:
-        marketplace = read_marketplace(data)
+    def _compile(self, items: Sequence[CatalogueItem], revision: int) -> Snapshot:
+        marketplace = _marketplace(items)
         terms = build_catalogue(marketplace, revision)
         self._on_change(terms)
-        return Snapshot(
-            terms,
-            compile_gateway(
-                marketplace,
-                transport=self._transport,
-                environ=self._environ,
-                box=self._box,
-                hash_key_for=self._vault.hash_key_for,
-            ),
+        gateway = compile_gateway(
+            marketplace,
+            transport=self._transport,
+            environ=self._environ,
+            box=self._box,
+            hash_key_for=self._vault.hash_key_for,
         )
+        _warm(gateway)
+        return Snapshot(terms, gateway)
 
 
-def _terms(data: Mapping[str, object], revision: int) -> Catalogue:
-    return build_catalogue(read_marketplace(data), revision)
+def _warm(gateway: HttpBuyerGateway) -> None:
+    """Compile every offer before calls need it, and say which can't be asked."""
+    try:
+        unusable = gateway.unusable()
+    except Exception as error:  # noqa: BLE001 - one offer's bug must not keep the others out of force
+        # Its text may hold a part of what it was about.
+        name = type(error).__name__
+        logger.error("Compiling the offers crashed: %s", name, extra={"action": "unusable_offer"})
+        return
+    for offer, why in islice(unusable.items(), TOLD_UNUSABLE):
+        text = "Offer %s can't be asked: %s"
+        logger.warning(text, offer, why, extra={"action": "unusable_offer"})
+    if len(unusable) > TOLD_UNUSABLE:
+        more = len(unusable) - TOLD_UNUSABLE
+        logger.warning("%d more offers can't be asked", more, extra={"action": "unusable_offer"})
+
+
+def _marketplace(items: Sequence[CatalogueItem]) -> Marketplace:
+    return read_marketplace(join(items) if items else {})
+
+
+def _terms(items: Sequence[CatalogueItem], revision: int) -> Catalogue:
+    return build_catalogue(_marketplace(items), revision)
 
 
 def _name(path: Path) -> str:

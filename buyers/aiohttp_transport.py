@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError, PayloadEncodingError
 from aiohttp.tracing import Trace
@@ -17,6 +18,7 @@ from yarl import URL
 
 from buyers.compression import OversizeError, UnreadableEncodingError, unpacked
 from buyers.outbound import ForbiddenAddressError, OutboundRule
+from buyers.resolver import CachingResolver
 from buyers.transport import (
     MAXIMUM_ANSWER,
     Answer,
@@ -35,8 +37,8 @@ class AiohttpTransport:
     """The ``Transport`` on aiohttp. Must be made inside a running event loop.
 
     ``per_origin`` bounds the requests in flight to one origin, ``keep_alive_s`` how long an idle
-    connection is kept. ``tls`` replaces the system's trust store; verification stays on unless it
-    says otherwise.
+    connection is kept. ``resolver`` looks host names up, and is closed with the transport. ``tls``
+    replaces the system's trust store; verification stays on unless it says otherwise.
     """
 
     def __init__(
@@ -45,16 +47,19 @@ class AiohttpTransport:
         *,
         per_origin: int = 2000,
         keep_alive_s: float = 30.0,
-        dns_cache_s: int = 30,
+        resolver: AbstractResolver | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._per_origin = per_origin
         self._live: dict[Origin, int] = {}
+        self._resolver = resolver or CachingResolver()
         connector = _Connector(
             limit=0,
             keepalive_timeout=keep_alive_s,
-            ttl_dns_cache=dns_cache_s,
+            # The resolver remembers by itself, and for longer where an answer doesn't come.
+            use_dns_cache=False,
+            resolver=self._resolver,
             ssl=tls or True,
             socket_factory=rule.open_socket,
         )
@@ -74,6 +79,7 @@ class AiohttpTransport:
         """Close every connection."""
         await self._watched_session.close()
         await self._session.close()
+        await self._resolver.close()
 
     async def _exchange(
         self,

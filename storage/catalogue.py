@@ -1,7 +1,8 @@
 """The marketplace's revisions in the database; all of them are kept."""
 
+import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -61,7 +62,9 @@ async def load(database: Database, revision: int | None = None) -> StoredMarketp
         elif not await connection.fetchval(_HAS_REVISION, revision):
             message = f"there is no revision {revision} of the marketplace"
             raise LookupError(message)
-        return StoredMarketplace(revision, await _items_at(connection, revision))
+        rows = await connection.fetch(_ITEMS_AT, revision, timeout=_SAVE_TIMEOUT_S)
+    # The JSON of thousands of offers takes a while; calls go on being decided meanwhile.
+    return StoredMarketplace(revision, await asyncio.to_thread(_items, rows))
 
 
 async def save(
@@ -111,6 +114,10 @@ async def _newest_number(connection: Connection) -> int:
 
 async def _items_at(connection: Connection, revision: int) -> tuple[CatalogueItem, ...]:
     rows = await connection.fetch(_ITEMS_AT, revision, timeout=_SAVE_TIMEOUT_S)
+    return _items(rows)
+
+
+def _items(rows: Sequence[asyncpg.Record]) -> tuple[CatalogueItem, ...]:
     return tuple(map(_item, rows))
 
 

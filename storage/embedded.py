@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import asyncpg
@@ -37,6 +37,7 @@ _WATCH_S = 0.1
 _FIRST_DELAY_S = 0.1
 _LONGEST_DELAY_S = 10.0
 _STEADY_S = 60.0
+_RETRY_S = 1.0
 _HELD_S = 60.0
 _TRIM_S = 60.0
 
@@ -101,17 +102,12 @@ class EmbeddedServer:
         Past ``fast_s`` seconds it ends without writing everything back, as after a crash: nothing
         is lost, the next start takes longer.
         """
-        if self._supervisor is not None:
-            self._supervisor.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._supervisor
-            self._supervisor = None
-        await self._end_server(fast_s)
-        if self._socket_directory is not None:
-            self._directory.runtime_file.unlink(missing_ok=True)
-            remove_directory(self._socket_directory)
-            self._socket_directory = None
-        self._lock.release()
+        # The last comes first; each runs whatever the others raise.
+        async with AsyncExitStack() as steps:
+            steps.callback(self._lock.release)
+            steps.callback(self._remove_sockets)
+            steps.push_async_callback(self._end_server, fast_s)
+            steps.push_async_callback(self._end_supervision)
 
     @property
     def _sockets(self) -> Path:
@@ -168,16 +164,29 @@ class EmbeddedServer:
     async def _supervise(self, site: Site) -> None:
         delay_s = _FIRST_DELAY_S
         while True:
-            lived_s = await self._watch(site.log)
-            delay_s = _FIRST_DELAY_S if lived_s > _STEADY_S else min(2 * delay_s, _LONGEST_DELAY_S)
-            await asyncio.sleep(delay_s)
             try:
-                await self._bring_up(site)
-            except (EmbeddedServerError, OSError, psutil.Error) as error:
-                self._log.error(
-                    "PostgreSQL can't be restarted: %s", error, extra={"action": "embedded_failed"}
+                lived_s = await self._watch(site.log)
+                steady = lived_s > _STEADY_S
+                delay_s = _FIRST_DELAY_S if steady else min(2 * delay_s, _LONGEST_DELAY_S)
+                await asyncio.sleep(delay_s)
+                await self._restart(site)
+            except Exception:  # noqa: BLE001 - a server that nobody watches stays down
+                self._log.exception(
+                    "Watching PostgreSQL failed and goes on", extra={"action": "embedded_watch"}
                 )
-                await self._end_server()
+                await asyncio.sleep(_RETRY_S)
+
+    async def _restart(self, site: Site) -> None:
+        try:
+            await self._bring_up(site)
+        except (EmbeddedServerError, OSError, psutil.Error) as error:
+            self._log.error(
+                "PostgreSQL can't be restarted: %s", error, extra={"action": "embedded_failed"}
+            )
+            await self._end_server()
+        except Exception:
+            await self._end_server()
+            raise
 
     async def _watch(self, server_log: ServerLog) -> float:
         """Wait until the server has ended, and return how many seconds that took."""
@@ -187,13 +196,34 @@ class EmbeddedServer:
             await asyncio.sleep(_WATCH_S)
             if loop.time() - trimmed > _TRIM_S:
                 trimmed = loop.time()
-                server_log.trim()
+                self._trim(server_log)
         if self._postmaster is not None:
             self._log.error(
                 "PostgreSQL has died and is restarted",
                 extra={"action": "embedded_died", "exit_code": self._postmaster.exit_code()},
             )
         return loop.time() - start
+
+    def _trim(self, server_log: ServerLog) -> None:
+        try:
+            server_log.trim()
+        except OSError as error:
+            self._log.warning(
+                "PostgreSQL's log can't be cut: %s", error, extra={"action": "embedded_log"}
+            )
+
+    async def _end_supervision(self) -> None:
+        supervisor, self._supervisor = self._supervisor, None
+        if supervisor is not None:
+            supervisor.cancel()
+            with suppress(asyncio.CancelledError):
+                await supervisor
+
+    def _remove_sockets(self) -> None:
+        sockets, self._socket_directory = self._socket_directory, None
+        if sockets is not None:
+            self._directory.runtime_file.unlink(missing_ok=True)
+            remove_directory(sockets)
 
     async def _end_server(self, fast_s: float = FAST_STOP_S) -> None:
         if self._postmaster is not None:

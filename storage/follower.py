@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 class RevisionFollower:
-    """Calls back with each new revision within a second of its commit, across restarts .
+    """Calls back with each new revision within a second of its commit, across restarts.
 
     Of revisions that follow each other quickly only the newest is told. A callback that fails is
     called again until it does not.
@@ -54,12 +54,23 @@ class RevisionFollower:
         while True:
             try:
                 await self._listen()
-            except StorageUnavailableError as error:
-                if not self._away:
-                    action = {"action": "follow_lost"}
-                    _log.warning("%s can't be followed: %s", self._channel, error, extra=action)
+            except Exception as error:  # noqa: BLE001 - one that died would leave old terms in force
+                self._tell(error)
                 self._away = True
                 await asyncio.sleep(RETRY_S)
+
+    def _tell(self, error: Exception) -> None:
+        """Log why nothing can be followed, once until it can again."""
+        if self._away:
+            return
+        expected = isinstance(error, StorageUnavailableError)
+        _log.warning(
+            "%s can't be followed: %s",
+            self._channel,
+            error if expected else type(error).__name__,
+            exc_info=None if expected else error,
+            extra={"action": "follow_lost"},
+        )
 
     async def _listen(self) -> None:
         connection = await open_connection(

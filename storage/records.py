@@ -1,6 +1,8 @@
 """What is kept of a call, read back."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Final
 
@@ -11,6 +13,7 @@ from auction.domain.call import Call
 from auction.domain.decision import AttemptRecord, CallRecord, RoutedBy
 from auction.domain.ids import CallId, OwnerId
 from auction.domain.usage import Usage
+from auction.ports import StorageUnavailableError
 from storage.database import Database
 from storage.past_calls import load_routes
 from storage.queries import query
@@ -18,25 +21,45 @@ from storage.readings import read_ledger
 from storage.vault import CallerVault
 
 _READ_CALL = query("read_call")
+AT_ONCE: Final = 2
+"""How many reads use a connection at the same time."""
+
+PATIENCE_S: Final = 2.0
+"""How long a read waits for its turn."""
+
 _NOTHING: Final = Decimal(0)
 
 
 class CallRecords:
-    """Reads calls back."""
+    """Reads calls back, a few at a time: most connections are for deciding calls."""
 
-    def __init__(self, database: Database, vault: CallerVault) -> None:
+    def __init__(self, database: Database, vault: CallerVault, at_once: int = AT_ONCE) -> None:
         self._database = database
         self._vault = vault
+        self._free = asyncio.Semaphore(at_once)
 
     async def get_call(self, call_id: CallId) -> CallRecord | None:
         """All that is kept of a call, None when it is unknown. Raises StorageUnavailableError."""
-        async with self._database.connection() as connection:
+        async with self._turn(), self._database.connection() as connection:
             row = await connection.fetchrow(_READ_CALL, call_id)
         return None if row is None else self._record(row)
 
     async def all_usage(self) -> Mapping[OwnerId, Usage]:
         """The usage of every owner that has any, as stored now. Raises StorageUnavailableError."""
-        return (await read_ledger(self._database)).usage
+        async with self._turn():
+            return (await read_ledger(self._database)).usage
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self._free.acquire()
+        except TimeoutError:
+            raise StorageUnavailableError("too many are reading calls") from None
+        try:
+            yield
+        finally:
+            self._free.release()
 
     def _record(self, row: asyncpg.Record) -> CallRecord:
         routed_by = row["routed_by"]

@@ -41,6 +41,10 @@ class CallerVault:
         """The key by which an offer's buyer gets callers hashed, for one that names none."""
         return hmac.digest(self._identity_key, b"hash key of offer " + offer.encode(), "sha256")
 
+    def fingerprint(self, content: bytes) -> bytes:
+        """HMAC-SHA-256 of a request: tells repeats apart without telling what was in them."""
+        return hmac.digest(self._identity_key, b"fingerprint of " + content, "sha256")
+
     def seal(self, call: Call) -> bytes:
         """The caller and the fields, sealed for this call alone."""
         caller = call.caller

@@ -1,7 +1,7 @@
 """Request bodies: bounded in size and time, then JSON."""
 
 import asyncio
-import hashlib
+from collections.abc import Callable
 
 import orjson
 from aiohttp import hdrs, web
@@ -30,9 +30,9 @@ async def read_object(request: web.Request) -> JsonObject:
     return value
 
 
-def fingerprint(content: JsonObject) -> bytes:
-    """SHA-256 of the canonical JSON: the same for any order of keys and any white space."""
-    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).digest()
+def fingerprint(content: JsonObject, keyed: Callable[[bytes], bytes]) -> bytes:
+    """Keyed hash of the canonical JSON: the same for any order of keys and any white space."""
+    return keyed(orjson.dumps(content, option=orjson.OPT_SORT_KEYS))
 
 
 async def expect_continue(request: web.Request) -> web.StreamResponse | None:

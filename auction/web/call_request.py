@@ -14,7 +14,7 @@ from auction.domain.phone import normalise_number, parse_caller
 from auction.web.bodies import JsonObject, fingerprint
 from auction.web.faults import OWN, faults_of
 from auction.web.problems import Fault, invalid
-from auction.web.services import Grant
+from auction.web.services import Fingerprint, Grant
 
 LONGEST_NAME = 128
 LONGEST_VALUE = 4096
@@ -102,13 +102,13 @@ def read_call_request(body: JsonObject) -> CallRequest:
     return request
 
 
-def call_fingerprint(body: JsonObject) -> bytes:
-    """What tells a repeat from other content: everything but ``timeout_ms``."""
+def call_fingerprint(body: JsonObject, keyed: Fingerprint) -> bytes:
+    """What tells a repeat from other content: everything but ``timeout_ms``, hashed."""
     content = {key: value for key, value in body.items() if key != "timeout_ms"}
     if not isinstance(content.get("caller_id"), str | None):
         # any JSON may stand here, nested deeper than can be written again; all of it means withheld
         content["caller_id"] = None
-    return fingerprint(content)
+    return fingerprint(content, keyed)
 
 
 def _bounded(timeout_ms: int | None) -> int | None:

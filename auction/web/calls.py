@@ -40,7 +40,8 @@ class CallHandlers:
         asked = read_call_request(body)
         _refuse_other_source(asked, grant)
         call = asked.to_call(grant, received_at, services.default_country())
-        answer = await services.reception.decide(call, call_fingerprint(body))
+        content = call_fingerprint(body, services.fingerprint)
+        answer = await services.reception.decide(call, content)
         if isinstance(answer, OtherContent):
             raise CallerMistakeError(
                 problems.CONFLICT, "This call_id was decided before with other content."
@@ -50,7 +51,7 @@ class CallHandlers:
     async def report(self, request: web.Request) -> web.Response:
         """``POST /v1/calls/events``: answered or ended."""
         await granted(request, self._services.tokens, MAY_REPORT)
-        event = read_event(await read_object(request))
+        event = read_event(await read_object(request), self._services.fingerprint)
         result = await self._services.events.record(event)
         if result is EventResult.UNKNOWN_CALL:
             raise CallerMistakeError(problems.NOT_FOUND, _UNKNOWN_CALL)

@@ -14,6 +14,7 @@ from auction.web.bodies import JsonObject, fingerprint
 from auction.web.call_request import Identifier
 from auction.web.faults import OWN, faults_of
 from auction.web.problems import Fault, invalid
+from auction.web.services import Fingerprint
 
 LONGEST_DURATION_S = 86_400
 MOST_ATTEMPTS = 1000
@@ -78,7 +79,7 @@ class EventRequest(BaseModel):
     sip_code: Annotated[int, Field(ge=100, le=699)] | None = None
 
 
-def read_event(body: JsonObject) -> CallEvent:
+def read_event(body: JsonObject, keyed: Fingerprint) -> CallEvent:
     """The report, validated. Raises CallerMistakeError (422) with every fault at once."""
     try:
         request = EventRequest.model_validate(body)
@@ -93,7 +94,7 @@ def read_event(body: JsonObject) -> CallEvent:
         type=EventType(request.type),
         attempt=request.attempt,
         at=request.at,
-        fingerprint=fingerprint(body),
+        fingerprint=fingerprint(body, keyed),
         total_duration_s=total,
         connected_duration_s=connected,
         ended_by=EndedBy(request.ended_by) if request.ended_by else None,

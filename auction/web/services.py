@@ -67,9 +67,16 @@ class Tokens(Protocol):
         """What a token allows, None when it is not known. Raises StorageUnavailableError."""
 
 
+Fingerprint = Callable[[bytes], bytes]
+
+
 @dataclass(frozen=True, slots=True)
 class ApiServices:
-    """Everything behind the switch-facing API. ``default_country`` is ISO alpha-2."""
+    """Everything behind the switch-facing API.
+
+    ``default_country`` is ISO alpha-2. ``fingerprint`` is a keyed hash: without the key nobody can
+    find out by trying what was hashed.
+    """
 
     reception: Reception
     events: Events
@@ -78,6 +85,7 @@ class ApiServices:
     tokens: Tokens
     clock: Clock
     default_country: Callable[[], str]
+    fingerprint: Fingerprint
     drain: Drain = field(default_factory=Drain)
 
 

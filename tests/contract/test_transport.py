@@ -442,15 +442,14 @@ async def test_a_connection_that_is_refused_is_unreachable(transport: Transport)
 async def test_a_name_that_does_not_resolve_is_unreachable(
     transport: Transport, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loop = asyncio.get_running_loop()
-    real = loop.getaddrinfo
+    real = socket.getaddrinfo
 
-    async def resolve(name: str, *rest: Any, **options: Any) -> Any:
+    def resolve(name: str, *rest: Any, **options: Any) -> Any:
         if name == "gone.example":
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return await real(name, *rest, **options)
+        return real(name, *rest, **options)
 
-    monkeypatch.setattr(loop, "getaddrinfo", resolve, raising=False)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
     origin = Origin("http", host, 80)
     answer = await ask(transport, PreparedRequest(origin, "POST", "/", HEADERS, body=b""))
 
@@ -477,10 +476,10 @@ async def test_a_public_name_that_resolves_to_loopback_is_not_connected_to(
     async with opening(OutboundRule()) as transport, raw_buyer(answering(OK)) as buyer:
         address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", buyer.origin.port))
 
-        async def resolve(*_: object, **__: object) -> list[object]:
+        def resolve(*_: object, **__: object) -> list[object]:
             return [address, address]
 
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve, raising=False)
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
         origin = replace(buyer.origin, host="buyer.example")
         answer = await ask(transport, replace(a_request(buyer), origin=origin))
 

@@ -32,6 +32,7 @@ from buyers.transport import (
 from config.check import check
 from storage.memory import MemoryLedger
 from storage.tokens import TokenGrant
+from tests.ledger_steps import VAULT
 from tests.unit.engine.harness import CountingIds, CountingRecorder, VirtualClock
 
 Golden = dict[str, Any]
@@ -107,7 +108,7 @@ async def play(golden: Golden) -> Golden:
     for body in golden["calls"]:
         request = read_call_request(body)
         call = request.to_call(GRANT, clock.now(), "US")
-        answer = await reception.decide(call, call_fingerprint(body))
+        answer = await reception.decide(call, call_fingerprint(body, VAULT.fingerprint))
         assert not isinstance(answer, OtherContent)
         campaign = find_campaign(snapshot.catalogue, call)
         trace = explain(campaign, call, read_trace(ledger.traces[call.call_id]))

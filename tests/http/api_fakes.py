@@ -21,6 +21,7 @@ from auction.web.drain import Drain
 from auction.web.runner import ProblemRunner
 from auction.web.services import ApiServices
 from tests.builders import NOON
+from tests.ledger_steps import VAULT
 
 ANSWER = b'{"action":"no_route"}'
 
@@ -186,6 +187,7 @@ async def running_api(services: FakeServices | None = None) -> AsyncIterator[Api
             tokens=fake,
             clock=fake,
             default_country=lambda: "US",
+            fingerprint=VAULT.fingerprint,
             drain=drain,
         )
     )

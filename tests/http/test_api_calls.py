@@ -15,6 +15,7 @@ from auction.ports import StorageUnavailableError
 from auction.web import bodies
 from tests.eventually import eventually
 from tests.http.api_fakes import ANSWER, Api, FakeServices, Reply, running_api
+from tests.ledger_steps import VAULT
 
 BODY: dict[str, Any] = {
     "call_id": "3848276298220188511@switch-1",
@@ -104,6 +105,14 @@ async def test_the_fingerprint_ignores_timeout_key_order_and_white_space_but_not
     assert len(first) == 32
     assert same == first
     assert len({first, *others}) == 3
+
+
+async def test_the_fingerprint_is_made_with_the_services_key() -> None:
+    async with running_api() as api:
+        await api.post("/v1/calls", BODY)
+    content = {key: value for key, value in BODY.items() if key != "timeout_ms"}
+    canonical = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    assert api.services.calls[0][1] == VAULT.fingerprint(canonical)
 
 
 async def test_other_content_under_the_same_call_id_is_a_conflict() -> None:

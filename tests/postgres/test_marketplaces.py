@@ -1,16 +1,22 @@
 """Marketplace files on their way into a real database."""
 
 import asyncio
+import logging
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from auction.marketplaces import apply_file, export, load_at_start
+from auction.domain.ids import OfferId
+from auction.marketplaces import Marketplaces, _warm, apply_file, export, load_at_start
 from config.faults import ConfigError
 from config.secret_box import SecretBox
-from storage.catalogue import latest, load, save
+from storage.catalogue import StoredMarketplace, latest, load, save
 from storage.database import Database
 from storage.migrate import migrate
+from tests.golden.runner import ScriptedTransport
+from tests.ledger_steps import VAULT
 
 BOX = SecretBox(bytes(range(32)))
 TERMS = """
@@ -97,3 +103,69 @@ async def test_an_export_of_a_file_without_secrets_applies_to_an_empty_database(
         assert (await load(other)).items == (await load(database)).items
     finally:
         await other.close()
+
+
+async def test_offers_are_compiled_before_calls_need_them_and_unusable_ones_are_told(
+    database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = ", auth: {type: bearer, token: {env: TOKEN_THAT_IS_NOT_SET}}"
+    environ = {"TOKEN_THAT_IS_NOT_SET": "correct horse"}
+    await apply_file(database, BOX, a_file(tmp_path, auth=secret), environ)
+    on_loop = threading.get_ident()
+    changed_in: list[int] = []
+    marketplaces = Marketplaces(
+        database,
+        BOX,
+        ScriptedTransport({}),
+        {},
+        VAULT,
+        lambda _: changed_in.append(threading.get_ident()),
+    )
+    with caplog.at_level(logging.WARNING):
+        await marketplaces.take_up(1)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "acme-auto" in caplog.text
+    assert "correct horse" not in caplog.text
+    assert on_loop not in changed_in
+
+
+async def test_of_many_unusable_offers_a_few_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    class Gateway:
+        def unusable(self) -> dict[OfferId, str]:
+            return {OfferId(f"offer-{number}"): "no secret" for number in range(100)}
+
+    gateway: Any = Gateway()
+    with caplog.at_level(logging.WARNING):
+        _warm(gateway)
+    assert len(caplog.records) == 20
+    assert "81 more" in caplog.text
+
+
+async def test_an_offer_whose_compiling_crashes_keeps_no_marketplace_out_of_force(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Gateway:
+        def unusable(self) -> dict[OfferId, str]:
+            raise ValueError("secret words")
+
+    gateway: Any = Gateway()
+    _warm(gateway)
+    assert "ValueError" in caplog.text
+    assert "secret words" not in caplog.text
+
+
+async def test_those_who_ask_for_an_old_revision_at_once_load_it_once(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await apply_file(database, BOX, a_file(tmp_path), {})
+    marketplaces = Marketplaces(database, BOX, ScriptedTransport({}), {}, VAULT, lambda _: None)
+    loaded: list[int | None] = []
+
+    async def counted(where: Database, revision: int | None = None) -> StoredMarketplace:
+        loaded.append(revision)
+        return await load(where, revision)
+
+    monkeypatch.setattr("auction.marketplaces.catalogue.load", counted)
+    found = await asyncio.gather(*(marketplaces.catalogue_at(1) for _ in range(20)))
+    assert loaded == [1]
+    assert {each is found[0] is not None for each in found} == {True}

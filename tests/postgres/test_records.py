@@ -1,15 +1,21 @@
 """Calls read back, the state of the ledger as a whole, and room for the days to come."""
 
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+import pytest
 import pytest_asyncio
 
 from auction.domain.call import Caller
 from auction.domain.decision import AttemptRecord, EndedBy, EventType, RoutedBy
 from auction.domain.ids import CallId, CampaignId
-from storage.database import Database
+from auction.ports import StorageUnavailableError
+from storage.database import Connection, Database
 from storage.events import CallEvents
 from storage.holds import HoldState
 from storage.ledger import PostgresLedger
@@ -182,3 +188,49 @@ async def test_a_day_that_began_without_a_partition_goes_on_so(
     record = await records.get_call(call.call_id)
     assert record is not None
     assert record.trace == b"why"
+
+
+async def test_however_many_read_calls_most_connections_are_free(
+    database: Database, records: CallRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lent, most = 0, 0
+    lend = database.connection
+
+    @asynccontextmanager
+    async def counted() -> AsyncIterator[Connection]:
+        nonlocal lent, most
+        async with lend() as connection:
+            lent += 1
+            most = max(most, lent)
+            yield connection
+            lent -= 1
+
+    monkeypatch.setattr(database, "connection", counted)
+    found = await asyncio.gather(*(records.get_call(CallId("nobody")) for _ in range(50)))
+    assert found == [None] * 50
+    assert most == 2
+
+
+async def test_who_waits_too_long_for_a_turn_to_read_is_told_so(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.records.PATIENCE_S", 0.01)
+    nobodys_turn = CallRecords(database, VAULT, at_once=0)
+    with pytest.raises(StorageUnavailableError):
+        await nobodys_turn.get_call(CallId("nobody"))
+
+
+async def test_making_partitions_never_keeps_calls_waiting_and_gives_up_in_the_end(
+    database: Database, ledger: PostgresLedger
+) -> None:
+    await reserve(ledger, a_recent_call("first"))
+    async with database.transaction() as connection:
+        await connection.execute("select * from plans")
+        making = asyncio.create_task(add_partitions(database, 1))
+        started = time.monotonic()
+        for number in range(20):
+            await reserve(ledger, a_recent_call(f"call-{number}"))
+            assert time.monotonic() - started < 2
+        with pytest.raises(StorageUnavailableError):
+            await making
+    assert await add_partitions(database, 2) == 3, "today's plans stay where they are"

@@ -1,14 +1,19 @@
 """What eligibility sees of the caps: fresh enough, without asking for every call."""
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from auction.domain.ids import OwnerId
-from auction.ports import StorageUnavailableError
+from auction.domain.usage import Usage
+from storage import usage_view
 from storage.database import Database
-from storage.usage_view import FRESH_S, PostgresUsageView
+from storage.usage_rows import decode
+from storage.usage_view import FRESH_S, SLICE, PostgresUsageView
 from tests.eventually import eventually
 from tests.ledger_steps import (
     BUYER_OWNER,
@@ -106,9 +111,68 @@ async def test_owners_that_are_asked_for_are_kept_fresh(database: Database) -> N
     await asyncio.wait([running])
 
 
-async def test_without_a_database_a_stale_reading_is_not_used(
-    database: Database, view: PostgresUsageView
+async def test_without_a_database_the_last_reading_stands(
+    database: Database, view: PostgresUsageView, clock: Seconds
 ) -> None:
+    await route(a_ledger(database), a_recent_call())
+    await view.refresh(OWNERS)
+    known = dict(view.read())
+    assert known
     await database.close()
-    with pytest.raises(StorageUnavailableError):
+    clock.now += 60
+    await view.refresh([*OWNERS, OwnerId("offer:never-seen")])
+    assert dict(view.read()) == known
+
+
+async def test_what_was_read_before_is_seen_again_after_the_ledger_told_otherwise(
+    database: Database, view: PostgresUsageView, clock: Seconds
+) -> None:
+    await route(a_ledger(database), a_recent_call())
+    await view.refresh(OWNERS)
+    stored = dict(view.read())
+    clock.now += 1
+    view.note({OFFER_OWNER: replace(stored[OFFER_OWNER], live=7)})
+    clock.now += 1
+    await view.refresh(OWNERS)
+    assert dict(view.read()) == stored
+
+
+async def test_only_what_has_changed_is_decoded_again(
+    database: Database, clock: Seconds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[int] = []
+
+    def counting(counters: Sequence[int]) -> Usage:
+        decoded.append(counters[0])
+        return decode(counters)
+
+    monkeypatch.setattr(usage_view, "decode", counting)
+    view, ledger = PostgresUsageView(database, clock), a_ledger(database)
+    await route(ledger, a_recent_call("one"))
+    for _ in range(3):
+        clock.now += 1
         await view.refresh(OWNERS)
+    assert decoded == [1, 1]
+    await route(ledger, a_recent_call("two"))
+    clock.now += 1
+    await view.refresh(OWNERS)
+    assert decoded == [1, 1, 2, 2]
+
+
+async def test_a_great_many_owners_are_read_in_slices(
+    database: Database, view: PostgresUsageView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    lend = database.connection
+
+    def counted() -> Any:
+        read.append(len(read))
+        return lend()
+
+    monkeypatch.setattr(database, "connection", counted)
+    await route(a_ledger(database), a_recent_call())
+    read.clear()
+    many = [OwnerId(f"offer:{number}") for number in range(2 * SLICE)]
+    await view.refresh([*many, *OWNERS])
+    assert len(read) == 3
+    assert dict(view.read()) == await all_usage(database)

@@ -1,5 +1,7 @@
 """Callers' identity at rest."""
 
+import hashlib
+
 import pytest
 
 from auction.domain.call import Caller
@@ -39,3 +41,17 @@ def test_a_callers_hash_depends_on_the_identity_key_alone() -> None:
     assert rotated.hash(number) == VAULT.hash(number)
     assert stranger.hash(number) != VAULT.hash(number)
     assert VAULT.hash("+13105551235") != VAULT.hash(number)
+
+
+def test_a_fingerprint_can_not_be_found_by_trying_without_the_key() -> None:
+    content = b'{"caller_id":"+13105551234"}'
+    rotated = CallerVault(SecretBox(b"x" * 32), b"identity")
+    stranger = CallerVault(SecretBox(b"k" * 32), b"another")
+    assert rotated.fingerprint(content) == VAULT.fingerprint(content)
+    assert stranger.fingerprint(content) != VAULT.fingerprint(content)
+    assert VAULT.fingerprint(content) != hashlib.sha256(content).digest()
+    assert len(VAULT.fingerprint(content)) == 32
+
+
+def test_a_fingerprint_of_a_bare_number_is_not_the_callers_hash() -> None:
+    assert VAULT.fingerprint(b"+13105551234") != VAULT.hash("+13105551234")
