@@ -1,6 +1,6 @@
 """What the switch reports of its calls: answered, ended; many reports in one transaction."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -11,6 +11,7 @@ from auction.domain.usage import Usage
 from storage.batch import Batcher
 from storage.books import Books, lock_books
 from storage.database import Connection, Database
+from storage.locked import find_locked, impatient, sparing_locked
 from storage.progress import (
     CallRow,
     Earned,
@@ -23,7 +24,6 @@ from storage.progress import (
     write_progress,
 )
 from storage.queries import query
-from storage.retries import retrying
 from storage.settling import settle
 
 _LOCK = query("lock_reported")
@@ -97,7 +97,7 @@ class CallEvents:
         on_usage: Callable[[Mapping[OwnerId, Usage]], None],
         *,
         on_earned: EarnedListener = ignore_earned,
-        lanes: int = 1,
+        lanes: int = 2,
         max_batch: int = 200,
         max_queue: int = 10_000,
         observe: Callable[[int], None] | None = None,
@@ -117,11 +117,21 @@ class CallEvents:
         """Wait until everything reported is stored."""
         await self._batcher.close()
 
-    async def _run(self, events: Sequence[CallEvent]) -> Sequence[EventResult]:
-        return await retrying(lambda: self._sit(events))
+    async def _run(self, events: Sequence[CallEvent]) -> Sequence[EventResult | Exception]:
+        async def run(places: Collection[int]) -> dict[int, EventResult]:
+            results = await self._sit([events[place] for place in places])
+            return dict(zip(places, results, strict=True))
+
+        async def stuck(places: Collection[int]) -> Collection[int]:
+            calls = (events[place].call_id for place in places)
+            locked = (await find_locked(self._database, calls)).calls
+            return [place for place in places if events[place].call_id in locked]
+
+        results = await sparing_locked(range(len(events)), run, stuck)
+        return [results[place] for place in range(len(events))]
 
     async def _sit(self, events: Sequence[CallEvent]) -> Sequence[EventResult]:
-        async with self._database.transaction() as connection:
+        async with impatient(self._database.transaction()) as connection:
             call_ids = sorted({event.call_id for event in events})
             rows = await connection.fetch(_LOCK, call_ids)
             known = await _known_events(connection, events)
@@ -132,9 +142,9 @@ class CallEvents:
             results = [sitting.hear(event) for event in events]
             await books.write(connection)
             moved = [sitting.calls[call_id] for call_id in sitting.moved]
-            await write_progress(connection, moved, sitting.earned, sitting.logged)
+            earned = await write_progress(connection, moved, sitting.earned, sitting.logged)
         self._on_usage(books.usage)
-        tell_earned(sitting.earned, self._on_earned)
+        tell_earned(earned, self._on_earned)
         return results
 
 

@@ -1,6 +1,6 @@
 """Storing decisions: the third step, many calls in one statement."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -13,13 +13,15 @@ from auction.ports import InvariantViolatedError, StorageUnavailableError
 from storage.books import columns, lock_books
 from storage.database import Connection, Database
 from storage.holds import HoldState
+from storage.locked import find_locked, impatient, sparing_locked
 from storage.queries import query
-from storage.retries import retrying
 
 _FINISH = query("finish_calls")
 _LOCK = query("lock_deciding")
 
 _COLUMNS: Final = 16
+
+_Rows = dict[CallId, asyncpg.Record | Exception]
 
 
 class Finishing:
@@ -36,23 +38,49 @@ class Finishing:
         by_call: dict[CallId, Finish] = {}
         for finish in finishes:
             by_call.setdefault(finish.call.call_id, finish)
-        rows = await retrying(lambda: self._finish(by_call))
+        rows = await self._sparing(by_call, self._finish)
         holding = {
             call_id: finish
             for call_id, finish in by_call.items()
-            if finish.candidate is None and rows[call_id]["holds"]
+            if finish.candidate is None and _holds(rows[call_id])
         }
-        if holding:
-            rows |= await retrying(lambda: self._give_back(holding))
+        rows |= await self._give_back_all(holding)
         return [_result(rows[finish.call.call_id], finish, by_call) for finish in finishes]
 
-    async def _finish(self, finishes: Mapping[CallId, Finish]) -> dict[CallId, asyncpg.Record]:
-        async with self._database.connection() as connection:
+    async def _sparing(
+        self,
+        finishes: Mapping[CallId, Finish],
+        work: Callable[[Mapping[CallId, Finish]], Awaitable[_Rows]],
+    ) -> _Rows:
+        async def run(call_ids: Collection[CallId]) -> _Rows:
+            return await work({call_id: finishes[call_id] for call_id in call_ids})
+
+        async def stuck(call_ids: Collection[CallId]) -> Collection[CallId]:
+            return (await find_locked(self._database, call_ids)).calls
+
+        return {**await sparing_locked(finishes, run, stuck)}
+
+    async def _finish(self, finishes: Mapping[CallId, Finish]) -> _Rows:
+        async with impatient(self._database.connection()) as connection:
             return await _store(connection, finishes)
 
-    async def _give_back(self, finishes: Mapping[CallId, Finish]) -> dict[CallId, asyncpg.Record]:
+    async def _give_back_all(self, finishes: Mapping[CallId, Finish]) -> _Rows:
+        # Other decisions of the batch are stored already: what fails here must not fail them.
+        try:
+            return await self._sparing(finishes, self._give_back)
+        except StorageUnavailableError as error:
+            return dict.fromkeys(finishes, error)
+        except Exception as error:  # noqa: BLE001 - each of these may be the one to blame
+            if len(finishes) == 1:
+                return dict.fromkeys(finishes, error)
+        rows: _Rows = {}
+        for call_id, finish in finishes.items():
+            rows |= await self._give_back_all({call_id: finish})
+        return rows
+
+    async def _give_back(self, finishes: Mapping[CallId, Finish]) -> _Rows:
         """Decisions without a route for calls that still hold something."""
-        async with self._database.transaction() as connection:
+        async with impatient(self._database.transaction()) as connection:
             calls = await connection.fetch(_LOCK, sorted(finishes))
             books = await lock_books(connection, finishes)
             for call in calls:
@@ -67,9 +95,11 @@ class Finishing:
         return rows
 
 
-async def _store(
-    connection: Connection, finishes: Mapping[CallId, Finish]
-) -> dict[CallId, asyncpg.Record]:
+def _holds(row: asyncpg.Record | Exception) -> bool:
+    return not isinstance(row, Exception) and bool(row["holds"])
+
+
+async def _store(connection: Connection, finishes: Mapping[CallId, Finish]) -> _Rows:
     arrays = columns([_row(finishes[call_id]) for call_id in sorted(finishes)], _COLUMNS)
     return {row["call_id"]: row for row in await connection.fetch(_FINISH, *arrays)}
 
@@ -103,8 +133,10 @@ def _state(finish: Finish) -> CallState:
 
 
 def _result(
-    row: asyncpg.Record, finish: Finish, stored: Mapping[CallId, Finish]
+    row: asyncpg.Record | Exception, finish: Finish, stored: Mapping[CallId, Finish]
 ) -> FinishResult | Exception:
+    if isinstance(row, Exception):
+        return row
     if row["stored"]:
         first = stored[finish.call.call_id]
         return Finished() if first is finish else Superseded(first.answer)

@@ -15,7 +15,7 @@ from auction.domain.usage import Usage
 from storage.batch import Batcher
 from storage.database import Database
 from storage.finishing import Finishing
-from storage.opening import OpeningCalls
+from storage.opening import OpeningCalls, random_epoch
 from storage.reserving import Reserving
 from storage.vault import CallerVault
 
@@ -28,7 +28,8 @@ class PostgresLedger:
     """Calls that come to a step while a batch of it is in flight form the next batch.
 
     ``lanes`` batches of each step may be in flight at once; ``max_queue`` bounds those who wait.
-    ``on_usage`` is told the usage that a step has seen, ``observe`` the size of each batch.
+    ``on_usage`` is told the usage that a step has seen, ``observe`` the size of each batch;
+    ``new_epoch`` gives calls their first epoch, and the steps from one decider's to the next.
     """
 
     def __init__(
@@ -37,7 +38,8 @@ class PostgresLedger:
         vault: CallerVault,
         *,
         on_usage: Callable[[Mapping[OwnerId, Usage]], None] = _ignore_usage,
-        lanes: int = 1,
+        new_epoch: Callable[[], int] = random_epoch,
+        lanes: int = 2,
         max_batch: int = 200,
         max_queue: int = 10_000,
         observe: Callable[[int], None] | None = None,
@@ -45,7 +47,7 @@ class PostgresLedger:
         reserving = Reserving(database, vault, on_usage)
         limits = {"lanes": lanes, "max_size": max_batch, "max_queue": max_queue}
         self._opening: Batcher[Opening, OpenResult] = Batcher(
-            OpeningCalls(database, vault).run, observe=observe, **limits
+            OpeningCalls(database, vault, new_epoch).run, observe=observe, **limits
         )
         self._reserving: Batcher[ReserveRequest, ReserveResult] = Batcher(
             reserving.run, observe=observe, **limits

@@ -1,6 +1,8 @@
 """Claiming calls: the first step of a decision, many calls in one statement."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from random import randrange
 from typing import Any, Final
 
 import asyncpg
@@ -19,32 +21,53 @@ from auction.domain.lifecycle import CallState
 from auction.ports import StorageUnavailableError
 from storage.books import columns
 from storage.database import Database
+from storage.locked import find_locked, impatient, sparing_locked
 from storage.past_calls import load_routes
 from storage.plans import load_candidates
 from storage.queries import query
-from storage.retries import retrying
 from storage.vault import CallerVault
 
 _OPEN = query("open_calls")
-_PLAN = query("taken_over_plan")
+_PLANS = query("taken_over_plans")
 _COLLECT = query("collect_late")
 
 ROUNDS: Final = 5
 """How often a call is looked at again because others were changing it at the same time."""
 
-_COLUMNS: Final = 14
+MOST_EPOCH: Final = 2**30
+"""The largest step from one decider's epoch to the next."""
+
+_COLUMNS: Final = 15
+
+logger = logging.getLogger(__name__)
+
+_Results = dict[int, OpenResult | Exception]
+
+
+def random_epoch() -> int:
+    """An epoch that no other decider of a call has, as good as certainly.
+
+    Claims are not flushed: one that a crash of the database took may still have its decider.
+    """
+    return randrange(1, MOST_EPOCH)  # noqa: S311 - chosen against accidents, not against guessing
 
 
 class OpeningCalls:
-    """Runs batches of openings."""
+    """Runs batches of openings. ``new_epoch`` gives a call's first epoch and the steps from it."""
 
-    def __init__(self, database: Database, vault: CallerVault) -> None:
+    def __init__(
+        self,
+        database: Database,
+        vault: CallerVault,
+        new_epoch: Callable[[], int] = random_epoch,
+    ) -> None:
         self._database = database
         self._vault = vault
+        self._new_epoch = new_epoch
 
     async def run(self, openings: Sequence[Opening]) -> Sequence[OpenResult | Exception]:
         """One result per opening; of several for the same call one claims it at most."""
-        results: dict[int, OpenResult] = {}
+        results: _Results = {}
         for _ in range(ROUNDS):
             left = [place for place in range(len(openings)) if place not in results]
             if not left:
@@ -54,30 +77,41 @@ class OpeningCalls:
         return [results.get(place, contended) for place in range(len(openings))]
 
     async def _round(
-        self, openings: Sequence[Opening], left: Sequence[int], results: dict[int, OpenResult]
+        self, openings: Sequence[Opening], left: Sequence[int], results: _Results
     ) -> None:
         first = {openings[place].call.call_id: place for place in reversed(left)}
-        rows = await self._open([openings[first[call_id]] for call_id in sorted(first)])
+        rows = await self._open({call_id: openings[first[call_id]] for call_id in sorted(first)})
+        claimed: dict[int, asyncpg.Record] = {}
+        answered: dict[int, asyncpg.Record] = {}
         for place in left:
             opening = openings[place]
             row = rows[opening.call.call_id]
-            if row["epoch"] is None:
-                result = await self._read(row, opening)
+            if isinstance(row, Exception):
+                results[place] = row
+            elif row["epoch"] is None:
+                result = _read(row, opening)
+                if isinstance(result, AlreadyDecided):
+                    answered[place] = row
+                elif result is not None:
+                    results[place] = result
             elif first[opening.call.call_id] == place:
-                result = await self._claimed(row)
-            else:
-                continue
-            if result is not None:
-                results[place] = result
+                claimed[place] = row
+        results |= await self._claimed(claimed)
+        results |= await self._answered(answered)
 
-    async def _open(self, openings: Sequence[Opening]) -> dict[CallId, asyncpg.Record]:
-        arrays = columns([self._row(opening) for opening in openings], _COLUMNS)
+    async def _open(
+        self, openings: Mapping[CallId, Opening]
+    ) -> Mapping[CallId, asyncpg.Record | StorageUnavailableError]:
+        async def open_all(call_ids: Collection[CallId]) -> dict[CallId, asyncpg.Record]:
+            arrays = columns([self._row(openings[call_id]) for call_id in call_ids], _COLUMNS)
+            async with impatient(self._database.connection()) as connection:
+                rows = await connection.fetch(_OPEN, *arrays)
+            return {row["call_id"]: row for row in rows}
 
-        async def open_all() -> list[asyncpg.Record]:
-            async with self._database.connection() as connection:
-                return await connection.fetch(_OPEN, *arrays)
+        return await sparing_locked(openings, open_all, self._locked)
 
-        return {row["call_id"]: row for row in await retrying(open_all)}
+    async def _locked(self, call_ids: Collection[CallId]) -> Collection[CallId]:
+        return (await find_locked(self._database, call_ids)).calls
 
     def _row(self, opening: Opening) -> Sequence[Any]:
         call = opening.call
@@ -96,38 +130,85 @@ class OpeningCalls:
             call.timeout_ms,
             self._vault.hash(call.caller.number),
             self._vault.seal(call),
+            self._new_epoch(),
         )
 
-    async def _claimed(self, row: asyncpg.Record) -> Opened:
-        past = load_routes(row["routes"])
-        if row["epoch"] == 1:
-            return Opened(1, past)
-        plan = await self._taken_over_plan(row["call_id"])
-        return Opened(row["epoch"], past, plan, row["received_at"])
+    async def _claimed(self, rows: Mapping[int, asyncpg.Record]) -> _Results:
+        """Calls that are ours now, with what the deciders before us left."""
+        again = [row["call_id"] for row in rows.values() if row["known_before"]]
+        try:
+            plans = await self._taken_over_plans(again)
+        except Exception as error:  # noqa: BLE001 - new calls of the batch need no plan
+            return {
+                place: error if row["known_before"] else _opened(row, None)
+                for place, row in rows.items()
+            }
+        return {place: _opened(row, plans.get(row["call_id"])) for place, row in rows.items()}
 
-    async def _taken_over_plan(self, call_id: CallId) -> StoredPlan | None:
-        """What the decider before us left: read now, when it can add nothing any more."""
+    async def _taken_over_plans(self, call_ids: Sequence[CallId]) -> dict[CallId, StoredPlan]:
+        """What deciders before us left: read now, when they can add nothing any more."""
+        if not call_ids:
+            return {}
         async with self._database.connection() as connection:
-            row = await connection.fetchrow(_PLAN, call_id)
-        if row is None:
-            return None
+            rows = await connection.fetch(_PLANS, sorted(call_ids))
+        plans = ((row["call_id"], _load_plan(row)) for row in rows)
+        return {call_id: plan for call_id, plan in plans if plan is not None}
+
+    async def _answered(self, rows: Mapping[int, asyncpg.Record]) -> _Results:
+        """Stored answers; none of a late decision that was lost while we looked."""
+        late = {row["call_id"] for row in rows.values() if row["state"] == CallState.LATE.value}
+        collected = await self._collect_late(late)
+        results: _Results = {}
+        for place, row in rows.items():
+            outcome = collected.get(row["call_id"], True)
+            if isinstance(outcome, Exception):
+                results[place] = outcome
+            elif outcome:
+                results[place] = AlreadyDecided(row["answer"])
+        return results
+
+    async def _collect_late(
+        self, call_ids: Collection[CallId]
+    ) -> Mapping[CallId, bool | Exception]:
+        """Whether each late decision was still there to be fetched."""
+        try:
+            return await sparing_locked(call_ids, self._collect, self._locked)
+        except Exception as error:  # noqa: BLE001 - the other answers of the batch stand
+            return dict.fromkeys(call_ids, error)
+
+    async def _collect(self, call_ids: Collection[CallId]) -> dict[CallId, bool]:
+        async with impatient(self._database.connection()) as connection:
+            rows = await connection.fetch(_COLLECT, sorted(call_ids))
+        collected = {row["call_id"] for row in rows}
+        return {call_id: call_id in collected for call_id in call_ids}
+
+
+def _read(row: asyncpg.Record, opening: Opening) -> OpenResult | None:
+    """What is known of a call that is not ours; None when it changed while we looked."""
+    if not row["known"] or row["free"]:
+        return None
+    if row["fingerprint"] != opening.fingerprint:
+        lost = row["state"] == CallState.LOST.value
+        return OtherContent() if row["binding"] or lost else None
+    if row["state"] == CallState.DECIDING.value:
+        return BeingDecided(row["wait_ms"]) if row["wait_ms"] > 0 else None
+    return AlreadyDecided(row["answer"])
+
+
+def _opened(row: asyncpg.Record, plan: StoredPlan | None) -> Opened:
+    past = load_routes(row["routes"])
+    if not row["known_before"]:
+        return Opened(row["epoch"], past)
+    return Opened(row["epoch"], past, plan, row["received_at"])
+
+
+def _load_plan(row: asyncpg.Record) -> StoredPlan | None:
+    try:
         candidates = load_candidates(row["candidates"])
-        return StoredPlan(candidates, row["position"], row["trace"], row["received_at"])
-
-    async def _read(self, row: asyncpg.Record, opening: Opening) -> OpenResult | None:
-        """What is known of a call that is not ours; None when it changed while we looked."""
-        if not row["known"] or row["free"]:
-            return None
-        if row["fingerprint"] != opening.fingerprint:
-            lost = row["state"] == CallState.LOST.value
-            return OtherContent() if row["binding"] or lost else None
-        if row["state"] == CallState.DECIDING.value:
-            return BeingDecided(row["wait_ms"]) if row["wait_ms"] > 0 else None
-        if row["state"] == CallState.LATE.value and not await self._collect(row["call_id"]):
-            return None
-        return AlreadyDecided(row["answer"])
-
-    async def _collect(self, call_id: CallId) -> bool:
-        """Whether the late decision was still there to be fetched."""
-        async with self._database.connection() as connection:
-            return await connection.fetchval(_COLLECT, call_id) is not None
+    except Exception:
+        # Written by another version, or damaged: the call is decided from the start.
+        logger.exception(
+            "A stored plan can't be read", extra={"action": "load_plan", "call_id": row["call_id"]}
+        )
+        return None
+    return StoredPlan(candidates, row["position"], row["trace"], row["received_at"], row["held"])

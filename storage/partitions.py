@@ -8,16 +8,21 @@ import asyncpg
 
 from auction.ports import StorageUnavailableError
 from storage.database import Database
+from storage.locked import RowsLockedError, impatient
 from storage.queries import query
 
 _ADD_PARTITIONS = query("add_partitions")
 
-DAYS_AHEAD: Final = 3
+DAYS_AHEAD: Final = 7
 """For how many days, today included, there is to be a partition."""
 
 
 CHECK_EVERY_S: Final = 3600.0
 RETRY_AFTER_S: Final = 30.0
+
+TRIES: Final = 10
+PAUSE_S: Final = 0.1
+"""Between tries, none of which waits for a lock long enough to be felt by calls."""
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +43,24 @@ async def add_partitions(database: Database, days: int = DAYS_AHEAD) -> int:
     """Make the daily partitions that are missing and return their number; once a day is enough.
 
     Raises StorageUnavailableError, also when the tables are too busy for it right now. Until it has
-    run, rows of a day go to a default partition and stay there.
+    run, rows of a day go to a default partition and stay there: a service may start without it.
     """
-    async with database.connection() as connection:
-        made: int = await connection.fetchval(_ADD_PARTITIONS, days)
+    return sum([await _add_day(database, day) for day in range(days)])
+
+
+async def _add_day(database: Database, day: int) -> int:
+    for _ in range(TRIES - 1):
+        try:
+            return await _try_day(database, day)
+        except RowsLockedError:
+            await asyncio.sleep(PAUSE_S)
+    try:
+        return await _try_day(database, day)
+    except RowsLockedError as error:
+        raise StorageUnavailableError("the daily tables are too busy") from error
+
+
+async def _try_day(database: Database, day: int) -> int:
+    async with impatient(database.connection()) as connection:
+        made: int = await connection.fetchval(_ADD_PARTITIONS, day)
     return made

@@ -101,17 +101,22 @@ async def write_progress(
     calls: Iterable[CallRow],
     earned: Sequence[Earned],
     logged: Sequence[Logged] = (),
-) -> None:
-    """Store how far calls have come, what they earned and the reports behind it."""
+) -> list[Earned]:
+    """Store how far calls have come, what they earned and the reports behind it.
+
+    Returns what was booked: of each call the first conversion ever.
+    """
     call_rows = [_call_row(call) for call in sorted(calls, key=lambda call: call.call_id)]
     if not (call_rows or earned or logged):
-        return
-    await connection.execute(
+        return []
+    rows = await connection.fetch(
         _WRITE,
         *columns(call_rows, 8),
         *columns([_earned_row(each) for each in earned], 6),
         *columns([_logged_row(each) for each in logged], 11),
     )
+    booked = {(row["call_id"], row["attempt"]) for row in rows}
+    return [each for each in earned if (each.call.call_id, each.attempt) in booked]
 
 
 def _call_row(call: CallRow) -> Sequence[Any]:

@@ -1,6 +1,6 @@
 """Holding capacity: the second step of a decision, many calls in one transaction."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from auction.domain.decision import PastCall, ReserveRequest, ReserveResult
@@ -9,9 +9,10 @@ from auction.domain.usage import Usage
 from auction.ports import StorageUnavailableError
 from storage.books import lock_books, open_usage
 from storage.database import Connection, Database
+from storage.locked import find_locked, impatient, sparing_locked
 from storage.queries import query
 from storage.reserve_pass import Item, PastCalls, ReservePass, considered
-from storage.retries import TryAgainError, retrying
+from storage.retries import TryAgainError
 from storage.vault import CallerVault
 
 _LOCK = query("lock_deciding")
@@ -36,7 +37,7 @@ class Reserving:
     async def run(self, requests: Sequence[ReserveRequest]) -> Sequence[ReserveResult | Exception]:
         """One result per request: at first only first candidates, then whole plans of the rest."""
         items = [self._item(place, request) for place, request in enumerate(requests)]
-        results = await retrying(lambda: self._pass(items, whole=False))
+        results = await self._sparing(items, whole=False)
         left = [item for item in items if item.place not in results]
         if left:
             results |= await self._second_pass(left)
@@ -44,10 +45,42 @@ class Reserving:
 
     async def _second_pass(self, left: Sequence[Item]) -> Mapping[int, ReserveResult | Exception]:
         try:
-            return await retrying(lambda: self._pass(left, whole=True))
+            return await self._sparing(left, whole=True)
         except StorageUnavailableError as error:
             # What the first pass has stored stands.
             return {item.place: error for item in left}
+
+    async def _sparing(
+        self, items: Sequence[Item], *, whole: bool
+    ) -> dict[int, ReserveResult | Exception]:
+        """What becomes of each; those left for a look at their whole plan are absent."""
+        by_place = {item.place: item for item in items}
+
+        async def run(
+            places: Collection[int],
+        ) -> dict[int, ReserveResult | Exception]:
+            return await self._pass([by_place[place] for place in places], whole=whole)
+
+        async def stuck(places: Collection[int]) -> Collection[int]:
+            return await self._stuck([by_place[place] for place in places], whole=whole)
+
+        return await sparing_locked(by_place, run, stuck)
+
+    async def _stuck(self, items: Sequence[Item], *, whole: bool) -> Collection[int]:
+        """The places of requests that need a row which is locked."""
+        locked = await find_locked(
+            self._database,
+            (item.request.call.call_id for item in items),
+            _owners(items, whole=whole),
+            map(_lock_key, _callers(items, whole=whole)),
+        )
+        return [
+            item.place
+            for item in items
+            if item.request.call.call_id in locked.calls
+            or not locked.owners.isdisjoint(_owners([item], whole=whole))
+            or not locked.callers.isdisjoint(map(_lock_key, _callers([item], whole=whole)))
+        ]
 
     def _item(self, place: int, request: ReserveRequest) -> Item:
         call = request.call
@@ -58,7 +91,7 @@ class Reserving:
     ) -> dict[int, ReserveResult | Exception]:
         owners = _owners(items, whole=whole)
         await self._open_usage(owners)
-        async with self._database.transaction() as connection:
+        async with impatient(self._database.transaction()) as connection:
             call_ids = sorted({item.request.call.call_id for item in items})
             calls = await connection.fetch(_LOCK, call_ids)
             past = await _past_calls(connection, _callers(items, whole=whole))
@@ -100,11 +133,15 @@ def _callers(items: Iterable[Item], *, whole: bool) -> set[bytes]:
     }
 
 
+def _lock_key(caller: bytes) -> int:
+    return int.from_bytes(caller[:8], signed=True)
+
+
 async def _past_calls(connection: Connection, callers: set[bytes]) -> PastCalls:
     """The routes of callers that a rule looks at, with these callers locked."""
     if not callers:
         return {}
-    keys = sorted(int.from_bytes(caller[:8], signed=True) for caller in callers)
+    keys = sorted(map(_lock_key, callers))
     await connection.execute(_LOCK_CALLERS, keys)
     past: PastCalls = {}
     for row in await connection.fetch(_PAST_ROUTES, sorted(callers)):

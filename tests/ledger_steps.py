@@ -53,8 +53,8 @@ BUYER_OWNER = buyer_owner(BuyerId("acme"))
 
 
 def a_ledger(database: Database, **options: Any) -> PostgresLedger:
-    """A ledger on a test's database."""
-    return PostgresLedger(database, VAULT, **options)
+    """A ledger on a test's database; its deciders count from 1."""
+    return PostgresLedger(database, VAULT, **{"new_epoch": lambda: 1, **options})
 
 
 def daily_calls(limit: int) -> Cap:
@@ -248,4 +248,6 @@ LEASE_OVER = """
         sweep_at = case when sweep_at is not null then now() - interval '1 second' end
     where call_id = any($1)
 """
+LOCK_OWNER = "select from usage_counters where owner = $1 for update"
+LOCK_CALL = "select from calls where call_id = $1 for update"
 CLAIM_OVER = "update calls set decide_by = now() - interval '1 minute' where call_id = any($1)"

@@ -13,11 +13,14 @@ from auction.domain.decision import CallEvent, EndedBy, EventResult, EventType
 from auction.domain.ids import CampaignId, OwnerId
 from auction.domain.terms import ConversionRule, Trigger
 from auction.domain.usage import NOTHING, Usage
+from auction.ports import StorageUnavailableError
 from storage.database import Database
 from storage.events import CallEvents
 from storage.ledger import PostgresLedger
 from tests.builders import CAMPAIGN
 from tests.ledger_steps import (
+    LOCK_CALL,
+    LOCK_OWNER,
     a_candidate,
     a_finish,
     a_ledger,
@@ -331,3 +334,20 @@ async def test_listeners_hear_of_usage_and_earnings_once_they_are_stored(
         await events.record(an_event(call, kind, at_s))
     assert seen == await all_usage(database)
     assert earned == [(CAMPAIGN, "USD", Decimal("52.00"))]
+
+
+async def test_reports_of_locked_calls_fail_alone(
+    database: Database, ledger: PostgresLedger, events: CallEvents
+) -> None:
+    calls = [a_recent_call(f"call-{number}") for number in range(4)]
+    for call in calls:
+        await route(ledger, call, a_candidate(f"offer-{call.call_id}", buyer=call.call_id))
+    reports = [an_event(call, EventType.ANSWERED, 5) for call in calls]
+    async with database.transaction() as connection:
+        await connection.execute(LOCK_CALL, "call-1")
+        await connection.execute(LOCK_OWNER, "offer:offer-call-2")
+        results = await asyncio.gather(*map(events.record, reports), return_exceptions=True)
+    assert [results[0], results[3]] == [APPLIED, APPLIED]
+    assert all(isinstance(result, StorageUnavailableError) for result in results[1:3])
+    assert [await events.record(report) for report in reports[1:3]] == [APPLIED, APPLIED]
+    await assert_balanced(database)

@@ -22,6 +22,8 @@ from storage.database import Database
 from storage.ledger import PostgresLedger
 from tests.ledger_steps import (
     CLAIM_OVER,
+    LOCK_CALL,
+    LOCK_OWNER,
     a_candidate,
     a_finish,
     a_ledger,
@@ -214,3 +216,48 @@ async def test_after_many_decisions_usage_is_what_reservations_hold(
     usage = await assert_balanced(database)
     assert sum(each.live for each in usage.values()) == 2 * 48
     assert usage[offer_owner(OfferId("one"))] != Usage()
+
+
+async def test_decisions_of_locked_calls_fail_alone(
+    database: Database, ledger: PostgresLedger
+) -> None:
+    calls = [a_recent_call(f"call-{number}") for number in range(6)]
+    for call in calls:
+        await reserve(ledger, call)
+    finishes = [
+        a_finish(call, a_candidate() if number % 2 else None) for number, call in enumerate(calls)
+    ]
+    async with database.transaction() as connection:
+        for call_id in ("call-2", "call-3"):
+            await connection.execute(LOCK_CALL, call_id)
+        results = await asyncio.gather(*map(ledger.finish, finishes), return_exceptions=True)
+    failed = [isinstance(result, StorageUnavailableError) for result in results]
+    assert failed == [False, False, True, True, False, False]
+    assert await ledger.finish(finishes[2]) == Finished()
+    assert await ledger.finish(finishes[3]) == Finished()
+    assert (await usage_of(database)).live == 3
+    await assert_balanced(database)
+
+
+@pytest.mark.parametrize("trouble", ["locked", "broken"])
+async def test_a_decision_that_is_stored_stands_whatever_giving_back_comes_to(
+    database: Database, ledger: PostgresLedger, trouble: str
+) -> None:
+    calls = [a_recent_call(f"call-{number}") for number in range(4)]
+    for call in calls:
+        await reserve(ledger, call, a_candidate(f"offer-{call.call_id}"))
+    finishes = [
+        a_finish(call, a_candidate(f"offer-{call.call_id}") if number < 2 else None)
+        for number, call in enumerate(calls)
+    ]
+    async with database.connection() as connection:
+        if trouble == "broken":
+            await connection.execute(
+                "update reservations set terms = '{\"owners\": []}' where call_id = 'call-3'"
+            )
+    async with database.transaction() as connection:
+        if trouble == "locked":
+            await connection.execute(LOCK_OWNER, "offer:offer-call-3")
+        results = await asyncio.gather(*map(ledger.finish, finishes), return_exceptions=True)
+    assert results[:3] == [Finished()] * 3
+    assert isinstance(results[3], StorageUnavailableError if trouble == "locked" else KeyError)

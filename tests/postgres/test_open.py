@@ -26,6 +26,8 @@ from storage.sweeper import Sweeper
 from tests.ledger_steps import (
     CLAIM_OVER,
     LEASE_OVER,
+    LOCK_CALL,
+    VAULT,
     a_candidate,
     a_finish,
     a_ledger,
@@ -238,6 +240,95 @@ async def test_a_late_decision_that_was_lost_is_decided_anew_with_the_same_conte
     assert (await usage_of(database)).live == 1
 
 
+async def test_deciders_of_a_call_have_epochs_of_their_own(
+    database: Database,
+) -> None:
+    ledger, call = PostgresLedger(database, VAULT), a_recent_call()
+    epochs = [(await open_call(ledger, call)).epoch]
+    for _ in range(3):
+        await rewind(database, CLAIM_OVER, [call.call_id])
+        epochs.append((await open_call(ledger, call)).epoch)
+    async with database.connection() as connection:
+        await connection.execute("delete from calls")
+    epochs.append((await open_call(ledger, call)).epoch)
+    assert len(set(epochs)) == len(epochs), "a claim lost in a crash may not come back"
+    assert all(0 < epoch < 2**31 for epoch in epochs)
+
+
+async def test_the_largest_epoch_is_followed_by_another(
+    database: Database, ledger: PostgresLedger
+) -> None:
+    call = a_recent_call()
+    await open_call(ledger, call)
+    async with database.connection() as connection:
+        await connection.execute("update calls set epoch = 2147483647")
+    await rewind(database, CLAIM_OVER, [call.call_id])
+    assert (await open_call(ledger, call)).epoch == 1
+
+
+async def test_an_unreadable_plan_is_as_good_as_none_and_troubles_nobody(
+    database: Database, ledger: PostgresLedger, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls = [a_recent_call(f"call-{number}") for number in range(3)]
+    for call in calls:
+        await reserve(ledger, call)
+    await rewind(database, CLAIM_OVER, [call.call_id for call in calls])
+    async with database.connection() as connection:
+        await connection.execute("update plans set candidates = 'junk' where call_id = 'call-1'")
+    taken = await asyncio.gather(*(open_call(ledger, call) for call in calls))
+    assert [opened.plan is None for opened in taken] == [False, True, False]
+    assert [opened.epoch for opened in taken] == [2, 2, 2]
+    assert [getattr(each, "call_id", None) for each in caplog.records] == ["call-1"]
+
+
+async def test_late_decisions_of_a_batch_are_collected_together(
+    database: Database, ledger: PostgresLedger
+) -> None:
+    calls = [a_recent_call(f"call-{number}") for number in range(4)]
+    for call in calls:
+        await route(ledger, call, late=call.call_id != "call-0")
+    results = await asyncio.gather(*(ledger.open(an_opening(call)) for call in calls * 2))
+    assert all(isinstance(result, AlreadyDecided) for result in results)
+    async with database.connection() as connection:
+        states = await connection.fetch("select distinct state from calls")
+        leases = await connection.fetchval(
+            "select count(*) from reservations where lease_until > now() + interval '70 seconds'"
+        )
+    assert [row["state"] for row in states] == ["routed"]
+    assert leases == 3
+
+
+async def test_a_locked_late_decision_fails_alone(
+    database: Database, ledger: PostgresLedger
+) -> None:
+    calls = [a_recent_call(f"call-{number}") for number in range(3)]
+    for call in calls:
+        await route(ledger, call, late=True)
+    async with database.transaction() as connection:
+        await connection.execute(LOCK_CALL, "call-1")
+        openings = (ledger.open(an_opening(call)) for call in calls)
+        results = await asyncio.gather(*openings, return_exceptions=True)
+    assert isinstance(results.pop(1), StorageUnavailableError)
+    assert all(isinstance(result, AlreadyDecided) for result in results)
+
+
+@pytest.mark.parametrize(
+    ("over", "held"), [([CLAIM_OVER], True), ([CLAIM_OVER, LEASE_OVER], False)]
+)
+async def test_a_plan_says_what_was_reserved_last_and_whether_it_still_is(
+    database: Database, ledger: PostgresLedger, over: list[str], held: bool
+) -> None:
+    call, plan = a_recent_call(), (a_candidate(), a_candidate("beacon-auto", buyer="beacon"))
+    await open_call(ledger, call)
+    await ledger.reserve(a_request(call, *plan, start=1))
+    for statement in over:
+        await rewind(database, statement, [call.call_id])
+    await Sweeper(database).sweep()
+    taken = await open_call(ledger, call)
+    assert taken.plan is not None
+    assert (taken.plan.position, taken.plan.held) == (1, held)
+
+
 async def test_an_opening_that_can_not_be_stored_fails_alone(ledger: PostgresLedger) -> None:
     calls = [a_recent_call(f"call-{number}") for number in range(4)]
     calls[2] = replace(calls[2], dialed_number="\0")
@@ -249,7 +340,7 @@ async def test_an_opening_that_can_not_be_stored_fails_alone(ledger: PostgresLed
 
 async def test_opening_does_not_wait_for_the_disk(database: Database) -> None:
     async with database.transaction() as connection:
-        await connection.fetch(query("open_calls"), *([] for _ in range(14)))
+        await connection.fetch(query("open_calls"), *([] for _ in range(15)))
         assert await connection.fetchval("show synchronous_commit") == "off"
 
 

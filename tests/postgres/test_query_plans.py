@@ -20,10 +20,10 @@ FLAGS, PRICES, JSONS = [False] * TEN, [Decimal(1)] * TEN, ["{}"] * TEN
 HOT: dict[str, Sequence[Any]] = {
     "open_calls": (
         *(IDS, BYTES, NUMBERS, TIMES, NUMBERS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, FLAGS),
-        *(NUMBERS, BYTES, BYTES),
+        *(NUMBERS, BYTES, BYTES, NUMBERS),
     ),
-    "taken_over_plan": (IDS[0],),
-    "collect_late": (IDS[0],),
+    "taken_over_plans": (IDS,),
+    "collect_late": (IDS,),
     "lock_deciding": (IDS,),
     "lock_reported": (IDS,),
     "lock_due": (200,),
@@ -44,7 +44,9 @@ HOT: dict[str, Sequence[Any]] = {
         *(IDS, NUMBERS, PRICES, TEXTS, TIMES, TEXTS),
         *(IDS, TEXTS, BYTES, TEXTS, NUMBERS, TIMES, PRICES, PRICES, TEXTS, NUMBERS, TEXTS),
     ),
-    "forget_positions": (IDS, TIMES),
+    "due_calls": (200,),
+    "postpone_sweep": (IDS[0],),
+    "find_locked": (IDS, TEXTS, NUMBERS),
     "read_usage": (TEXTS,),
     "holds_by_offer": (),
     "read_call": (IDS[0],),
@@ -95,7 +97,7 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 async def scans_of(connection: Connection, name: str) -> list[str]:
     """The tables that a statement reads from one end to the other."""
     async with connection.transaction():
-        if name in {"write_progress", "forget_positions", "lock_due"}:
+        if name in {"write_progress", "lock_due", "due_calls"}:
             await connection.execute(query("plan_by_keys"))
         text = await connection.fetchval(f"explain (format json) {query(name)}", *HOT[name])
     return [
@@ -121,6 +123,27 @@ async def test_a_plan_made_for_an_empty_table_will_do_for_a_full_one(
 ) -> None:
     async with database.connection() as connection:
         assert await scans_of(connection, name) == []
+
+
+LOCKING = {
+    "open_usage": (TEXTS,),
+    **{
+        name: HOT[name]
+        for name in ("open_calls", "finish_calls", "collect_late", "lock_due", "lock_books")
+    },
+}
+
+
+@pytest.mark.parametrize("name", LOCKING)
+async def test_rows_are_locked_in_the_order_of_bytes_on_any_database(
+    database: Database, name: str
+) -> None:
+    async with database.transaction() as connection:
+        text = await connection.fetchval(
+            f"explain (verbose, format json) {query(name)}", *LOCKING[name]
+        )
+    sorts = [node["Sort Key"] for node in nodes(json.loads(text)[0]["Plan"]) if "Sort Key" in node]
+    assert any('COLLATE "C"' in key for keys in sorts for key in keys), sorts
 
 
 async def test_updates_after_a_lock_are_planned_by_keys(database: Database) -> None:

@@ -1,6 +1,7 @@
 """Holding capacity: what fits, what it holds, and repeats that change nothing."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,14 @@ import pytest
 import pytest_asyncio
 
 from auction.domain.call import Caller
-from auction.domain.decision import Candidate, NothingFits, Opened, Reserved, Superseded
+from auction.domain.decision import (
+    Candidate,
+    NothingFits,
+    Opened,
+    Reserved,
+    ReserveRequest,
+    Superseded,
+)
 from auction.domain.ids import OfferId, offer_owner
 from auction.domain.reasons import Reason
 from auction.domain.terms import (
@@ -29,7 +37,10 @@ from storage.ledger import PostgresLedger
 from tests.ledger_steps import (
     BUYER_OWNER,
     CLAIM_OVER,
+    LOCK_CALL,
+    LOCK_OWNER,
     OFFER_OWNER,
+    VAULT,
     a_candidate,
     a_finish,
     a_ledger,
@@ -52,6 +63,8 @@ from tests.lost_commits import LosingLink
 
 ONE_CALL = limits(OFFER_OWNER, daily_calls(1))
 NO_REPEATS = DuplicateRule(30, DuplicateAfter.ROUTED, DuplicateScope.BUYER)
+
+FULL_OWNER = offer_owner(OfferId("full"))
 
 
 @pytest_asyncio.fixture
@@ -395,3 +408,51 @@ async def test_a_route_counts_for_duplicates_from_its_reservation_on(
     assert isinstance(await ledger.reserve(a_request(call, picky)), NothingFits)
     await ledger.finish(a_finish(a_recent_call("deciding"), None))
     assert await ledger.reserve(a_request(call, picky)) == Reserved(0)
+
+
+async def outcomes(ledger: PostgresLedger, requests: list[ReserveRequest]) -> list[object]:
+    return await asyncio.gather(*map(ledger.reserve, requests), return_exceptions=True)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+async def test_requests_that_need_a_locked_owner_fail_and_the_others_go_through(
+    database: Database, ledger: PostgresLedger, whole: bool
+) -> None:
+    full = a_candidate("full", buyer="full", offer_limits=limits(FULL_OWNER, concurrency=0))
+    other = a_candidate("other", buyer="other")
+    await reserve(ledger, a_recent_call("first"), a_candidate())
+    calls = [a_recent_call(f"call-{number}") for number in range(20)]
+    requests = []
+    for number, call in enumerate(calls):
+        plan = (a_candidate() if number % 2 else other,)
+        opened = await open_call(ledger, call)
+        requests.append(a_request(call, *((full, *plan) if whole else plan), epoch=opened.epoch))
+    async with database.transaction() as connection:
+        await connection.execute(LOCK_OWNER, OFFER_OWNER)
+        started = time.monotonic()
+        results = await outcomes(ledger, requests)
+        assert time.monotonic() - started < 3
+    assert all(isinstance(result, Reserved) for result in results[::2])
+    assert all(isinstance(result, StorageUnavailableError) for result in results[1::2])
+    assert all(isinstance(each, Reserved) for each in await outcomes(ledger, requests))
+    await assert_balanced(database)
+
+
+async def test_a_request_for_a_locked_call_or_caller_fails_alone(
+    database: Database, ledger: PostgresLedger
+) -> None:
+    rule = DuplicateRule(30, DuplicateAfter.ROUTED, DuplicateScope.OFFER)
+    calls = [a_recent_call(f"call-{n}", caller=from_number(n)) for n in range(4)]
+    for call in calls:
+        await open_call(ledger, call)
+    requests = [a_request(call, a_candidate(duplicates=rule)) for call in calls]
+    caller = VAULT.hash(calls[2].caller.number)
+    assert caller is not None
+    key = int.from_bytes(caller[:8], signed=True)
+    async with database.transaction() as connection:
+        await connection.execute(LOCK_CALL, "call-1")
+        await connection.execute("select pg_advisory_xact_lock($1)", key)
+        results = await outcomes(ledger, requests)
+    failed = [isinstance(result, StorageUnavailableError) for result in results]
+    assert failed == [False, True, True, False]
+    await assert_balanced(database)

@@ -3,9 +3,18 @@
 import asyncio
 from decimal import Decimal
 
+import pytest
 import pytest_asyncio
 
-from auction.domain.decision import EventResult, EventType, Opened, Reserved, Superseded
+from auction.domain.decision import (
+    AlreadyDecided,
+    EventResult,
+    EventType,
+    Opened,
+    Reserved,
+    Superseded,
+)
+from auction.domain.ids import CallId
 from auction.domain.usage import NOTHING, Usage
 from storage.database import Database
 from storage.events import CallEvents
@@ -15,6 +24,8 @@ from tests.eventually import eventually
 from tests.ledger_steps import (
     CLAIM_OVER,
     LEASE_OVER,
+    LOCK_OWNER,
+    OFFER_OWNER,
     a_candidate,
     a_finish,
     a_ledger,
@@ -23,6 +34,7 @@ from tests.ledger_steps import (
     an_event,
     an_opening,
     assert_balanced,
+    open_call,
     reserve,
     rewind,
     route,
@@ -146,7 +158,7 @@ async def test_a_decider_whose_hold_was_swept_can_not_finish(
     taken = await ledger.open(an_opening(call))
     assert isinstance(taken, Opened)
     assert taken.plan is not None
-    assert taken.plan.position is None
+    assert (taken.plan.position, taken.plan.held) == (0, False)
     again = a_request(call, *taken.plan.candidates, epoch=taken.epoch)
     assert await ledger.reserve(again) == Reserved(0)
     assert (await usage_of(database)).live == 1
@@ -164,6 +176,95 @@ async def test_an_end_that_tells_nothing_of_an_answer_is_settled_by_the_sweeper(
     assert await Sweeper(database).sweep() == 1
     assert today(await usage_of(database)) == ((1, 0, 0, 0), NOTHING)
     assert await state(database, "call-1") == ("ended", "ended")
+
+
+BROKEN_TERMS = "update reservations set terms = '{}' where call_id = $1"
+
+
+async def test_a_call_that_can_not_be_swept_keeps_nobody_elses_slot(
+    database: Database, ledger: PostgresLedger, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls = [a_recent_call(f"call-{number}") for number in range(5)]
+    for call in calls:
+        await route(ledger, call)
+    await rewind(database, LEASE_OVER, [call.call_id for call in calls])
+    async with database.connection() as connection:
+        await connection.execute(BROKEN_TERMS, "call-2")
+    assert await Sweeper(database, batch=3).sweep() == 4
+    assert (await usage_of(database)).live == 1
+    assert [getattr(each, "call_id", None) for each in caplog.records].count("call-2") == 1
+    assert await Sweeper(database).sweep() == 0
+    async with database.connection() as connection:
+        left = await connection.fetch("select call_id from reservations where sweep_at > now()")
+    assert [row["call_id"] for row in left] == ["call-2"], "it is looked at again in a minute"
+
+
+async def test_a_call_that_somebody_keeps_locked_by_its_owner_keeps_nobody_elses_slot(
+    database: Database, ledger: PostgresLedger
+) -> None:
+    await route(ledger, a_recent_call("stuck"))
+    await route(ledger, a_recent_call("free"), a_candidate("other", buyer="other"))
+    await rewind(database, LEASE_OVER, [CallId("stuck"), CallId("free")])
+    async with database.transaction() as connection:
+        await connection.execute(LOCK_OWNER, OFFER_OWNER)
+        assert await Sweeper(database).sweep() == 1
+    assert await Sweeper(database).sweep() == 1
+
+
+async def test_a_call_earns_once_whatever_its_attempts(
+    database: Database, ledger: PostgresLedger, events: CallEvents
+) -> None:
+    call = a_recent_call()
+    earned: list[Decimal] = []
+    await route(ledger, call)
+    await events.record(an_event(call, EventType.ANSWERED, 5))
+    async with database.connection() as connection:
+        await connection.execute(
+            "update reservations set converted_at = null, "
+            "terms = jsonb_set(terms::jsonb, '{rules,0,0}', '\"answered\"')::json"
+        )
+    await rewind(database, LEASE_OVER, [call.call_id])
+    sweeper = Sweeper(database, on_earned=lambda _, __, amount: earned.append(amount))
+    assert await sweeper.sweep() == 1
+    assert earned == []
+    async with database.connection() as connection:
+        assert await connection.fetchval("select count(*) from conversions") == 1
+
+
+async def test_a_late_route_that_was_taken_after_all_is_not_decided_anew(
+    database: Database, ledger: PostgresLedger, events: CallEvents
+) -> None:
+    call = a_recent_call()
+    await route(ledger, call, late=True, answer=b"late")
+    await rewind(database, LEASE_OVER, [call.call_id])
+    assert await Sweeper(database).sweep() == 1
+    answered = an_event(call, EventType.ANSWERED, 5)
+    assert await events.record(answered) is EventResult.APPLIED
+    assert await ledger.open(an_opening(call)) == AlreadyDecided(b"late")
+    ended = an_event(call, EventType.ENDED, 65, connected_duration_s=Decimal(60))
+    assert await events.record(ended) is EventResult.APPLIED
+    assert await ledger.open(an_opening(call)) == AlreadyDecided(b"late")
+    await route(ledger, a_recent_call("next"))
+    await rewind(database, LEASE_OVER, [call.call_id, CallId("next")])
+    assert await Sweeper(database).sweep() == 1
+    await assert_balanced(database)
+
+
+async def test_a_call_decided_anew_keeps_nothing_of_the_decision_before(
+    database: Database, ledger: PostgresLedger
+) -> None:
+    call = a_recent_call()
+    await route(ledger, call, late=True)
+    await rewind(database, LEASE_OVER, [call.call_id])
+    await Sweeper(database).sweep()
+    await open_call(ledger, call)
+    async with database.connection() as connection:
+        row = await connection.fetchrow(
+            "select routed_by, offer, buyer, price, currency, answered_at, ended_at, "
+            "total_duration_s, connected_duration_s, ended_by, answer from calls"
+        )
+    assert row is not None
+    assert set(row.values()) == {None}
 
 
 async def test_many_sweepers_release_each_hold_once(dsn: str, database: Database) -> None:

@@ -6,17 +6,18 @@
 
 -- name: open_calls
 with relaxed as materialized (
-    select set_config('synchronous_commit', 'off', true)
+    select
+        set_config('synchronous_commit', 'off', true), set_config('lock_timeout', '250ms', true)
 ),
 item as materialized (
     select *
     from unnest(
         $1::text[], $2::bytea[], $3::integer[], $4::timestamptz[], $5::bigint[], $6::text[],
         $7::text[], $8::text[], $9::text[], $10::text[], $11::boolean[], $12::integer[],
-        $13::bytea[], $14::bytea[]
+        $13::bytea[], $14::bytea[], $15::integer[]
     ) as item (
         call_id, fingerprint, decide_within_ms, received_at, revision, campaign, named_campaign,
-        dialed_number, source, switch, test, timeout_ms, caller_hash, sealed
+        dialed_number, source, switch, test, timeout_ms, caller_hash, sealed, epoch
     )
 ),
 known as materialized (
@@ -24,7 +25,10 @@ known as materialized (
         c.*,
         case
             when c.state = 'deciding' then c.decide_by <= now() and c.fingerprint = item.fingerprint
-            else not c.binding and (c.state <> 'lost' or c.fingerprint = item.fingerprint)
+            when c.state = 'lost'
+                then not c.binding and c.answered_at is null and c.ended_at is null
+                    and c.fingerprint = item.fingerprint
+            else not c.binding
         end as free
     from item
     cross join lateral (
@@ -34,20 +38,21 @@ known as materialized (
 opened as (
     insert into calls as c (
         call_id, fingerprint, decide_by, received_at, revision, campaign, named_campaign,
-        dialed_number, source, switch, test, timeout_ms, caller_hash, sealed
+        dialed_number, source, switch, test, timeout_ms, caller_hash, sealed, epoch
     )
     select
         item.call_id, item.fingerprint,
         now() + item.decide_within_ms * interval '1 millisecond',
         item.received_at, item.revision, item.campaign, item.named_campaign, item.dialed_number,
-        item.source, item.switch, item.test, item.timeout_ms, item.caller_hash, item.sealed
+        item.source, item.switch, item.test, item.timeout_ms, item.caller_hash, item.sealed, item.epoch
     from relaxed
     cross join item
     left join known using (call_id)
     where known.call_id is null or known.free
-    order by item.call_id
+    order by item.call_id collate "C"
     on conflict (call_id) do update set
-        epoch = c.epoch + 1,
+        -- Some random steps on: a claim that is lost in a crash must not come back as another's.
+        epoch = (c.epoch::bigint + excluded.epoch - 1) % 2147483647 + 1,
         state = 'deciding',
         decide_by = excluded.decide_by,
         received_at = case when c.state = 'deciding' then c.received_at else excluded.received_at end,
@@ -73,20 +78,35 @@ opened as (
         sealed = excluded.sealed,
         binding = true,
         decided_at = null,
+        routed_by = null,
+        offer = null,
+        buyer = null,
+        price = null,
+        currency = null,
         reason = null,
+        answered_at = null,
+        ended_at = null,
+        total_duration_s = null,
+        connected_duration_s = null,
+        ended_by = null,
         answer = null
     where
         case
             when c.state = 'deciding'
                 then c.decide_by <= now() and c.fingerprint = excluded.fingerprint
-            else not c.binding and (c.state <> 'lost' or c.fingerprint = excluded.fingerprint)
+            when c.state = 'lost'
+                then not c.binding and c.answered_at is null and c.ended_at is null
+                    and c.fingerprint = excluded.fingerprint
+            else not c.binding
         end
-    returning c.call_id, c.epoch, c.received_at
+    -- A row that was there before has been locked by this very statement.
+    returning c.call_id, c.epoch, c.received_at, c.xmax <> 0 as known_before
 )
 select
     item.call_id,
     opened.epoch,
     opened.received_at,
+    opened.known_before,
     known.call_id is not null as known,
     known.free,
     known.fingerprint,
@@ -114,32 +134,83 @@ left join lateral (
     ) as r
 ) as past on true
 
--- name: taken_over_plan
-select p.candidates, p.position, p.trace, p.received_at
-from calls as c
-join plans as p on p.call_id = c.call_id and p.received_at = c.received_at
-where c.call_id = $1
+-- name: taken_over_plans
+select
+    c.call_id, p.candidates, p.position, p.trace, p.received_at, r.call_id is not null as held
+from unnest($1::text[]) as item (call_id)
+cross join lateral (
+    select calls.* from calls where calls.call_id = item.call_id offset 0
+) as c
+cross join lateral (
+    select plans.* from plans
+    where plans.call_id = c.call_id and plans.received_at = c.received_at
+    offset 0
+) as p
+left join lateral (
+    select reservations.call_id from reservations
+    where reservations.call_id = p.call_id
+        and reservations.attempt = p.attempt
+        and reservations.position = p.position
+        and reservations.state = 'held'
+    offset 0
+) as r on true
 
 -- name: collect_late
 -- The switch has come back for a decision that was late: from now on it is a route like any other.
-with collected as (
-    update calls set state = 'routed'
-    where call_id = $1 and state = 'late'
-    returning attempt
+with patience as materialized (
+    select set_config('lock_timeout', '250ms', true) as lock_timeout
+),
+late as materialized (
+    select c.*
+    from unnest($1::text[]) as item (call_id)
+    cross join patience
+    cross join lateral (
+        select calls.* from calls
+        where calls.call_id = item.call_id
+            and calls.state = 'late'
+            and patience.lock_timeout is not null
+        for update
+    ) as c
+),
+collected as (
+    insert into calls as c (
+        call_id, fingerprint, epoch, decide_by, received_at, revision, test, sealed, attempt
+    )
+    select
+        call_id, fingerprint, epoch, decide_by, received_at, revision, test, sealed, attempt
+    from late
+    order by call_id collate "C"
+    on conflict (call_id) do update set state = 'routed'
+    returning c.call_id, c.attempt
 ),
 extended as (
-    update reservations
-    set lease_until = now() + collected_lease_ms * interval '1 millisecond'
-    where call_id = $1
-        and attempt = (select attempt from collected)
-        and state = 'routed'
-        and collected_lease_ms is not null
+    insert into reservations as r (
+        call_id, attempt, state, position, campaign, offer, buyer, routed_by, price, terms, holding,
+        lease_until
+    )
+    select
+        held.call_id, held.attempt, held.state, held.position, held.campaign, held.offer,
+        held.buyer, held.routed_by, held.price, held.terms, held.holding,
+        now() + held.collected_lease_ms * interval '1 millisecond'
+    from collected
+    cross join lateral (
+        select reservations.* from reservations
+        where reservations.call_id = collected.call_id
+            and reservations.attempt = collected.attempt
+            and reservations.state = 'routed'
+            and reservations.collected_lease_ms is not null
+        offset 0
+    ) as held
+    on conflict (call_id, attempt) do update set lease_until = excluded.lease_until
 )
-select attempt from collected
+select call_id from collected
 
 -- name: finish_calls
 -- A route needs its hold, no route must hold nothing; otherwise nothing is stored and the row says why.
-with item as materialized (
+with patience as materialized (
+    select set_config('lock_timeout', '250ms', true)
+),
+item as materialized (
     select *
     from unnest(
         $1::text[], $2::integer[], $3::integer[], $4::text[], $5::bytea[], $6::bytea[], $7::text[],
@@ -176,10 +247,11 @@ decided as (
         item.call_id, found.fingerprint, found.decide_by, found.received_at, found.revision,
         found.test, found.sealed, item.epoch, item.attempt, item.state, item.answer,
         item.routed_by, item.offer, item.buyer, item.price, item.currency, item.reason, item.binding
-    from item
+    from patience
+    cross join item
     join found using (call_id)
     where found.fits
-    order by item.call_id
+    order by item.call_id collate "C"
     on conflict (call_id) do update set
         state = excluded.state,
         attempt = excluded.attempt,

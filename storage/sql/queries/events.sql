@@ -24,8 +24,11 @@ moved as (
     update calls as c set
         state = item.state,
         epoch = item.epoch,
-        -- Nobody came for a late decision and its hold is gone: a retry decides anew.
-        binding = c.binding and not (c.state = 'late' and item.state = 'lost'),
+        -- Nobody came for a late decision and its hold is gone: a retry decides anew, unless a
+        -- report shows that the call went there after all.
+        binding = item.answered_at is not null
+            or item.ended_at is not null
+            or (c.binding and not (c.state = 'late' and item.state = 'lost')),
         answered_at = item.answered_at,
         ended_at = item.ended_at,
         total_duration_s = item.total_duration_s,
@@ -40,19 +43,32 @@ earned as (
     from unnest(
         $9::text[], $10::integer[], $11::numeric[], $12::text[], $13::timestamptz[], $14::text[]
     ) as item (call_id, attempt, amount, trigger, at, event_id)
+    -- A call earns once, whatever its attempts.
+    on conflict (call_id, side) do nothing
+    returning call_id, attempt
+),
+logged as (
+    insert into events (
+        call_id, event_id, fingerprint, type, attempt, at, total_duration_s, connected_duration_s,
+        ended_by, sip_code, result
+    )
+    select *
+    from unnest(
+        $15::text[], $16::text[], $17::bytea[], $18::text[], $19::integer[], $20::timestamptz[],
+        $21::numeric[], $22::numeric[], $23::text[], $24::integer[], $25::text[]
+    )
 )
-insert into events (
-    call_id, event_id, fingerprint, type, attempt, at, total_duration_s, connected_duration_s,
-    ended_by, sip_code, result
-)
-select *
-from unnest(
-    $15::text[], $16::text[], $17::bytea[], $18::text[], $19::integer[], $20::timestamptz[],
-    $21::numeric[], $22::numeric[], $23::text[], $24::integer[], $25::text[]
-)
+select call_id, attempt from earned
 
--- name: forget_positions
--- The hold of a plan was swept: whoever takes the call over finds that nothing is held.
-update plans as p set position = null
-from unnest($1::text[], $2::timestamptz[]) as item (call_id, received_at)
-where p.call_id = item.call_id and p.received_at = item.received_at
+-- name: due_calls
+-- The calls of lock_due, not locked. To be planned by keys.
+select due.call_id
+from (
+    select call_id from reservations where sweep_at <= now() order by sweep_at limit $1
+) as due
+group by due.call_id
+order by due.call_id collate "C"
+
+-- name: postpone_sweep
+update reservations set sweep_at = now() + interval '1 minute'
+where call_id = $1 and sweep_at <= now()

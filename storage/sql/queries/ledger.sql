@@ -2,14 +2,21 @@
 -- A reservation needs no lock of its own: whoever changes it has locked its call.
 
 -- name: lock_deciding
+-- No lock of this transaction is waited for long: one stuck row must not stop every call.
+with patience as materialized (
+    select set_config('lock_timeout', '250ms', true) as lock_timeout
+)
 select c.call_id, c.epoch, c.state, c.received_at, c.answer, now() as now
 from unnest($1::text[]) as item (call_id)
+cross join patience
 cross join lateral (
-    select calls.* from calls where calls.call_id = item.call_id for update
+    select calls.* from calls
+    where calls.call_id = item.call_id and patience.lock_timeout is not null
+    for update
 ) as c
 
 -- name: lock_reported
--- With the settings of plan_by_keys, for the updates that follow.
+-- With the settings of plan_by_keys, for the updates that follow, and the patience of lock_deciding.
 select
     c.call_id, c.epoch, c.state, c.received_at, c.attempt, c.test, c.campaign, c.currency,
     c.decide_by, c.answered_at, c.ended_at, c.total_duration_s, c.connected_duration_s, c.ended_by,
@@ -17,18 +24,22 @@ select
 from (
     select
         set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
-        set_config('enable_mergejoin', 'off', true)
-) as planner
+        set_config('enable_mergejoin', 'off', true),
+        set_config('lock_timeout', '250ms', true) as lock_timeout
+) as settings
 cross join unnest($1::text[]) as item (call_id)
 cross join lateral (
-    select calls.* from calls where calls.call_id = item.call_id for update
+    select calls.* from calls
+    where calls.call_id = item.call_id and settings.lock_timeout is not null
+    for update
 ) as c
 
 -- name: plan_by_keys
--- For the statements of this transaction, on tables of whose growth the planner may not know yet.
+-- For the statements of this transaction, on tables of whose growth the planner may not know yet;
+-- with the patience of lock_deciding.
 select
     set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
-    set_config('enable_mergejoin', 'off', true)
+    set_config('enable_mergejoin', 'off', true), set_config('lock_timeout', '250ms', true)
 
 -- name: lock_due
 -- Calls with a lease that may be over, without waiting for those that somebody is working on.
@@ -37,11 +48,12 @@ select
     c.decide_by, c.answered_at, c.ended_at, c.total_duration_s, c.connected_duration_s, c.ended_by,
     now() as now
 from (
-    select distinct due.call_id
+    select due.call_id
     from (
         select call_id from reservations where sweep_at <= now() order by sweep_at limit $1
     ) as due
-    order by due.call_id
+    group by due.call_id
+    order by due.call_id collate "C"
 ) as item
 cross join lateral (
     select calls.* from calls where calls.call_id = item.call_id for update skip locked
@@ -66,7 +78,8 @@ cross join lateral (
 -- name: open_usage
 -- A row for each owner that has none yet.
 insert into usage_counters (owner, counters)
-select owner, array_fill(0::bigint, array[64]) from unnest($1::text[]) as owner order by owner
+select owner, array_fill(0::bigint, array[64]) from unnest($1::text[]) as owner
+order by owner collate "C"
 on conflict (owner) do nothing
 
 -- name: lock_books
@@ -149,3 +162,46 @@ on conflict (call_id, received_at) do update set
     position = excluded.position,
     candidates = excluded.candidates,
     trace = excluded.trace
+
+-- name: find_locked
+-- Of these calls, owners and callers those that another transaction has locked; a call also when an
+-- owner is that it holds under. What is free is locked, for as long as this statement takes.
+with called as materialized (
+    select item.call_id, c.call_id is null as locked
+    from unnest($1::text[]) as item (call_id)
+    cross join lateral (
+        select calls.call_id from calls where calls.call_id = item.call_id offset 0
+    ) as known
+    left join lateral (
+        select calls.call_id from calls where calls.call_id = item.call_id for update skip locked
+    ) as c on true
+),
+held as materialized (
+    select distinct called.call_id, under ->> 0 as owner
+    from called
+    cross join lateral (
+        select reservations.terms from reservations
+        where reservations.call_id = called.call_id
+        offset 0
+    ) as r
+    cross join lateral json_array_elements(r.terms -> 'owners') as under
+),
+owned as materialized (
+    select item.owner, u.owner is null as locked
+    from (select unnest($2::text[]) as owner union select owner from held) as item
+    cross join lateral (
+        select usage_counters.owner from usage_counters where usage_counters.owner = item.owner
+        offset 0
+    ) as known
+    left join lateral (
+        select usage_counters.owner from usage_counters where usage_counters.owner = item.owner
+        for update skip locked
+    ) as u on true
+)
+select call_id, null as owner, null::bigint as caller from called where locked
+union all
+select held.call_id, null, null from held join owned using (owner) where owned.locked
+union all
+select null, owner, null from owned where locked
+union all
+select null, null, key from unnest($3::bigint[]) as key where not pg_try_advisory_xact_lock(key)
