@@ -146,7 +146,7 @@ class MemoryLedger:
             self._routes[number] = [each for each in self._routes[number] if each[0] != call_id]
         stored.held = None
         if stored.plan is not None:
-            stored.plan = replace(stored.plan, position=None, held=False)
+            stored.plan = replace(stored.plan, position=None)
 
     def _change(self, stored: _StoredCall, candidate: Candidate, *, live: int, sign: int) -> None:
         used = _only_calls(candidate.units, sign)
@@ -161,10 +161,7 @@ class MemoryLedger:
 
     @staticmethod
     def _stored_plan(request: ReserveRequest, position: int | None) -> StoredPlan:
-        held = position is not None
-        return StoredPlan(
-            request.candidates, position, request.trace, request.call.received_at, held
-        )
+        return StoredPlan(request.candidates, position, request.trace, request.call.received_at)
 
 
 def _only_calls(units: Units, sign: int) -> Units:

@@ -211,4 +211,4 @@ def _load_plan(row: asyncpg.Record) -> StoredPlan | None:
             "A stored plan can't be read", extra={"action": "load_plan", "call_id": row["call_id"]}
         )
         return None
-    return StoredPlan(candidates, row["position"], row["trace"], row["received_at"], row["held"])
+    return StoredPlan(candidates, row["position"], row["trace"], row["received_at"])

@@ -97,15 +97,14 @@ class StoredPlan:
     """A plan found in storage.
 
     ``position`` is the candidate reserved last, None when none fitted; ``decided_from`` is when
-    the call first came in. ``held``: whether that reservation still stands. One that was swept is
-    to be made again before its candidate is used, which may have been posted all the same.
+    the call first came in. The reservation may have been swept since, so it is made again (a repeat
+    where it still stands) before its candidate is used, which may have been posted all the same.
     """
 
     candidates: tuple[Candidate, ...]
     position: int | None
     trace: bytes
     decided_from: datetime
-    held: bool = True
 
 
 @dataclass(frozen=True, slots=True)

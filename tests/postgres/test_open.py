@@ -18,6 +18,7 @@ from auction.domain.decision import (
     Reserved,
     StoredPlan,
 )
+from auction.domain.ids import OfferId, offer_owner
 from auction.ports import StorageUnavailableError
 from storage.database import Database
 from storage.ledger import PostgresLedger
@@ -312,11 +313,9 @@ async def test_a_locked_late_decision_fails_alone(
     assert all(isinstance(result, AlreadyDecided) for result in results)
 
 
-@pytest.mark.parametrize(
-    ("over", "held"), [([CLAIM_OVER], True), ([CLAIM_OVER, LEASE_OVER], False)]
-)
-async def test_a_plan_says_what_was_reserved_last_and_whether_it_still_is(
-    database: Database, ledger: PostgresLedger, over: list[str], held: bool
+@pytest.mark.parametrize("over", [[CLAIM_OVER], [CLAIM_OVER, LEASE_OVER]])
+async def test_a_plan_says_what_was_reserved_last_and_reserving_it_again_holds_once(
+    database: Database, ledger: PostgresLedger, over: list[str]
 ) -> None:
     call, plan = a_recent_call(), (a_candidate(), a_candidate("beacon-auto", buyer="beacon"))
     await open_call(ledger, call)
@@ -326,7 +325,11 @@ async def test_a_plan_says_what_was_reserved_last_and_whether_it_still_is(
     await Sweeper(database).sweep()
     taken = await open_call(ledger, call)
     assert taken.plan is not None
-    assert (taken.plan.position, taken.plan.held) == (1, held)
+    assert taken.plan.position == 1
+    again = a_request(call, *taken.plan.candidates[1:], epoch=taken.epoch)
+    assert await ledger.reserve(again) == Reserved(0)
+    beacon = offer_owner(OfferId("beacon-auto"))
+    assert (await usage_of(database, beacon)).live == 1
 
 
 async def test_an_opening_that_can_not_be_stored_fails_alone(ledger: PostgresLedger) -> None:

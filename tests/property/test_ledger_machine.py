@@ -232,7 +232,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert (plan is None) == (course.request is None)
         if plan is not None:
             place = None if plan.position is None else plan.candidates[plan.position]
-            assert (place if plan.held else None) == course.held
+            assert course.held in {None, place}
         course.epoch = taken.epoch
         course.unclaimed = False
 

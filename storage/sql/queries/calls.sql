@@ -136,7 +136,7 @@ left join lateral (
 
 -- name: taken_over_plans
 select
-    c.call_id, p.candidates, p.position, p.trace, p.received_at, r.call_id is not null as held
+    c.call_id, p.candidates, p.position, p.trace, p.received_at
 from unnest($1::text[]) as item (call_id)
 cross join lateral (
     select calls.* from calls where calls.call_id = item.call_id offset 0
@@ -146,14 +146,6 @@ cross join lateral (
     where plans.call_id = c.call_id and plans.received_at = c.received_at
     offset 0
 ) as p
-left join lateral (
-    select reservations.call_id from reservations
-    where reservations.call_id = p.call_id
-        and reservations.attempt = p.attempt
-        and reservations.position = p.position
-        and reservations.state = 'held'
-    offset 0
-) as r on true
 
 -- name: collect_late
 -- The switch has come back for a decision that was late: from now on it is a route like any other.
