@@ -24,7 +24,7 @@ from buyers.simulator.server import SimulatedBuyers
 SETTLE_WITHIN_S = 4.0
 """How long metrics that are published now and then may take to show the last call."""
 
-TERMINATED = 128 + signal.SIGTERM
+ENDING = (signal.SIGTERM, signal.SIGINT)
 
 _HERE = Path(__file__).parent
 MARKETPLACE = _HERE / "marketplace.yaml"
@@ -51,26 +51,29 @@ async def run_demo(
     """Play the demo and show what came of it; the exit code: 0 when both sides agree, else 1.
 
     Results go to ``console`` (standard output), progress to ``notes`` (standard error). SIGTERM
-    ends it early, with nothing left running, as 143. Raises what ``start_service`` raises.
+    and SIGINT end it early, with nothing left running, as 143 and 130. Raises what
+    ``start_service`` raises.
     """
     console, notes = console or make_console(), notes or make_notes()
     demo = asyncio.create_task(_demo(options, start_service, console, notes))
     loop = asyncio.get_running_loop()
-    terminated = asyncio.Event()
+    ended_by: list[signal.Signals] = []
 
-    def terminate() -> None:
-        terminated.set()
+    def end(number: signal.Signals) -> None:
+        ended_by.append(number)
         demo.cancel()
 
-    loop.add_signal_handler(signal.SIGTERM, terminate)
+    for number in ENDING:
+        loop.add_signal_handler(number, end, number)
     try:
         return await demo
     except asyncio.CancelledError:
-        if terminated.is_set():
-            return TERMINATED
+        if ended_by:
+            return 128 + ended_by[0]
         raise
     finally:
-        loop.remove_signal_handler(signal.SIGTERM)
+        for number in ENDING:
+            loop.remove_signal_handler(number)
 
 
 async def _demo(

@@ -66,7 +66,7 @@ def test_the_demo_agrees_with_itself_and_leaves_nothing_behind(tmp_path: Path) -
     assert_nothing_is_left(tmp_path, process.pid)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 1)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_demo_that_is_ended_early_leaves_nothing_behind(
     tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
