@@ -74,7 +74,8 @@ class MemoryLedger:
             )
         stored.epoch += 1
         stored.decide_by = decide_by
-        return Opened(stored.epoch, self._past_calls(opening.call.caller.number), stored.plan)
+        past = self._past_calls(opening.call.caller.number)
+        return Opened(stored.epoch, past, stored.plan, stored.opening.call.received_at)
 
     async def reserve(self, request: ReserveRequest) -> ReserveResult:
         """See ``auction.ports.Ledger``."""

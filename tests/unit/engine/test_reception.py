@@ -1,11 +1,12 @@
 """One decision per call_id: repeats, waiting, late decisions, and takeovers."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pytest
 
-from auction.domain.bidding import PostUnknown, Quote
+from auction.domain.bidding import NoBid, PostUnknown, Quote
 from auction.domain.decision import (
     Finish,
     FinishResult,
@@ -15,11 +16,12 @@ from auction.domain.decision import (
     ReserveRequest,
     ReserveResult,
 )
-from auction.domain.terms import OnUnknown
+from auction.domain.terms import ConversionRule, OnUnknown, Trigger
+from auction.engine.persistence import persist
 from auction.ports import StorageUnavailableError
 from storage.memory import MemoryLedger
-from tests.builders import a_call, a_static_offer, an_offer, ping_post
-from tests.unit.engine.harness import Answering, a_marketplace, pinged
+from tests.builders import NOON, a_call, a_static_offer, an_offer, ping_post
+from tests.unit.engine.harness import Answering, VirtualClock, a_marketplace, pinged
 from tests.virtual_time import run_virtually
 
 
@@ -33,6 +35,8 @@ class SlowLedger:
     dies_after: str | None = None
     finishes_lost: int = 0
     opened: int = 0
+    reserve_ms: float = 0
+    stored: list[Finish] = field(default_factory=list)
 
     async def open(self, opening: Opening) -> OpenResult:
         self.opened += 1
@@ -41,6 +45,7 @@ class SlowLedger:
 
     async def reserve(self, request: ReserveRequest) -> ReserveResult:
         result = await self.real.reserve(request)
+        await asyncio.sleep(self.reserve_ms / 1000)
         if self.dies_after == "reserve":
             raise StorageUnavailableError("gone")
         return result
@@ -50,6 +55,7 @@ class SlowLedger:
         if self.finishes_lost:
             self.finishes_lost -= 1
             raise StorageUnavailableError("gone for a moment")
+        self.stored.append(finish)
         return await self.real.finish(finish)
 
 
@@ -262,3 +268,111 @@ def test_a_takeover_whose_hold_was_swept_does_not_post_the_offer_twice() -> None
     assert run_virtually(scenario())["offer"] == "cobalt-auto"
     assert marketplace.outcomes(a_call())["acme-auto"] == "post_unknown"
     assert marketplace.gateway.posts == []
+
+
+def stored_by(timeout_ms: int = 2000, **campaign: object) -> Finish:
+    """What a decision for an offer dialled for 20 s stores."""
+    marketplace = a_marketplace(an_offer(), campaign=campaign)
+    ledger = SlowLedger(marketplace.ledger)
+    marketplace.use(ledger)
+    run_virtually(marketplace.decide(a_call(timeout_ms=timeout_ms)))
+    return ledger.stored[-1]
+
+
+def test_a_route_is_leased_for_its_dial_timeout_and_from_the_answer_for_the_longest_call() -> None:
+    finish = stored_by(max_call_s=3600)
+    assert (finish.late, finish.lease_ms) == (False, 80_000)
+    assert (finish.answered_lease_ms, finish.collected_lease_ms) == (3_600_000, 80_000)
+
+
+def test_a_switch_that_reports_no_answer_gets_the_longest_call_as_lease() -> None:
+    finish = stored_by(max_call_s=3600, reports_answered=False)
+    assert (finish.lease_ms, finish.collected_lease_ms) == (3_600_000, 3_600_000)
+
+
+def test_a_late_route_is_leased_for_ten_seconds() -> None:
+    marketplace = a_marketplace(an_offer())
+    ledger = SlowLedger(marketplace.ledger, finishes_lost=30)
+    marketplace.use(ledger)
+
+    async def scenario() -> None:
+        with pytest.raises(StorageUnavailableError):
+            await marketplace.decide(a_call(timeout_ms=1000))
+        await marketplace.reception.drain()
+
+    run_virtually(scenario())
+    finish = ledger.stored[-1]
+    assert (finish.late, finish.binding, finish.lease_ms) == (True, True, 10_000)
+
+
+def test_a_no_route_that_came_too_late_is_decided_anew_by_the_retry() -> None:
+    marketplace = a_marketplace(an_offer(), script={"acme-auto": Answering(NoBid())})
+    ledger = SlowLedger(marketplace.ledger, finishes_lost=30)
+    marketplace.use(ledger)
+
+    async def scenario() -> dict[str, object]:
+        with pytest.raises(StorageUnavailableError):
+            await marketplace.decide(a_call(timeout_ms=1000))
+        await marketplace.reception.drain()
+        marketplace.gateway.script = {}
+        return await marketplace.decide(a_call(timeout_ms=1000))
+
+    assert run_virtually(scenario())["offer"] == "acme-auto"
+    assert not ledger.stored[0].binding
+
+
+def test_a_bid_is_sold_under_its_offers_own_conversion_rules() -> None:
+    timer = (ConversionRule(Trigger.TIMER, connected_s=90),)
+    marketplace = a_marketplace(an_offer(conversions=timer))
+    ledger = SlowLedger(marketplace.ledger)
+    marketplace.use(ledger)
+    run_virtually(marketplace.decide(a_call()))
+    candidate = ledger.stored[-1].candidate
+    assert candidate is not None
+    assert candidate.conversions == timer
+
+
+def test_nobody_is_posted_when_reserving_has_used_up_the_time() -> None:
+    marketplace = a_marketplace(an_offer())
+    marketplace.use(SlowLedger(marketplace.ledger, reserve_ms=1500))
+
+    async def scenario() -> None:
+        with pytest.raises(StorageUnavailableError):
+            await marketplace.decide(a_call(timeout_ms=1000))
+        await marketplace.reception.drain()
+
+    run_virtually(scenario())
+    assert marketplace.gateway.posts == []
+    assert marketplace.outcomes(a_call())["acme-auto"] == "budget_too_small"
+
+
+def test_a_takeover_decides_by_the_calls_first_arrival() -> None:
+    marketplace = a_marketplace(an_offer())
+    marketplace.use(SlowLedger(marketplace.ledger, dies_after="reserve"))
+
+    async def scenario() -> Finish:
+        with pytest.raises(StorageUnavailableError):
+            await marketplace.decide(a_call())
+        ledger = SlowLedger(marketplace.ledger)
+        marketplace.use(ledger)
+        await asyncio.sleep(3)
+        await marketplace.decide(a_call(received_at=NOON + timedelta(hours=1)))
+        return ledger.stored[-1]
+
+    assert run_virtually(scenario()).call.received_at == NOON
+
+
+def test_a_step_is_given_up_when_its_time_is_over() -> None:
+    tried_at: list[float] = []
+
+    async def away() -> None:
+        tried_at.append(asyncio.get_running_loop().time())
+        raise StorageUnavailableError("away")
+
+    async def scenario() -> None:
+        with pytest.raises(StorageUnavailableError):
+            await persist(away, VirtualClock(), 1.0)
+
+    run_virtually(scenario())
+    assert len(tried_at) > 10
+    assert tried_at[-1] <= 1.0
