@@ -61,6 +61,8 @@ class SlowLedger:
 
 def test_a_repeat_at_the_same_moment_joins_the_decision_under_way() -> None:
     marketplace = a_marketplace(an_offer())
+    ledger = SlowLedger(marketplace.ledger)
+    marketplace.use(ledger)
 
     async def twice() -> list[dict[str, object]]:
         repeats = [marketplace.decide(a_call()), marketplace.decide(a_call())]
@@ -69,6 +71,7 @@ def test_a_repeat_at_the_same_moment_joins_the_decision_under_way() -> None:
     first, second = run_virtually(twice())
     assert first == second
     assert len(pinged(marketplace)) == 1
+    assert ledger.opened == 1
 
 
 def test_a_later_repeat_gets_the_stored_answer_without_a_ping() -> None:
