@@ -13,13 +13,15 @@ from auction.domain.decision import (
     Candidate,
     Finish,
     FinishResult,
+    NextRequest,
+    NextResult,
     Opening,
     OpenResult,
     ReserveRequest,
     ReserveResult,
     RoutedBy,
 )
-from auction.domain.ids import CampaignId, OfferId, OwnerId, PingId
+from auction.domain.ids import CallId, CampaignId, OfferId, OwnerId, PingId
 from auction.domain.terms import Campaign, Catalogue, OfferTerms
 from auction.domain.usage import Usage
 
@@ -115,6 +117,22 @@ class Ledger(Protocol):
 
     async def finish(self, finish: Finish) -> FinishResult:
         """Durably store the decision, if the call is still ours."""
+
+
+class NextLedger(Ledger, Protocol):
+    """The steps of a decision after an attempt has failed: ``open_next``, then as for the first."""
+
+    async def open_next(self, request: NextRequest) -> NextResult:
+        """Give back what the failed attempt holds, once, and claim its call for deciding again.
+
+        Raises StorageUnavailableError.
+        """
+
+    async def refuse_next(self, call_id: CallId, attempt: int, answer: bytes) -> bytes:
+        """Store the answer to a request after ``attempt`` that changes nothing of the call.
+
+        Returns the answer stored first. Raises StorageUnavailableError.
+        """
 
 
 class UsageView(Protocol):

@@ -2,9 +2,66 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
+from enum import Enum
 
+from auction.domain.ids import CallId
 from auction.domain.terms import BuyerType, ConversionRule, OfferTerms, Trigger
+
+
+class Side(Enum):
+    """Whose money: the buyer pays revenue, the source is paid a payout."""
+
+    BUYER = "buyer"
+    SOURCE = "source"
+
+
+class EntryKind(Enum):
+    """What an entry does to a side's conversion."""
+
+    BOOKED = "booked"
+    AMENDED = "amended"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """What one side of a call comes to by now.
+
+    ``amount`` is 0 when withdrawn; ``percent``: the payout is so much of the revenue.
+    """
+
+    side: Side
+    attempt: int
+    trigger: Trigger
+    amount: Decimal
+    withdrawn: bool = False
+    percent: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the money ledger, appended and never changed.
+
+    ``amount`` is what the side comes to from now on, ``change`` what that adds to the totals.
+    ``at`` is when it happened, ``actor`` who said so (``switch``, ``routing``, ``lease``,
+    ``buyer:<id>``). ``beyond_hold``: the buyer reports more than the call held of the caps.
+    """
+
+    call_id: CallId
+    side: Side
+    attempt: int
+    kind: EntryKind
+    trigger: Trigger
+    amount: Decimal
+    change: Decimal
+    at: datetime
+    actor: str
+    event_id: str | None = None
+    note: str | None = None
+    beyond_hold: bool = False
+    percent: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,12 +69,13 @@ class CallFacts:
     """What is known of a routed call so far.
 
     ``connected_s`` is the connected time in seconds (milliseconds kept), None until the call has
-    ended.
+    ended. ``reported``: the buyer has reported a conversion that stands.
     """
 
     answered: bool = False
     ended: bool = False
     connected_s: Decimal | None = None
+    reported: bool = False
 
 
 @dataclass(frozen=True, slots=True)

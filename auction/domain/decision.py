@@ -11,7 +11,14 @@ from enum import Enum
 from auction.domain.call import Call
 from auction.domain.ids import BuyerId, CallId, CampaignId, OfferId, PingId, PostId
 from auction.domain.reasons import Reason
-from auction.domain.terms import ConversionRule, Destination, DuplicateRule, OwnerLimits, Trigger
+from auction.domain.terms import (
+    ConversionRule,
+    Destination,
+    DuplicateRule,
+    OwnerLimits,
+    PayoutRule,
+    Trigger,
+)
 from auction.domain.usage import Units, Usage
 
 
@@ -35,7 +42,8 @@ class Candidate:
 
     ``posts`` False: routed without a post (static routes, buyers without a post endpoint).
     ``owners`` are the limits to reserve under, empty for test calls; ``units`` is what is held, and
-    ``conversions`` the rules under which it is sold, first match first.
+    ``conversions`` the rules under which it is sold and ``payouts`` those under which its source
+    earns, first match first.
     """
 
     offer: OfferId
@@ -53,6 +61,7 @@ class Candidate:
     expires_at: datetime | None = None
     minimum_duration_s: int | None = None
     conversions: tuple[ConversionRule, ...] = (ConversionRule(Trigger.ANSWERED),)
+    payouts: tuple[PayoutRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +136,90 @@ class OtherContent:
 
 
 OpenResult = Opened | AlreadyDecided | BeingDecided | OtherContent
+
+
+class FailReason(Enum):
+    """Why an attempt failed, as the switch tells it."""
+
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    FAILED = "failed"
+    SHORT_CALL = "short_call"
+
+    @property
+    def reason(self) -> Reason:
+        """The numbered reason."""
+        return _FAIL_REASONS[self]
+
+
+_FAIL_REASONS = {
+    FailReason.BUSY: Reason.BUSY,
+    FailReason.NO_ANSWER: Reason.NO_ANSWER,
+    FailReason.FAILED: Reason.DIAL_FAILED,
+    FailReason.SHORT_CALL: Reason.SHORT_CALL,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NextRequest:
+    """Attempt ``attempt`` failed: where now? ``decide_within_ms`` bounds the decider's claim."""
+
+    call_id: CallId
+    attempt: int
+    reason: FailReason
+    fingerprint: bytes
+    decide_within_ms: int
+    sip_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rerouting:
+    """What the failed attempt held is given back, and its call is ours to decide again.
+
+    ``attempt`` is the new one, ``call`` as it first came in; ``tried`` the offers that failed and
+    why, ``candidates`` the plan that the last attempt was reserved from, ``traces`` those of the
+    attempts before in their order. ``plan``: stored for this attempt by a decider that died.
+    """
+
+    epoch: int
+    attempt: int
+    call: Call
+    campaign: CampaignId | None
+    tried: tuple[tuple[OfferId, Reason], ...]
+    candidates: tuple[Candidate, ...]
+    traces: tuple[bytes, ...] = ()
+    past_calls: tuple[PastCall, ...] = ()
+    plan: "StoredPlan | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyConverted:
+    """The failed attempt has earned its conversion: no further one. ``attempt`` is the next."""
+
+    attempt: int
+    call: Call
+    campaign: CampaignId | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownCall:
+    """There is no such call."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoSuchAttempt:
+    """The call has no route with that number, or none yet."""
+
+
+NextResult = (
+    Rerouting
+    | AlreadyConverted
+    | AlreadyDecided
+    | BeingDecided
+    | OtherContent
+    | UnknownCall
+    | NoSuchAttempt
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +343,10 @@ class EventResult(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """All that storage keeps of one call, as ``GET /v1/calls/{call_id}`` needs it."""
+    """All that storage keeps of one call, as ``GET /v1/calls/{call_id}`` needs it.
+
+    ``trace`` is that of the first decision, ``later_traces`` those of further attempts by number.
+    """
 
     call: Call
     campaign: CampaignId | None
@@ -274,6 +370,7 @@ class CallRecord:
     past_calls: tuple[PastCall, ...]
     attempts: tuple["AttemptRecord", ...]
     trace: bytes | None
+    later_traces: tuple[tuple[int, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

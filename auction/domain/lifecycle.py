@@ -22,11 +22,13 @@ _NOTHING: Final = Decimal(0)
 class CallState(Enum):
     """Where a call is in its life; the value is what the CDR shows.
 
-    ``late``: decided after the switch's deadline, waiting for its retry. ``lost``: routed, and no
-    event came before its lease ran out.
+    ``late``: decided after the switch's deadline, waiting for its retry. ``rerouting``: an attempt
+    failed and the next is being decided. ``lost``: routed, and no event came before its lease ran
+    out.
     """
 
     DECIDING = "deciding"
+    REROUTING = "rerouting"
     LATE = "late"
     ROUTED = "routed"
     ANSWERED = "answered"

@@ -116,6 +116,41 @@ class ConversionRule:
     postback_within_h: int = 24
 
 
+@dataclass(frozen=True, slots=True)
+class PayoutRule:
+    """When a source earns, and how much: an amount, or a percentage of the revenue.
+
+    ``source`` None: every source. Exactly one of ``amount`` and ``percent`` is set.
+    """
+
+    source: SourceId | None
+    trigger: Trigger
+    connected_s: int = 0
+    amount: Decimal | None = None
+    percent: Decimal | None = None
+    dedupe_days: int | None = None
+
+
+class WebhookEvent(Enum):
+    """What subscribers can be told."""
+
+    CALL_ROUTED = "call.routed"
+    CALL_ANSWERED = "call.answered"
+    CALL_ENDED = "call.ended"
+    CALL_CONVERTED = "call.converted"
+    CONVERSION_AMENDED = "conversion.amended"
+    CAP_REACHED = "cap.reached"
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """A webhook and the events it is sent; ``owner`` is ``campaign:<id>`` or ``buyer:<id>``."""
+
+    owner: str
+    webhook: str
+    events: frozenset[WebhookEvent]
+
+
 class OnUnknown(Enum):
     """What to do when a post was sent and no readable answer came."""
 
@@ -212,6 +247,8 @@ class Campaign:
     allowed_countries: frozenset[str] = frozenset()
     caller_blocklist: frozenset[str] = frozenset()
     duplicates: DuplicateRule | None = None
+    payouts: tuple[PayoutRule, ...] = ()
+    subscribers: tuple[Subscriber, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,3 +262,4 @@ class Catalogue:
     campaign_by_number: Mapping[str, CampaignId]
     offers: Mapping[OfferId, OfferTerms]
     default_country: str = "US"
+    buyer_subscribers: Mapping[BuyerId, tuple[Subscriber, ...]] = field(default_factory=dict)
