@@ -4,32 +4,29 @@ import asyncio
 import gc
 import logging
 import os
-import secrets
 import signal
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 
+from auction.assembly import CallHandling, Parts
 from auction.background import Background
-from auction.bootstrap import BootstrapTokens
-from auction.engine.auction import Ports
-from auction.engine.reception import Reception
 from auction.marketplaces import Marketplaces, load_at_start
 from auction.ports import StorageUnavailableError
+from auction.stores import secret_key
 from auction.web.api import build_api
 from auction.web.drain import Drain
 from auction.web.ops import build_ops
 from auction.web.runner import ProblemRunner
-from auction.web.services import ApiServices, OpsServices
+from auction.web.services import OpsServices
+from auction.webhooks.sender import WebhookSender
 from buyers.aiohttp_transport import AiohttpTransport
+from buyers.notices import NoticeBoard
 from buyers.outbound import OutboundRule
-from config.faults import ConfigError, Fault
 from config.secret_box import SecretBox
 from config.settings import Settings, unknown_variables
 from metrics.loop_lag import LoopLagMonitor
@@ -37,18 +34,13 @@ from metrics.registry import Metrics
 from metrics.usage_figures import usage_figures
 from storage import catalogue
 from storage.database import Database
-from storage.embedded import EmbeddedServer, running_dsn
-from storage.events import CallEvents
+from storage.embedded import EmbeddedServer
 from storage.follower import CatalogueFollower
-from storage.keys import ServiceKey, load_or_make_secret_key, service_key
-from storage.ledger import PostgresLedger
+from storage.keys import ServiceKey, service_key
 from storage.migrate import migrate
-from storage.partitions import add_partitions, keep_partitions
+from storage.partitions import add_partitions
 from storage.readings import read_ledger
-from storage.records import CallRecords
-from storage.sweeper import Sweeper
 from storage.tokens import TokenStore
-from storage.usage_view import PostgresUsageView
 from storage.vault import CallerVault
 
 logger = logging.getLogger(__name__)
@@ -78,79 +70,6 @@ class ServiceHandle:
     token: str
 
 
-@dataclass(frozen=True, slots=True)
-class Store:
-    """A migrated database and the box for its secrets."""
-
-    database: Database
-    box: SecretBox
-
-
-class SystemClock:
-    """The machine's clocks."""
-
-    def now(self) -> datetime:
-        """The wall clock in UTC."""
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        """The monotonic clock, in seconds; an event loop's own may count in milliseconds."""
-        return time.monotonic()
-
-
-class RandomIds:
-    """Identifiers from the system's random source."""
-
-    def token(self) -> str:
-        """32 hexadecimal characters."""
-        return secrets.token_hex(16)
-
-
-@asynccontextmanager
-async def reach_database(settings: Settings) -> AsyncIterator[str]:
-    """The URL of the configured server, of one running in the data directory, or of one started."""
-    if settings.dsn is not None:
-        yield settings.dsn.get_secret_value()
-        return
-    running = running_dsn(settings.data_dir)
-    if running is not None:
-        yield running
-        return
-    server = EmbeddedServer(settings.data_dir)
-    try:
-        yield await server.start()
-    finally:
-        await server.stop()
-
-
-@asynccontextmanager
-async def open_store(settings: Settings) -> AsyncIterator[Store]:
-    """A migrated database for one command."""
-    async with reach_database(settings) as dsn:
-        if settings.migrate:
-            await migrate(dsn)
-        database = await Database.connect(dsn, max_size=2)
-        try:
-            yield Store(database, SecretBox(secret_key(settings)))
-        finally:
-            await database.close()
-
-
-def secret_key(settings: Settings) -> bytes:
-    """The configured key, or the one in the data directory of the embedded server.
-
-    Raises ConfigError when a DSN is given without a key.
-    """
-    if settings.secret_key_bytes is not None:
-        return settings.secret_key_bytes
-    if settings.dsn is not None:
-        raise ConfigError([Fault(("PINGPOST_SECRET_KEY",), _KEY_NEEDED)])
-    return load_or_make_secret_key(settings.data_dir)
-
-
-_KEY_NEEDED = "must be set where PINGPOST_DSN is: `pingpost secret-key` prints one"
-
-
 class Service:
     """The whole service in one process: started by ``start``, ended by ``stop``."""
 
@@ -158,10 +77,11 @@ class Service:
         self._settings = settings
         self._dsn = dsn
         self._stack = AsyncExitStack()
+        self._webhooks = AsyncExitStack()
         self._background = Background()
         self._drain = Drain()
         self._metrics = Metrics()
-        self._reception: Reception | None = None
+        self._calls: CallHandling | None = None
         self._api: ProblemRunner | None = None
         self._ops: ProblemRunner | None = None
 
@@ -178,6 +98,8 @@ class Service:
         box = SecretBox(secret_key(settings))
         database = await Database.connect(self._dsn, max_size=settings.database_connections)
         stack.push_async_callback(database.close)
+        # What runs in the background lets go before what it works with is closed.
+        stack.push_async_callback(self._webhooks.aclose)
         stack.push_async_callback(self._background.stop)
         await _make_partitions(database)
         call_box = SecretBox(await service_key(database, box, ServiceKey.CALL_DATA))
@@ -189,12 +111,14 @@ class Service:
         tokens = TokenStore(database)
         await tokens.start()
         stack.push_async_callback(tokens.stop)
-        services = self._decide(database, vault, marketplaces, tokens)
+        self._calls = self._handle_calls(database, vault, marketplaces, tokens)
         ops = self._ops_services(database, marketplaces)
         self._background.keep_running("loop lag", LoopLagMonitor(self._metrics.loop_lag).run)
         _freeze_what_is_loaded()
         self._ops, ops_url = await _listen(build_ops(ops), settings.host, settings.ops_port)
-        self._api, base_url = await _listen(build_api(services), settings.host, settings.port)
+        self._api, base_url = await _listen(
+            build_api(self._calls.services, self._calls.life), settings.host, settings.port
+        )
         return ServiceHandle(base_url, ops_url, _plain(settings) or "")
 
     async def _load(self, database: Database, box: SecretBox, marketplace: Path) -> None:
@@ -205,8 +129,10 @@ class Service:
     async def _follow(self, database: Database, box: SecretBox, vault: CallerVault) -> Marketplaces:
         transport = AiohttpTransport(OutboundRule(self._settings.outbound_allow))
         self._stack.push_async_callback(transport.close)
+        board = NoticeBoard(transport)
+        self._stack.push_async_callback(board.close)
         marketplaces = Marketplaces(
-            database, box, transport, os.environ, vault, self._metrics.preload
+            database, box, transport, board, os.environ, vault, self._metrics.preload
         )
         newest = await catalogue.latest(database)
         await marketplaces.take_up(0 if newest is None else newest.revision)
@@ -215,39 +141,32 @@ class Service:
         self._stack.push_async_callback(follower.stop)
         return marketplaces
 
-    def _decide(
+    def _handle_calls(
         self,
         database: Database,
         vault: CallerVault,
         marketplaces: Marketplaces,
         tokens: TokenStore,
-    ) -> ApiServices:
-        clock = SystemClock()
-        usage = PostgresUsageView(database, clock.monotonic)
-        self._background.keep_running("usage view", usage.run)
-        observe = self._metrics.ledger_batch
-        ledger = PostgresLedger(database, vault, on_usage=usage.note, observe=observe)
-        self._stack.push_async_callback(_close_store, ledger.close)
-        events = CallEvents(database, usage.note, on_earned=self._metrics.earned, observe=observe)
-        self._stack.push_async_callback(_close_store, events.close)
-        sweeper = Sweeper(database, usage.note, on_earned=self._metrics.earned)
-        self._background.keep_running("sweeper", sweeper.run)
-        self._background.keep_running("partitions", partial(keep_partitions, database))
-        ports = Ports(ledger, usage, clock, RandomIds(), self._metrics)
-        self._reception = Reception(marketplaces, ports)
-        return ApiServices(
-            reception=self._reception,
-            events=events,
-            records=CallRecords(
-                database, vault, at_once=max(1, self._settings.database_connections // 3)
-            ),
-            revisions=marketplaces,
-            tokens=BootstrapTokens(tokens, _plain(self._settings)),
-            clock=clock,
-            default_country=marketplaces.default_country,
-            fingerprint=vault.fingerprint,
-            drain=self._drain,
+    ) -> CallHandling:
+        settings = self._settings
+        handling = CallHandling(
+            Parts(
+                database=database,
+                vault=vault,
+                marketplaces=marketplaces,
+                tokens=tokens,
+                metrics=self._metrics,
+                drain=self._drain,
+                bootstrap_token=_plain(settings),
+                readers=max(1, settings.database_connections // 3),
+            )
         )
+        sender = WebhookSender(OutboundRule(settings.outbound_allow))
+        self._webhooks.push_async_callback(sender.close)
+        self._stack.push_async_callback(_close_store, handling.ledger.close)
+        self._stack.push_async_callback(_close_store, handling.events.close)
+        handling.keep_running(self._background, sender)
+        return handling
 
     def _ops_services(self, database: Database, marketplaces: Marketplaces) -> OpsServices:
         async def database_answers() -> str | None:
@@ -277,8 +196,8 @@ class Service:
             steps.push_async_callback(self._stack.aclose)
             if self._ops is not None:
                 steps.push_async_callback(self._ops.cleanup)
-            if self._reception is not None:
-                steps.push_async_callback(_finish_late_decisions, self._reception)
+            if self._calls is not None:
+                steps.push_async_callback(_finish_late_decisions, self._calls)
             if self._api is not None:
                 steps.push_async_callback(self._api.cleanup)
                 steps.push_async_callback(self._drain.wait_idle, self._settings.drain_s)
@@ -360,10 +279,10 @@ async def _close_store(close: Callable[[], Awaitable[None]]) -> None:
             await close()
 
 
-async def _finish_late_decisions(reception: Reception) -> None:
+async def _finish_late_decisions(calls: CallHandling) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(LATE_DECISIONS_S):
-            await reception.drain()
+            await calls.finish_late_decisions()
 
 
 async def _make_partitions(database: Database) -> None:

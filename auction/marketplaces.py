@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from auction.domain.terms import Catalogue
+from auction.domain.ids import BuyerId, CampaignId
+from auction.domain.terms import Catalogue, Subscriber
 from auction.ports import Snapshot, StorageUnavailableError
+from auction.webhooks.hooks import Webhooks, compile_webhooks
 from buyers.gateway import HttpBuyerGateway, compile_gateway
+from buyers.notices import NoticeBoard, compile_notices
 from buyers.terms import build_catalogue
 from buyers.transport import Transport
 from config.check import CheckResult, check_file
@@ -110,6 +113,7 @@ class Marketplaces:
         database: Database,
         box: SecretBox,
         transport: Transport,
+        board: NoticeBoard,
         environ: Mapping[str, str],
         vault: CallerVault,
         on_change: Callable[[Catalogue], None],
@@ -117,10 +121,12 @@ class Marketplaces:
         self._database = database
         self._box = box
         self._transport = transport
+        self._board = board
         self._environ = environ
         self._vault = vault
         self._on_change = on_change
         self._snapshot: Snapshot | None = None
+        self._webhooks = Webhooks()
         self._old: OrderedDict[int, Catalogue] = OrderedDict()
         self._loading_old = asyncio.Lock()
 
@@ -144,11 +150,23 @@ class Marketplaces:
         """Where numbers without a country code belong."""
         return "US" if self._snapshot is None else self._snapshot.catalogue.default_country
 
+    def subscribers(
+        self, campaign: CampaignId | None, buyer: BuyerId | None
+    ) -> Sequence[Subscriber]:
+        """The webhooks of a campaign and of a buyer, by the marketplace in force."""
+        if self._snapshot is None:
+            return ()
+        return self._snapshot.catalogue.subscribers(campaign, buyer)
+
+    def webhooks(self) -> Webhooks:
+        """The webhooks in force, compiled."""
+        return self._webhooks
+
     async def take_up(self, revision: int) -> None:
         """Load a revision and put it in force for the calls that come."""
         items = await self._load(revision)
         # Compiling thousands of offers takes a while; calls go on being decided meanwhile.
-        self._snapshot = await asyncio.to_thread(self._compile, items, revision)
+        self._snapshot, self._webhooks = await asyncio.to_thread(self._compile, items, revision)
         logger.info(
             "The marketplace is at revision %d", revision, extra={"action": "catalogue_loaded"}
         )
@@ -175,7 +193,7 @@ class Marketplaces:
             return ()
         return (await catalogue.load(self._database, revision)).items
 
-    def _compile(self, items: Sequence[CatalogueItem], revision: int) -> Snapshot:
+    def _compile(self, items: Sequence[CatalogueItem], revision: int) -> tuple[Snapshot, Webhooks]:
         marketplace = _marketplace(items)
         terms = build_catalogue(marketplace, revision)
         self._on_change(terms)
@@ -187,7 +205,9 @@ class Marketplaces:
             hash_key_for=self._vault.hash_key_for,
         )
         _warm(gateway)
-        return Snapshot(terms, gateway)
+        notices = compile_notices(marketplace, self._board)
+        webhooks = compile_webhooks(marketplace, self._environ, self._box)
+        return Snapshot(terms, gateway, notices), webhooks
 
 
 def _warm(gateway: HttpBuyerGateway) -> None:

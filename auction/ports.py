@@ -1,8 +1,8 @@
 """What the engine needs from the world, as narrow protocols; the rooms below it provide them."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
@@ -22,6 +22,7 @@ from auction.domain.decision import (
     RoutedBy,
 )
 from auction.domain.ids import CallId, CampaignId, OfferId, OwnerId, PingId
+from auction.domain.notices import Notice
 from auction.domain.terms import Campaign, Catalogue, OfferTerms
 from auction.domain.usage import Usage
 
@@ -91,12 +92,33 @@ class BuyerGateway(Protocol):
         """
 
 
+class BidderNotices(Protocol):
+    """Tells bidders whether they won or lost."""
+
+    @property
+    def wanted_by(self) -> Collection[OfferId]:
+        """The offers that ask for it."""
+
+    def tell(self, notices: Iterable[Notice]) -> None:
+        """Send what was asked for, soon after the answer. Never raises and never waits."""
+
+
+class Silence:
+    """Nobody asks for notices."""
+
+    wanted_by: Collection[OfferId] = ()
+
+    def tell(self, notices: Iterable[Notice]) -> None:
+        """Nothing is sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """A revision of the catalogue with its gateway; a call keeps the one it began with."""
 
     catalogue: Catalogue
     gateway: BuyerGateway
+    notices: BidderNotices = field(default_factory=Silence)
 
 
 class CatalogueSource(Protocol):
@@ -159,6 +181,9 @@ class Recorder(Protocol):
 
     def tested(self, campaign: CampaignId | None, routed_by: RoutedBy | None) -> None:
         """One decision on a test call: None for no route."""
+
+    def rerouted(self, campaign: CampaignId | None, routed_by: RoutedBy | None) -> None:
+        """One decision after an attempt had failed: None for no route."""
 
     def decided(
         self,

@@ -13,6 +13,7 @@ from auction.domain.ids import (
     CampaignId,
     OfferId,
     OwnerId,
+    SourceId,
     buyer_owner,
     offer_owner,
 )
@@ -30,9 +31,12 @@ from auction.domain.terms import (
     Measure,
     OfferTerms,
     OwnerLimits,
+    PayoutRule,
     Period,
     PingPostTerms,
+    Subscriber,
     Trigger,
+    WebhookEvent,
 )
 from config import marketplace as configured
 from config import offers as configured_offers
@@ -40,6 +44,7 @@ from config.endpoints import PingPost
 from config.faults import ConfigError, Fault
 from config.offers import read_week
 from config.values import DEFAULT_COUNTRY
+from config.webhooks import Webhook
 
 _WHEN_ABSENT: Final = (ConversionRule(Trigger.ANSWERED),)
 
@@ -64,6 +69,11 @@ def build_catalogue(marketplace: configured.Marketplace, revision: int) -> Catal
         campaign_by_number={number: item.id for item in campaigns for number in item.numbers},
         offers={offer.id: offer for offer in offers},
         default_country=DEFAULT_COUNTRY,
+        buyer_subscribers={
+            BuyerId(buyer.id): _subscribers(f"buyer:{buyer.id}", buyer.webhooks)
+            for buyer in marketplace.buyers
+            if buyer.webhooks
+        },
     )
 
 
@@ -142,6 +152,8 @@ def _campaign(
         allowed_countries=_countries(campaign),
         caller_blocklist=frozenset(campaign.caller_blocklist),
         duplicates=rules[campaign.id],
+        payouts=tuple(_payout(rule) for rule in campaign.payouts),
+        subscribers=_subscribers(f"campaign:{campaign.id}", campaign.webhooks),
     )
 
 
@@ -205,6 +217,24 @@ def _conversion(rule: configured_offers.ConversionRule) -> ConversionRule:
         amount=rule.amount,
         dedupe_days=rule.dedupe_days,
         postback_within_h=rule.postback_within_h,
+    )
+
+
+def _payout(rule: configured.Payout) -> PayoutRule:
+    return PayoutRule(
+        source=None if rule.source == "*" else SourceId(rule.source),
+        trigger=rule.trigger,
+        connected_s=rule.connected_s or 0,
+        amount=rule.amount,
+        percent=rule.percent,
+        dedupe_days=rule.dedupe_days,
+    )
+
+
+def _subscribers(owner: str, webhooks: Iterable[Webhook]) -> tuple[Subscriber, ...]:
+    return tuple(
+        Subscriber(owner, webhook.id, frozenset(WebhookEvent(event) for event in webhook.events))
+        for webhook in webhooks
     )
 
 

@@ -22,20 +22,11 @@ class Unenforced:
 
 
 UNENFORCED: tuple[Unenforced, ...] = (
-    Unenforced(("campaigns", "reauction"), value=True),
-    Unenforced(("campaigns", "payouts")),
-    Unenforced(("campaigns", "webhooks")),
     Unenforced(("campaigns", "auction", "rank"), value="expected_revenue"),
     Unenforced(("sources", "token")),
-    Unenforced(("buyers", "webhooks")),
-    Unenforced(("buyers", "offers", "ping_post", "notices")),
     Unenforced(("buyers", "offers", "ping_post", "max_ping_rate")),
     Unenforced(("buyers", "offers", "ping_post", "breaker")),
     Unenforced(("buyers", "offers", "ping_post", "transport")),
-    Unenforced(("buyers", "offers", "conversions", "trigger"), value="attempt"),
-    Unenforced(("buyers", "offers", "conversions", "trigger"), value="postback"),
-    Unenforced(("buyers", "offers", "conversions", "dedupe_days")),
-    Unenforced(("buyers", "offers", "conversions", "postback_within_h")),
 )
 
 

@@ -17,6 +17,7 @@ from pydantic import (
 from auction.domain.terms import OnUnknown
 from config.expressions import MAXIMUM_EXPRESSION, ExpressionError, check_expression
 from config.faults import mistake
+from config.notice_urls import LostUrl, WonUrl
 from config.request_bodies import body_fault
 from config.request_parts import Body, Headers, Query, header_fault
 from config.secret_values import Secret
@@ -245,10 +246,10 @@ class PostEndpoint(Endpoint):
 
 
 class Notices(Model):
-    """Addresses told who won and who lost."""
+    """Addresses that are told (GET) when a bid has won or lost; path and query may hold tokens."""
 
-    won_url: Url | None = None
-    lost_url: Url | None = None
+    won_url: WonUrl | None = None
+    lost_url: LostUrl | None = None
 
 
 class MaxPingRate(Model):

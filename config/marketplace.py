@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import (
     AfterValidator,
@@ -18,7 +18,6 @@ from pydantic import (
 from auction.domain.terms import BuyerType, RankBy, Trigger
 from config.faults import ConfigError, faults_of, mistake
 from config.offers import Caps, ConnectedSeconds, Destination, Duplicates, Offer
-from config.request_parts import AnyBody, AnyHeaders
 from config.secret_values import SHOW_SECRETS, Secret
 from config.values import (
     Concurrency,
@@ -35,39 +34,10 @@ from config.values import (
     Percent,
     PhoneNumber,
     TimeZone,
-    Url,
     check_identifier,
 )
+from config.webhooks import Webhook
 from config.yaml_file import dump_yaml
-
-WebhookEvent = Literal[
-    "call.routed",
-    "call.answered",
-    "call.ended",
-    "call.converted",
-    "conversion.amended",
-    "cap.reached",
-]
-
-
-class Batch(Model):
-    """Events sent together: at the latest after ``every_s`` seconds, at most ``max`` at once."""
-
-    every_s: Annotated[StrictInt, Field(ge=1, le=86_400)]
-    max: Annotated[StrictInt, Field(ge=1, le=1_000)] = 100
-
-
-class Webhook(Model):
-    """Where events of a campaign or a buyer are sent."""
-
-    id: Identifier
-    url: Url
-    events: Annotated[Many[WebhookEvent], Field(min_length=1)]
-    secret: Secret | None = None
-    format: Literal["json", "form", "xml"] = "json"
-    headers: AnyHeaders = Field(default_factory=dict)
-    body: AnyBody = None
-    batch: Batch | None = None
 
 
 def _source_or_all(text: str) -> str:

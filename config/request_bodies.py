@@ -60,7 +60,7 @@ def _json_fault(body: object) -> str | None:
 
 def _filled(body: str) -> str:
     try:
-        template = parse_template(body)
+        template = parse_template(body, any_token=True)
     except TemplateError:
         template = Template(())
     return "".join(p.text if isinstance(p, Literal) else _FILLED for p in template.parts)

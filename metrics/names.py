@@ -7,6 +7,7 @@ from auction.domain.terms import Cap, Measure, Period
 
 CALLS = "pingpost_calls"
 TEST_CALLS = "pingpost_test_calls"
+NEXT_ROUTES = "pingpost_next_routes"
 PINGS = "pingpost_pings"
 PING_SECONDS = "pingpost_ping_seconds"
 BIDS = "pingpost_bids"

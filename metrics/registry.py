@@ -140,6 +140,10 @@ class Metrics:
         """One decision on a test call, kept apart from all other figures of calls."""
         self._campaign(campaign).test_calls[_CALL_OUTCOMES[routed_by]].inc()
 
+    def rerouted(self, campaign: CampaignId | None, routed_by: RoutedBy | None) -> None:
+        """One decision after an attempt had failed; its call was counted with the first."""
+        self._campaign(campaign).next_routes[_CALL_OUTCOMES[routed_by]].inc()
+
     def earned(self, campaign: CampaignId | None, currency: str, amount: Decimal) -> None:
         """Revenue of a conversion. Counters only rise: a withdrawal shows in reports, not here."""
         if amount > 0:

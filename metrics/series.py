@@ -84,6 +84,7 @@ class CampaignSeries:
         "calls",
         "decision_seconds",
         "families",
+        "next_routes",
         "revenue",
         "test_calls",
     )
@@ -91,6 +92,9 @@ class CampaignSeries:
     def __init__(self, campaign: str, currency: str | None) -> None:
         calls = _counter(names.CALLS, "Calls decided, by outcome.", "campaign", "outcome")
         tests = _counter(names.TEST_CALLS, "Test calls decided.", "campaign", "outcome")
+        next_routes = _counter(
+            names.NEXT_ROUTES, "Routes asked for after an attempt failed.", "campaign", "outcome"
+        )
         decision_seconds = _histogram(
             names.DECISION_SECONDS,
             "Time from a call's arrival to its durable decision.",
@@ -101,11 +105,18 @@ class CampaignSeries:
         self._revenue = _counter(names.REVENUE, "Revenue of conversions.", "campaign", "currency")
         self.calls = {name: calls.labels(campaign, name.value) for name in CallOutcome}
         self.test_calls = {name: tests.labels(campaign, name.value) for name in CallOutcome}
+        self.next_routes = {name: next_routes.labels(campaign, name.value) for name in CallOutcome}
         self.decision_seconds = decision_seconds.labels(campaign)
         self.revenue: dict[str, Counter] = {}
         if currency is not None:
             self.revenue_in(currency)
-        self.families: tuple[Family, ...] = (calls, tests, decision_seconds, self._revenue)
+        self.families: tuple[Family, ...] = (
+            calls,
+            tests,
+            next_routes,
+            decision_seconds,
+            self._revenue,
+        )
 
     def revenue_in(self, currency: str) -> Counter:
         """The revenue counter of a currency, made on first use."""

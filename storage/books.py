@@ -165,10 +165,17 @@ def _load_hold(row: asyncpg.Record) -> Hold:
         answered_at=row["answered_at"],
         converted_at=row["converted_at"],
         ended_at=row["ended_at"],
+        source=row["source"],
+        bid_id=row["bid_id"],
+        dedupes=row["dedupes"],
+        reason=row["reason"],
+        sip_code=row["sip_code"],
+        connected_duration_s=row["connected_duration_s"],
+        paid_at=row["paid_at"],
     )
 
 
-_HOLD_COLUMNS = 19
+_HOLD_COLUMNS = 26
 
 
 def _hold_row(hold: Hold) -> Sequence[Any]:
@@ -192,6 +199,13 @@ def _hold_row(hold: Hold) -> Sequence[Any]:
         hold.answered_at,
         hold.converted_at,
         hold.ended_at,
+        hold.source,
+        hold.bid_id,
+        hold.dedupes,
+        hold.reason,
+        hold.sip_code,
+        hold.connected_duration_s,
+        hold.paid_at,
     )
 
 

@@ -4,27 +4,38 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from auction.domain.decision import CallEvent, EventResult
+from auction.domain.decision import CallEvent, EventResult, EventType
 from auction.domain.ids import CallId, OwnerId
-from auction.domain.lifecycle import NotApplied, apply_event
+from auction.domain.lifecycle import (
+    Applied,
+    CallState,
+    NotApplied,
+    OfEarlier,
+    Progress,
+    apply_event,
+)
+from auction.domain.terms import WebhookEvent
 from auction.domain.usage import Usage
+from storage.accounts import Accounts, caller_keys, read_accounts
 from storage.batch import Batcher
 from storage.books import Books, lock_books
+from storage.call_facts import call_fact, conversion_facts
 from storage.database import Connection, Database
+from storage.holds import Hold, HoldState
 from storage.locked import find_locked, impatient, sparing_locked
+from storage.outbox import SILENT, Fact, Outbox
 from storage.progress import (
     CallRow,
-    Earned,
     EarnedListener,
     Logged,
     ignore_earned,
-    is_billed,
     load_call,
+    paid_by,
     tell_earned,
     write_progress,
 )
 from storage.queries import query
-from storage.settling import settle
+from storage.settling import Cause, attempt_progress, settle
 
 _LOCK = query("lock_reported")
 _KNOWN = query("known_events")
@@ -44,9 +55,10 @@ class _Sitting:
     calls: dict[CallId, CallRow]
     known: Fingerprints
     books: Books
+    accounts: Accounts
     moved: set[CallId] = field(default_factory=set)
-    earned: list[Earned] = field(default_factory=list)
     logged: list[Logged] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
 
     def hear(self, event: CallEvent) -> EventResult:
         """Settle one report, each seeing what the ones before it did."""
@@ -65,30 +77,65 @@ class _Sitting:
         if call is None:
             return EventResult.UNKNOWN_CALL
         applied = apply_event(call.progress, event)
+        if isinstance(applied, OfEarlier):
+            return self._apply_to_earlier(call, event, applied.attempt)
         if isinstance(applied, NotApplied):
             return applied.result
-        call = self.calls[event.call_id] = replace(call, progress=applied.progress)
-        self.moved.add(event.call_id)
-        self._settle(call, event)
+        self._move(replace(call, progress=applied.progress))
+        hold = None
+        if applied.progress.state is not CallState.NO_ROUTE:
+            hold = self.books.hold(call.call_id, call.progress.attempt)
+        self._tell(event, applied, hold)
+        if hold is not None:
+            self._settle(hold, applied.progress, event)
         return EventResult.APPLIED
 
-    def _settle(self, call: CallRow, event: CallEvent) -> None:
-        hold = self.books.hold(call.call_id, call.progress.attempt)
-        if hold is None:
-            return
-        billed = is_billed(call, self.books)
-        settled = settle(hold, call.progress, billed=billed, at=event.at, now=self.now)
+    def _apply_to_earlier(self, call: CallRow, event: CallEvent, attempt: int) -> EventResult:
+        """A report of an attempt that failed: noted there, and booked if nothing was before."""
+        hold = self.books.hold(call.call_id, attempt)
+        if hold is None or hold.state is not HoldState.FAILED:
+            return EventResult.IGNORED
+        applied = apply_event(attempt_progress(hold, call.progress), event)
+        if not isinstance(applied, Applied):
+            return EventResult.IGNORED
+        if applied.newly_answered:
+            self._tell_answered(event, applied, hold)
+        self._settle(hold, applied.progress, event)
+        return EventResult.APPLIED
+
+    def _settle(self, hold: Hold, progress: Progress, event: CallEvent) -> None:
+        call = self.calls[hold.call_id]
+        cause = Cause(event.at, "switch", event.event_id)
+        settled = settle(hold, progress, self.accounts.of(call), cause, now=self.now)
         self.books.put(settled.hold)
-        if settled.conversion is not None:
-            self.earned.append(
-                Earned(call, hold.attempt, settled.conversion, event.at, event.event_id)
-            )
+        self.accounts.take(call, settled.hold, settled.entries)
+        self.facts += conversion_facts(settled.entries, call, hold)
+        paid = paid_by(call, hold, settled.entries)
+        if paid != call:
+            self._move(paid)
+
+    def _move(self, call: CallRow) -> None:
+        self.calls[call.call_id] = call
+        self.moved.add(call.call_id)
+
+    def _tell(self, event: CallEvent, applied: Applied, hold: Hold | None) -> None:
+        call = self.calls[event.call_id]
+        if applied.newly_answered:
+            self._tell_answered(event, applied, hold)
+        if event.type is EventType.ENDED:
+            self.facts.append(call_fact(WebhookEvent.CALL_ENDED, call, hold, event.at))
+
+    def _tell_answered(self, event: CallEvent, applied: Applied, hold: Hold | None) -> None:
+        at = applied.progress.answered_at or event.at
+        call = self.calls[event.call_id]
+        self.facts.append(call_fact(WebhookEvent.CALL_ANSWERED, call, hold, at))
 
 
 class CallEvents:
     """Takes reports of calls.
 
-    After each commit ``on_usage`` is told the usage seen and ``on_earned`` what was earned.
+    After each commit ``on_usage`` is told the usage seen and ``on_earned`` what buyers owe by it;
+    subscribers are told by the ``outbox``.
     """
 
     def __init__(
@@ -97,6 +144,7 @@ class CallEvents:
         on_usage: Callable[[Mapping[OwnerId, Usage]], None],
         *,
         on_earned: EarnedListener = ignore_earned,
+        outbox: Outbox = SILENT,
         lanes: int = 2,
         max_batch: int = 200,
         max_queue: int = 10_000,
@@ -105,6 +153,7 @@ class CallEvents:
         self._database = database
         self._on_usage = on_usage
         self._on_earned = on_earned
+        self._outbox = outbox
         self._batcher: Batcher[CallEvent, EventResult] = Batcher(
             self._run, lanes=lanes, max_size=max_batch, max_queue=max_queue, observe=observe
         )
@@ -118,34 +167,56 @@ class CallEvents:
         await self._batcher.close()
 
     async def _run(self, events: Sequence[CallEvent]) -> Sequence[EventResult | Exception]:
+        callers: dict[CallId, int] = {}
+
         async def run(places: Collection[int]) -> dict[int, EventResult]:
-            results = await self._sit([events[place] for place in places])
+            results = await self._sit([events[place] for place in places], callers)
             return dict(zip(places, results, strict=True))
 
         async def stuck(places: Collection[int]) -> Collection[int]:
-            calls = (events[place].call_id for place in places)
-            locked = (await find_locked(self._database, calls)).calls
-            return [place for place in places if events[place].call_id in locked]
+            calls = {events[place].call_id for place in places}
+            keys = [callers[call_id] for call_id in calls if call_id in callers]
+            locked = await find_locked(self._database, calls, callers=keys)
+            return [
+                place
+                for place in places
+                if events[place].call_id in locked.calls
+                or callers.get(events[place].call_id) in locked.callers
+            ]
 
         results = await sparing_locked(range(len(events)), run, stuck)
         return [results[place] for place in range(len(events))]
 
-    async def _sit(self, events: Sequence[CallEvent]) -> Sequence[EventResult]:
+    async def _sit(
+        self, events: Sequence[CallEvent], callers: dict[CallId, int]
+    ) -> Sequence[EventResult]:
+        """One transaction. ``callers`` gets the keys of those that it has to lock, by call."""
         async with impatient(self._database.transaction()) as connection:
-            call_ids = sorted({event.call_id for event in events})
-            rows = await connection.fetch(_LOCK, call_ids)
-            known = await _known_events(connection, events)
-            books = await lock_books(connection, call_ids)
-            now = rows[0]["now"] if rows else datetime.now(UTC)
-            calls = {row["call_id"]: load_call(row) for row in rows}
-            sitting = _Sitting(now, calls, known, books)
+            sitting = await _lock(connection, events, callers)
             results = [sitting.hear(event) for event in events]
-            await books.write(connection)
+            await sitting.books.write(connection)
             moved = [sitting.calls[call_id] for call_id in sitting.moved]
-            earned = await write_progress(connection, moved, sitting.earned, sitting.logged)
-        self._on_usage(books.usage)
-        tell_earned(earned, self._on_earned)
+            entries = sitting.accounts.entries
+            await write_progress(connection, moved, entries, sitting.logged)
+            await self._outbox.write(connection, sitting.facts)
+        self._on_usage(sitting.books.usage)
+        tell_earned(entries, sitting.calls, self._on_earned)
         return results
+
+
+async def _lock(
+    connection: Connection, events: Sequence[CallEvent], callers: dict[CallId, int]
+) -> _Sitting:
+    """All that the reports are about: calls, then callers, then usage."""
+    call_ids = sorted({event.call_id for event in events})
+    rows = await connection.fetch(_LOCK, call_ids)
+    calls = {row["call_id"]: load_call(row) for row in rows}
+    callers.update(caller_keys(calls.values()))
+    known = await _known_events(connection, events)
+    accounts = await read_accounts(connection, list(calls.values()))
+    books = await lock_books(connection, call_ids)
+    now = rows[0]["now"] if rows else datetime.now(UTC)
+    return _Sitting(now, calls, known, books, accounts)
 
 
 async def _known_events(connection: Connection, events: Sequence[CallEvent]) -> Fingerprints:

@@ -1,21 +1,26 @@
-"""The Ledger port on PostgreSQL: three group-committed steps per call."""
+"""The NextLedger port on PostgreSQL: three group-committed steps per decision."""
 
 from collections.abc import Callable, Mapping
 
 from auction.domain.decision import (
     Finish,
     FinishResult,
+    NextRequest,
+    NextResult,
     Opening,
     OpenResult,
     ReserveRequest,
     ReserveResult,
 )
-from auction.domain.ids import OwnerId
+from auction.domain.ids import CallId, OwnerId
 from auction.domain.usage import Usage
 from storage.batch import Batcher
 from storage.database import Database
 from storage.finishing import Finishing
 from storage.opening import OpeningCalls, random_epoch
+from storage.outbox import SILENT, Outbox
+from storage.progress import EarnedListener, ignore_earned
+from storage.rerouting import Refusal, ReroutingCalls
 from storage.reserving import Reserving
 from storage.vault import CallerVault
 
@@ -28,7 +33,8 @@ class PostgresLedger:
     """Calls that come to a step while a batch of it is in flight form the next batch.
 
     ``lanes`` batches of each step may be in flight at once; ``max_queue`` bounds those who wait.
-    ``on_usage`` is told the usage that a step has seen, ``observe`` the size of each batch;
+    ``on_usage`` is told the usage that a step has seen, ``on_earned`` what a route has earned at
+    once, ``observe`` the size of each batch; the ``outbox`` tells subscribers of routes.
     ``new_epoch`` gives calls their first epoch, and the steps from one decider's to the next.
     """
 
@@ -38,6 +44,8 @@ class PostgresLedger:
         vault: CallerVault,
         *,
         on_usage: Callable[[Mapping[OwnerId, Usage]], None] = _ignore_usage,
+        on_earned: EarnedListener = ignore_earned,
+        outbox: Outbox = SILENT,
         new_epoch: Callable[[], int] = random_epoch,
         lanes: int = 2,
         max_batch: int = 200,
@@ -53,7 +61,14 @@ class PostgresLedger:
             reserving.run, observe=observe, **limits
         )
         self._finishing: Batcher[Finish, FinishResult] = Batcher(
-            Finishing(database, on_usage).run, observe=observe, **limits
+            Finishing(database, on_usage, outbox, on_earned).run, observe=observe, **limits
+        )
+        rerouting = ReroutingCalls(database, vault, on_usage, new_epoch)
+        self._rerouting: Batcher[NextRequest, NextResult] = Batcher(
+            rerouting.run, observe=observe, **limits
+        )
+        self._refusing: Batcher[Refusal, bytes] = Batcher(
+            rerouting.refuse, observe=observe, **limits
         )
 
     async def open(self, opening: Opening) -> OpenResult:
@@ -68,7 +83,21 @@ class PostgresLedger:
         """See ``auction.ports.Ledger``. InvariantViolatedError: a route without its hold."""
         return await self._finishing.submit(finish)
 
+    async def open_next(self, request: NextRequest) -> NextResult:
+        """See ``auction.ports.NextLedger``."""
+        return await self._rerouting.submit(request)
+
+    async def refuse_next(self, call_id: CallId, attempt: int, answer: bytes) -> bytes:
+        """See ``auction.ports.NextLedger``."""
+        return await self._refusing.submit(Refusal(call_id, attempt, answer))
+
     async def close(self) -> None:
         """Wait until everything submitted is stored."""
-        for batcher in (self._opening, self._reserving, self._finishing):
+        for batcher in (
+            self._opening,
+            self._reserving,
+            self._finishing,
+            self._rerouting,
+            self._refusing,
+        ):
             await batcher.close()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from auction.domain.call import Call
 from auction.domain.decision import (
     Action,
     AlreadyDecided,
@@ -15,74 +16,81 @@ from auction.domain.decision import (
     Finish,
     Finished,
     FinishResult,
+    NextRequest,
+    NextResult,
+    NoSuchAttempt,
     NothingFits,
     Opened,
     Opening,
     OpenResult,
     OtherContent,
     PastCall,
+    Rerouting,
     Reserved,
     ReserveRequest,
     ReserveResult,
     StoredPlan,
     Superseded,
+    UnknownCall,
 )
 from auction.domain.duplicates import is_duplicate
 from auction.domain.ids import CallId, OwnerId
+from auction.domain.lifecycle import CallState
 from auction.domain.reasons import Reason
-from auction.domain.terms import Measure
-from auction.domain.usage import Change, Units, Usage, apply, refusal
+from auction.domain.usage import Change, Usage, apply, difference, held_by, refusal
 from auction.domain.windows import window_starts
-
-
-@dataclass(slots=True)
-class _StoredCall:
-    opening: Opening
-    epoch: int
-    decide_by: datetime
-    answer: bytes | None = None
-    binding: bool = True
-    plan: StoredPlan | None = None
-    held: Candidate | None = None
+from storage.memory_calls import (
+    Step,
+    StoredCall,
+    already_converted,
+    collect,
+    decided_anew,
+    rerouting,
+    state_after,
+)
 
 
 @dataclass(slots=True)
 class MemoryLedger:
-    """Ledger and UsageView in one; ``now`` is the clock of its leases and claims."""
+    """NextLedger and UsageView in one; ``now`` is the clock of its leases and claims.
+
+    It keeps no money: calls in ``converted`` have earned their conversion.
+    """
 
     now: Callable[[], datetime]
     usage: dict[OwnerId, Usage] = field(default_factory=dict)
     traces: dict[CallId, bytes] = field(default_factory=dict)
-    _calls: dict[CallId, _StoredCall] = field(default_factory=dict)
+    converted: set[CallId] = field(default_factory=set)
+    _calls: dict[CallId, StoredCall] = field(default_factory=dict)
     _routes: dict[str, list[tuple[CallId, PastCall]]] = field(default_factory=dict)
 
     async def open(self, opening: Opening) -> OpenResult:
         """See ``auction.ports.Ledger``."""
         stored = self._calls.get(opening.call.call_id)
-        decide_by = self.now() + timedelta(milliseconds=opening.decide_within_ms)
-        if stored is None or (stored.answer is not None and not stored.binding):
+        decide_by = self._from_now(opening.decide_within_ms)
+        if stored is None or decided_anew(stored):
             epoch = 1 if stored is None else stored.epoch + 1
-            self._calls[opening.call.call_id] = _StoredCall(opening, epoch, decide_by)
-            return Opened(epoch, self._past_calls(opening.call.caller.number))
+            self._calls[opening.call.call_id] = StoredCall(opening, epoch, decide_by)
+            return Opened(epoch, self._past_calls(opening.call))
         if stored.opening.fingerprint != opening.fingerprint:
             return OtherContent()
         if stored.answer is not None:
+            collect(stored, 1)
             return AlreadyDecided(stored.answer)
         if stored.decide_by > self.now():
-            return BeingDecided(
-                int((stored.decide_by - self.now()) / timedelta(milliseconds=1)) + 1
-            )
+            return self._being_decided(stored)
         stored.epoch += 1
         stored.decide_by = decide_by
-        past = self._past_calls(opening.call.caller.number)
+        past = self._past_calls(opening.call)
         return Opened(stored.epoch, past, stored.plan, stored.opening.call.received_at)
 
     async def reserve(self, request: ReserveRequest) -> ReserveResult:
         """See ``auction.ports.Ledger``."""
         stored = self._calls[request.call.call_id]
-        if stored.epoch != request.epoch or stored.answer is not None:
-            return Superseded(stored.answer)
+        if stored.epoch != request.epoch or not stored.undecided:
+            return Superseded(stored.answer_to(request.attempt))
         self._give_back(stored)
+        stored.plan_attempt = request.attempt
         refused: list[tuple[int, Reason]] = []
         for position in range(request.start, len(request.candidates)):
             candidate = request.candidates[position]
@@ -97,14 +105,42 @@ class MemoryLedger:
     async def finish(self, finish: Finish) -> FinishResult:
         """See ``auction.ports.Ledger``."""
         stored = self._calls[finish.call.call_id]
-        if stored.epoch != finish.epoch or stored.answer is not None:
-            return Superseded(stored.answer)
+        if stored.epoch != finish.epoch or not stored.undecided:
+            return Superseded(stored.answer_to(finish.attempt))
         if finish.action is Action.NO_ROUTE:
             self._give_back(stored)
-        stored.answer = finish.answer
+        stored.state = state_after(finish)
         stored.binding = finish.binding
-        self.traces[finish.call.call_id] = finish.trace
+        if finish.attempt == 1:
+            stored.answer = finish.answer
+            self.traces[finish.call.call_id] = finish.trace
+        else:
+            stored.steps[finish.attempt - 1].answer = finish.answer
+            stored.later_traces[finish.attempt] = finish.trace
         return Finished()
+
+    async def open_next(self, request: NextRequest) -> NextResult:
+        """See ``auction.ports.NextLedger``."""
+        stored = self._calls.get(request.call_id)
+        if stored is None:
+            return UnknownCall()
+        step = stored.steps.get(request.attempt)
+        if step is None:
+            return self._fail(stored, request)
+        if step.fingerprint != request.fingerprint:
+            return OtherContent()
+        return self._repeat(stored, request, step)
+
+    async def refuse_next(self, call_id: CallId, attempt: int, answer: bytes) -> bytes:
+        """See ``auction.ports.NextLedger``."""
+        step = self._calls[call_id].steps[attempt]
+        if step.answer is None:
+            step.answer = answer
+        return step.answer
+
+    def later_traces(self, call_id: CallId) -> Mapping[int, bytes]:
+        """The traces of a call's attempts after the first, by their number."""
+        return self._calls[call_id].later_traces
 
     async def refresh(self, owners: Iterable[OwnerId]) -> None:
         """Nothing to fetch: the readings are the truth."""
@@ -113,9 +149,50 @@ class MemoryLedger:
         """The usage of every owner that has any."""
         return self.usage
 
+    def _fail(self, stored: StoredCall, request: NextRequest) -> NextResult:
+        current = stored.attempt == request.attempt
+        if not current or stored.state not in {CallState.ROUTED, CallState.LATE}:
+            return NoSuchAttempt()
+        if request.call_id in self.converted:
+            self._free(stored)
+            stored.steps[request.attempt] = Step(request.fingerprint)
+            return already_converted(stored)
+        if stored.held is not None:
+            stored.tried.append((stored.held.offer, request.reason.reason))
+        self._give_back(stored)
+        return self._claim(stored, request)
+
+    def _repeat(self, stored: StoredCall, request: NextRequest, step: Step) -> NextResult:
+        is_latest = stored.attempt == request.attempt + 1
+        if step.answer is not None and (stored.binding or not is_latest):
+            collect(stored, request.attempt + 1)
+            return AlreadyDecided(step.answer)
+        if not is_latest:
+            return already_converted(stored)
+        if stored.state is CallState.REROUTING and stored.decide_by > self.now():
+            return self._being_decided(stored)
+        return self._claim(stored, request)
+
+    def _claim(self, stored: StoredCall, request: NextRequest) -> Rerouting:
+        stored.steps[request.attempt] = Step(request.fingerprint)
+        stored.state = CallState.REROUTING
+        stored.attempt = request.attempt + 1
+        stored.epoch += 1
+        stored.decide_by = self._from_now(request.decide_within_ms)
+        stored.binding = True
+        past = self._past_calls(stored.opening.call)
+        return rerouting(stored, self.traces[request.call_id], past)
+
+    def _from_now(self, milliseconds: int) -> datetime:
+        return self.now() + timedelta(milliseconds=milliseconds)
+
+    def _being_decided(self, stored: StoredCall) -> BeingDecided:
+        left_ms = (stored.decide_by - self.now()) / timedelta(milliseconds=1)
+        return BeingDecided(int(left_ms) + 1)
+
     def _refusal(self, request: ReserveRequest, candidate: Candidate) -> Reason | None:
         if candidate.duplicates is not None and not request.call.test:
-            past = self._past_calls(request.call.caller.number)
+            past = self._past_calls(request.call)
             rule, now = candidate.duplicates, request.call.received_at
             if is_duplicate(rule, candidate.offer, candidate.buyer, request.campaign, past, now):
                 return Reason.DUPLICATE_CALLER
@@ -127,9 +204,9 @@ class MemoryLedger:
                 return reason
         return None
 
-    def _hold(self, stored: _StoredCall, request: ReserveRequest, position: int) -> None:
+    def _hold(self, stored: StoredCall, request: ReserveRequest, position: int) -> None:
         candidate = request.candidates[position]
-        self._change(stored, candidate, live=1, sign=1)
+        self._change(stored, candidate, held_by(candidate.units))
         stored.held = candidate
         stored.plan = self._stored_plan(request, position)
         number = request.call.caller.number
@@ -137,10 +214,11 @@ class MemoryLedger:
             past = PastCall(candidate.offer, candidate.buyer, request.campaign, self.now())
             self._routes.setdefault(number, []).append((request.call.call_id, past))
 
-    def _give_back(self, stored: _StoredCall) -> None:
+    def _give_back(self, stored: StoredCall) -> None:
         if stored.held is None:
             return
-        self._change(stored, stored.held, live=-1, sign=-1)
+        back = difference(held_by(stored.held.units), Change())
+        self._change(stored, stored.held, back)
         number = stored.opening.call.caller.number
         if number in self._routes:
             call_id = stored.opening.call.call_id
@@ -149,26 +227,24 @@ class MemoryLedger:
         if stored.plan is not None:
             stored.plan = replace(stored.plan, position=None)
 
-    def _change(self, stored: _StoredCall, candidate: Candidate, *, live: int, sign: int) -> None:
-        used = _only_calls(candidate.units, sign)
-        pending = _all_but_calls(candidate.units, sign)
+    def _free(self, stored: StoredCall) -> None:
+        """A sold attempt whose call is over: the call stays used."""
+        if stored.held is not None:
+            _, answered, conversions, revenue = stored.held.units
+            back = Change(live=-1, pending=(0, -answered, -conversions, -revenue))
+            self._change(stored, stored.held, back)
+            stored.held = None
+
+    def _change(self, stored: StoredCall, candidate: Candidate, change: Change) -> None:
         for limits in candidate.owners:
             starts = window_starts(stored.opening.call.received_at, limits.zone)
             usage = self.usage.get(limits.owner, Usage())
-            self.usage[limits.owner] = apply(usage, starts, Change(live, used, pending))
+            self.usage[limits.owner] = apply(usage, starts, change)
 
-    def _past_calls(self, number: str | None) -> tuple[PastCall, ...]:
-        return tuple(past for _, past in self._routes.get(number or "", ()))
+    def _past_calls(self, call: Call) -> tuple[PastCall, ...]:
+        known = self._routes.get(call.caller.number or "", ())
+        return tuple(past for call_id, past in known if call_id != call.call_id)
 
     @staticmethod
     def _stored_plan(request: ReserveRequest, position: int | None) -> StoredPlan:
         return StoredPlan(request.candidates, position, request.trace, request.call.received_at)
-
-
-def _only_calls(units: Units, sign: int) -> Units:
-    return (units[Measure.CALLS] * sign, 0, 0, 0)
-
-
-def _all_but_calls(units: Units, sign: int) -> Units:
-    answered, conversions, revenue = units[1:]
-    return (0, answered * sign, conversions * sign, revenue * sign)

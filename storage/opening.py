@@ -1,6 +1,5 @@
 """Claiming calls: the first step of a decision, many calls in one statement."""
 
-import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from random import randrange
 from typing import Any, Final
@@ -20,10 +19,10 @@ from auction.domain.ids import CallId
 from auction.domain.lifecycle import CallState
 from auction.ports import StorageUnavailableError
 from storage.books import columns
+from storage.calls_read import stored_plan
 from storage.database import Database
 from storage.locked import find_locked, impatient, sparing_locked
 from storage.past_calls import load_routes
-from storage.plans import load_candidates
 from storage.queries import query
 from storage.vault import CallerVault
 
@@ -38,8 +37,6 @@ MOST_EPOCH: Final = 2**30
 """The largest step from one decider's epoch to the next."""
 
 _COLUMNS: Final = 15
-
-logger = logging.getLogger(__name__)
 
 _Results = dict[int, OpenResult | Exception]
 
@@ -151,12 +148,12 @@ class OpeningCalls:
             return {}
         async with self._database.connection() as connection:
             rows = await connection.fetch(_PLANS, sorted(call_ids))
-        plans = ((row["call_id"], _load_plan(row)) for row in rows)
+        plans = ((row["call_id"], stored_plan(row)) for row in rows)
         return {call_id: plan for call_id, plan in plans if plan is not None}
 
     async def _answered(self, rows: Mapping[int, asyncpg.Record]) -> _Results:
         """Stored answers; none of a late decision that was lost while we looked."""
-        late = {row["call_id"] for row in rows.values() if row["state"] == CallState.LATE.value}
+        late = {row["call_id"] for row in rows.values() if _waits_for_its_switch(row)}
         collected = await self._collect_late(late)
         results: _Results = {}
         for place, row in rows.items():
@@ -188,11 +185,17 @@ def _read(row: asyncpg.Record, opening: Opening) -> OpenResult | None:
     if not row["known"] or row["free"]:
         return None
     if row["fingerprint"] != opening.fingerprint:
-        lost = row["state"] == CallState.LOST.value
-        return OtherContent() if row["binding"] or lost else None
+        stays = row["binding"] or row["attempt"] > 1 or row["state"] == CallState.LOST.value
+        return OtherContent() if stays else None
     if row["state"] == CallState.DECIDING.value:
         return BeingDecided(row["wait_ms"]) if row["wait_ms"] > 0 else None
     return AlreadyDecided(row["answer"])
+
+
+def _waits_for_its_switch(row: asyncpg.Record) -> bool:
+    """Whether the first decision is late; a later one is fetched by asking for it again."""
+    state, attempt = row["state"], row["attempt"]
+    return bool(state == CallState.LATE.value and attempt == 1)
 
 
 def _opened(row: asyncpg.Record, plan: StoredPlan | None) -> Opened:
@@ -200,15 +203,3 @@ def _opened(row: asyncpg.Record, plan: StoredPlan | None) -> Opened:
     if not row["known_before"]:
         return Opened(row["epoch"], past)
     return Opened(row["epoch"], past, plan, row["received_at"])
-
-
-def _load_plan(row: asyncpg.Record) -> StoredPlan | None:
-    try:
-        candidates = load_candidates(row["candidates"])
-    except Exception:
-        # Written by another version, or damaged: the call is decided from the start.
-        logger.exception(
-            "A stored plan can't be read", extra={"action": "load_plan", "call_id": row["call_id"]}
-        )
-        return None
-    return StoredPlan(candidates, row["position"], row["trace"], row["received_at"])

@@ -19,6 +19,7 @@ from auction.domain.terms import (
     DuplicateScope,
     Measure,
     OwnerLimits,
+    PayoutRule,
     Period,
     Trigger,
 )
@@ -38,22 +39,20 @@ class _Terms:
     owners: tuple[OwnerLimits, ...]
     conversions: tuple[ConversionRule, ...]
     duplicates: DuplicateRule | None
+    payouts: tuple[PayoutRule, ...]
     json: orjson.Fragment
 
 
-_KNOWN_TERMS: Final[dict[tuple[int, int, int], _Terms]] = {}
+_KNOWN_TERMS: Final[dict[tuple[int, int, int, int], _Terms]] = {}
 """Terms by the identity of their objects: every plan repeats those of the catalogue."""
 
 _MOST_KNOWN: Final = 20_000
 
 
 def _terms_of(candidate: Candidate) -> orjson.Fragment:
-    owners, conversions, duplicates = (
-        candidate.owners,
-        candidate.conversions,
-        candidate.duplicates,
-    )
-    key = (id(owners), id(conversions), id(duplicates))
+    owners, conversions = candidate.owners, candidate.conversions
+    duplicates, payouts = candidate.duplicates, candidate.payouts
+    key = (id(owners), id(conversions), id(duplicates), id(payouts))
     known = _KNOWN_TERMS.get(key)
     if known is None:
         if len(_KNOWN_TERMS) >= _MOST_KNOWN:
@@ -62,10 +61,11 @@ def _terms_of(candidate: Candidate) -> orjson.Fragment:
             [_limits_row(limits) for limits in owners],
             [rule_row(rule) for rule in conversions],
             duplicates and (duplicates.within_days, duplicates.after.value, duplicates.scope.value),
+            [payout_row(rule) for rule in payouts],
         )
         # Keeping the objects keeps their identities from being given to others.
-        known = _Terms(owners, conversions, duplicates, orjson.Fragment(orjson.dumps(row)))
-        _KNOWN_TERMS[key] = known
+        json = orjson.Fragment(orjson.dumps(row))
+        known = _KNOWN_TERMS[key] = _Terms(owners, conversions, duplicates, payouts, json)
     return known.json
 
 
@@ -97,6 +97,31 @@ def load_rule(row: Row) -> ConversionRule:
     )
 
 
+def payout_row(rule: PayoutRule) -> Row:
+    """A payout rule as JSON."""
+    return (
+        rule.source,
+        rule.trigger.value,
+        rule.connected_s,
+        None if rule.amount is None else str(rule.amount),
+        None if rule.percent is None else str(rule.percent),
+        rule.dedupe_days,
+    )
+
+
+def load_payout(row: Row) -> PayoutRule:
+    """What ``payout_row`` was given."""
+    source, trigger, connected_s, amount, percent, dedupe_days = row
+    return PayoutRule(
+        source,
+        Trigger(trigger),
+        connected_s,
+        None if amount is None else Decimal(amount),
+        None if percent is None else Decimal(percent),
+        dedupe_days,
+    )
+
+
 def _candidate_row(candidate: Candidate) -> Row:
     place, expires_at = candidate.destination, candidate.expires_at
     return (
@@ -119,7 +144,8 @@ def _candidate_row(candidate: Candidate) -> Row:
 def _load_candidate(row: Row) -> Candidate:
     offer, buyer, routed_by, price, place, posts, units = row[:7]
     ping_id, post_id, bid_id, expires_at, minimum_duration_s, terms = row[7:]
-    owners, conversions, rule = terms
+    # Plans stored before there were payouts have none.
+    owners, conversions, rule, *payouts = terms
     return Candidate(
         offer=offer,
         buyer=buyer,
@@ -137,6 +163,7 @@ def _load_candidate(row: Row) -> Candidate:
         expires_at=expires_at and datetime.fromisoformat(expires_at),
         minimum_duration_s=minimum_duration_s,
         conversions=tuple(load_rule(each) for each in conversions),
+        payouts=tuple(load_payout(each) for rules in payouts for each in rules),
     )
 
 

@@ -1,26 +1,28 @@
 """Calls as the switch's reports and the sweeper move them."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeAlias
 
 import asyncpg
 
-from auction.domain.conversions import Conversion
+from auction.domain.conversions import Entry, EntryKind, Side
 from auction.domain.decision import CallEvent, EndedBy, EventResult
-from auction.domain.ids import CallId, CampaignId
+from auction.domain.ids import BuyerId, CallId, CampaignId, OfferId, SourceId
 from auction.domain.lifecycle import CallState, Progress
-from storage.books import Books, columns
+from storage.bookings import write_entries
+from storage.books import columns
 from storage.database import Connection
+from storage.holds import Hold
 from storage.queries import query
 
 _WRITE = query("write_progress")
 
 
 EarnedListener: TypeAlias = Callable[[CampaignId | None, str, Decimal], None]
-"""Told of each conversion booked: the call's campaign, the currency, the amount."""
+"""Told of each conversion that a buyer owes: the call's campaign, the currency, the amount."""
 
 
 def ignore_earned(_: CampaignId | None, __: str, ___: Decimal) -> None:
@@ -28,8 +30,27 @@ def ignore_earned(_: CampaignId | None, __: str, ___: Decimal) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """Where a call went, as its record names it."""
+
+    routed_by: str
+    offer: OfferId
+    buyer: BuyerId
+    price: Decimal
+
+    @classmethod
+    def of(cls, hold: Hold) -> "Route":
+        """The route of an attempt."""
+        return cls(hold.routed_by.value, hold.offer, hold.buyer, hold.price)
+
+
+@dataclass(frozen=True, slots=True)
 class CallRow:
-    """A locked call."""
+    """A locked call. ``route`` is who pays: the converting attempt, else the current one.
+
+    ``caller_hash`` is None for withheld callers. ``dedupes``: a rule that one of its attempts was
+    sold under looks at the caller's other calls.
+    """
 
     call_id: CallId
     epoch: int
@@ -38,17 +59,10 @@ class CallRow:
     currency: str | None
     decide_by: datetime
     progress: Progress
-
-
-@dataclass(frozen=True, slots=True)
-class Earned:
-    """A buyer's conversion to book. ``event_id`` None: no report brought it."""
-
-    call: CallRow
-    attempt: int
-    conversion: Conversion
-    at: datetime
-    event_id: str | None
+    source: SourceId | None = None
+    caller_hash: bytes | None = None
+    dedupes: bool = False
+    route: Route | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +75,26 @@ class Logged:
 
 def load_call(row: asyncpg.Record) -> CallRow:
     """A call from a row of ``lock_reported`` or ``lock_due``."""
+    return CallRow(
+        row["call_id"],
+        row["epoch"],
+        row["test"],
+        row["campaign"],
+        row["currency"],
+        row["decide_by"],
+        _load_progress(row),
+        row["source"],
+        row["caller_hash"],
+        row["dedupes"],
+        None
+        if row["routed_by"] is None
+        else Route(row["routed_by"], row["offer"], row["buyer"], row["price"]),
+    )
+
+
+def _load_progress(row: asyncpg.Record) -> Progress:
     ended_by = row["ended_by"]
-    progress = Progress(
+    return Progress(
         state=CallState(row["state"]),
         started_at=row["received_at"],
         attempt=row["attempt"],
@@ -72,55 +104,42 @@ def load_call(row: asyncpg.Record) -> CallRow:
         connected_duration_s=row["connected_duration_s"],
         ended_by=None if ended_by is None else EndedBy(ended_by),
     )
-    return CallRow(
-        row["call_id"],
-        row["epoch"],
-        row["test"],
-        row["campaign"],
-        row["currency"],
-        row["decide_by"],
-        progress,
-    )
 
 
-def tell_earned(earned: Iterable[Earned], listener: EarnedListener) -> None:
-    """Report what was booked, once it is durable."""
-    for each in earned:
-        if each.call.currency is not None:
-            listener(each.call.campaign, each.call.currency, each.conversion.amount)
+def paid_by(call: CallRow, hold: Hold, entries: Iterable[Entry]) -> CallRow:
+    """The call with the route of the attempt whose buyer pays, where these entries say so."""
+    if any(entry.side is Side.BUYER and entry.attempt == hold.attempt for entry in entries):
+        return replace(call, route=Route.of(hold))
+    return call
 
 
-def is_billed(call: CallRow, books: Books) -> bool:
-    """Whether the call may earn a conversion: no test, and none earned yet."""
-    earned = any(hold.converted_at is not None for hold in books.holds_of(call.call_id))
-    return not (call.test or earned)
+def tell_earned(
+    entries: Iterable[Entry], calls: Mapping[CallId, CallRow], listener: EarnedListener
+) -> None:
+    """Report what buyers' conversions were booked at first, once that is durable."""
+    for entry in entries:
+        call = calls[entry.call_id]
+        earned = entry.side is Side.BUYER and entry.kind is EntryKind.BOOKED
+        if earned and call.currency is not None:
+            listener(call.campaign, call.currency, entry.amount)
 
 
 async def write_progress(
     connection: Connection,
     calls: Iterable[CallRow],
-    earned: Sequence[Earned],
+    entries: Sequence[Entry],
     logged: Sequence[Logged] = (),
-) -> list[Earned]:
-    """Store how far calls have come, what they earned and the reports behind it.
-
-    Returns what was booked: of each call the first conversion ever.
-    """
+) -> None:
+    """Store how far calls have come, the reports behind it, and what was booked."""
     call_rows = [_call_row(call) for call in sorted(calls, key=lambda call: call.call_id)]
-    if not (call_rows or earned or logged):
-        return []
-    rows = await connection.fetch(
-        _WRITE,
-        *columns(call_rows, 8),
-        *columns([_earned_row(each) for each in earned], 6),
-        *columns([_logged_row(each) for each in logged], 11),
-    )
-    booked = {(row["call_id"], row["attempt"]) for row in rows}
-    return [each for each in earned if (each.call.call_id, each.attempt) in booked]
+    if call_rows or logged:
+        reports = [_logged_row(each) for each in logged]
+        await connection.execute(_WRITE, *columns(call_rows, 12), *columns(reports, 11))
+    await write_entries(connection, entries)
 
 
 def _call_row(call: CallRow) -> Sequence[Any]:
-    progress = call.progress
+    progress, route = call.progress, call.route
     return (
         call.call_id,
         progress.state.value,
@@ -130,18 +149,10 @@ def _call_row(call: CallRow) -> Sequence[Any]:
         progress.total_duration_s,
         progress.connected_duration_s,
         progress.ended_by and progress.ended_by.value,
-    )
-
-
-def _earned_row(earned: Earned) -> Sequence[Any]:
-    conversion = earned.conversion
-    return (
-        earned.call.call_id,
-        earned.attempt,
-        conversion.amount,
-        conversion.trigger.value,
-        earned.at,
-        earned.event_id,
+        None if route is None else route.routed_by,
+        None if route is None else route.offer,
+        None if route is None else route.buyer,
+        None if route is None else route.price,
     )
 
 

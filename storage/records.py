@@ -10,23 +10,28 @@ import asyncpg
 import orjson
 
 from auction.domain.call import Call
-from auction.domain.decision import AttemptRecord, CallRecord, RoutedBy
+from auction.domain.call_list import RecordedEntry
+from auction.domain.conversions import Entry, EntryKind, Side
+from auction.domain.decision import AttemptRecord, CallRecord, PastCall, RoutedBy
 from auction.domain.ids import CallId, OwnerId
+from auction.domain.terms import Trigger
 from auction.domain.usage import Usage
 from auction.ports import StorageUnavailableError
-from storage.database import Database
+from storage.database import Connection, Database
 from storage.past_calls import load_routes
 from storage.queries import query
 from storage.readings import read_ledger
 from storage.vault import CallerVault
 
 _READ_CALL = query("read_call")
+_READ_ENTRIES = query("read_entries")
 AT_ONCE: Final = 2
 """How many reads use a connection at the same time."""
 
 PATIENCE_S: Final = 2.0
 """How long a read waits for its turn."""
 
+_FIRST_ATTEMPT: Final = 1
 _NOTHING: Final = Decimal(0)
 
 
@@ -40,19 +45,47 @@ class CallRecords:
 
     async def get_call(self, call_id: CallId) -> CallRecord | None:
         """All that is kept of a call, None when it is unknown. Raises StorageUnavailableError."""
-        async with self._turn(), self._database.connection() as connection:
+        async with self.connection() as connection:
             row = await connection.fetchrow(_READ_CALL, call_id)
-        return None if row is None else self._record(row)
+        if row is None:
+            return None
+        traces = dict(zip(row["trace_attempts"] or (), row["traces"] or (), strict=True))
+        return self._record(
+            row,
+            past_calls=load_routes(row["routes"]),
+            trace=traces.pop(_FIRST_ATTEMPT, None),
+            later_traces=tuple(traces.items()),
+        )
+
+    async def get_entries(self, call_id: CallId) -> tuple[RecordedEntry, ...]:
+        """The lines of a call's money ledger in their order. Raises StorageUnavailableError."""
+        async with self.connection() as connection:
+            rows = await connection.fetch(_READ_ENTRIES, call_id)
+        return tuple(_entry(row) for row in rows)
 
     async def all_usage(self) -> Mapping[OwnerId, Usage]:
         """The usage of every owner that has any, as stored now. Raises StorageUnavailableError."""
-        async with self._turn():
+        async with self._turn(PATIENCE_S):
             return (await read_ledger(self._database)).usage
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
+    async def connection(self, patience_s: float | None = None) -> AsyncIterator[Connection]:
+        """A connection to read by, when it is one's turn within ``patience_s`` seconds.
+
+        Raises StorageUnavailableError.
+        """
+        patience_s = PATIENCE_S if patience_s is None else patience_s
+        async with self._turn(patience_s), self._database.connection() as connection:
+            yield connection
+
+    def listed(self, row: asyncpg.Record) -> CallRecord:
+        """A call from a row of a list, which has neither traces nor earlier routes."""
+        return self._record(row, past_calls=(), trace=None, later_traces=())
+
+    @asynccontextmanager
+    async def _turn(self, patience_s: float) -> AsyncIterator[None]:
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(patience_s):
                 await self._free.acquire()
         except TimeoutError:
             raise StorageUnavailableError("too many are reading calls") from None
@@ -61,7 +94,14 @@ class CallRecords:
         finally:
             self._free.release()
 
-    def _record(self, row: asyncpg.Record) -> CallRecord:
+    def _record(
+        self,
+        row: asyncpg.Record,
+        *,
+        past_calls: tuple[PastCall, ...],
+        trace: bytes | None,
+        later_traces: tuple[tuple[int, bytes], ...],
+    ) -> CallRecord:
         routed_by = row["routed_by"]
         return CallRecord(
             call=self._call(row),
@@ -83,9 +123,10 @@ class CallRecords:
             conversion_trigger=row["converted_by"],
             revenue=row["revenue"] or _NOTHING,
             payout=row["payout"] or _NOTHING,
-            past_calls=load_routes(row["routes"]),
+            past_calls=past_calls,
             attempts=_attempts(row["attempts"]),
-            trace=row["trace"],
+            trace=trace,
+            later_traces=later_traces,
         )
 
     def _call(self, row: asyncpg.Record) -> Call:
@@ -107,6 +148,24 @@ class CallRecords:
 def _attempts(stored: str | None) -> tuple[AttemptRecord, ...]:
     rows = [] if stored is None else orjson.loads(stored)
     return tuple(
-        AttemptRecord(attempt, offer, RoutedBy(routed_by), Decimal(price), outcome)
-        for attempt, offer, routed_by, price, outcome in rows
+        AttemptRecord(attempt, offer, RoutedBy(routed_by), Decimal(price), outcome, reason)
+        for attempt, offer, routed_by, price, outcome, reason in rows
     )
+
+
+def _entry(row: asyncpg.Record) -> RecordedEntry:
+    entry = Entry(
+        call_id=row["call_id"],
+        side=Side(row["side"]),
+        attempt=row["attempt"],
+        kind=EntryKind(row["kind"]),
+        trigger=Trigger(row["trigger"]),
+        amount=row["amount"],
+        change=row["change"],
+        at=row["at"],
+        actor=row["actor"],
+        event_id=row["event_id"],
+        note=row["note"],
+        beyond_hold=row["beyond_hold"],
+    )
+    return RecordedEntry(entry, row["recorded_at"])

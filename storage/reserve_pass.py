@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 
 import asyncpg
 
@@ -23,11 +24,16 @@ from auction.domain.usage import Usage, held_by, refusal
 from auction.domain.windows import window_starts
 from auction.ports import StorageUnavailableError
 from storage.books import Books, PlanRow
-from storage.holds import Hold, HoldState, sold
+from storage.holds import Hold, HoldState, dedupes_of, sold
 from storage.plans import dump_candidates
 
 PastCalls = dict[bytes, dict[tuple[CallId, int], PastCall]]
 """Earlier routes of callers by their hash, each by call and attempt."""
+
+NextAnswers = dict[tuple[CallId, int], bytes | None]
+"""The answers after a failed attempt, by the attempt that they give."""
+
+_UNDECIDED: Final = frozenset({CallState.DECIDING.value, CallState.REROUTING.value})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,7 @@ class ReservePass:
     calls: Mapping[CallId, asyncpg.Record]
     past: PastCalls
     books: Books
+    next_answers: NextAnswers = field(default_factory=dict)
     plans: dict[CallId, PlanRow] = field(default_factory=dict)
     results: dict[int, ReserveResult | Exception] = field(default_factory=dict)
 
@@ -61,12 +68,19 @@ class ReservePass:
         if call is None:
             error = StorageUnavailableError("the call was not kept when the database died")
             self.results[item.place] = error
-        elif call["epoch"] != request.epoch or call["state"] != CallState.DECIDING.value:
-            self.results[item.place] = Superseded(call["answer"])
+        elif call["epoch"] != request.epoch or call["state"] not in _UNDECIDED:
+            self.results[item.place] = Superseded(self._answer_to(request, call))
         else:
             result = self._repeated(request) or self._take(item, call["received_at"])
             if result is not None:
                 self.results[item.place] = result
+
+    def _answer_to(self, request: ReserveRequest, call: asyncpg.Record) -> bytes | None:
+        """The stored answer of this attempt: only the first is the call's own."""
+        if request.attempt == 1:
+            answer: bytes | None = call["answer"]
+            return answer
+        return self.next_answers.get((request.call.call_id, request.attempt))
 
     def _repeated(self, request: ReserveRequest) -> Reserved | None:
         """The result of a request whose hold was stored before, though nobody heard of it."""
@@ -142,6 +156,9 @@ class ReservePass:
             holding=held_by(candidate.units),
             lease_until=lease_until,
             sweep_at=lease_until,
+            source=request.call.source,
+            bid_id=candidate.bid_id,
+            dedupes=dedupes_of(candidate),
         )
         self.books.put(hold)
         self._store_plan(request, arrival, reserved.position)

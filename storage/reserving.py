@@ -7,17 +7,19 @@ from auction.domain.decision import PastCall, ReserveRequest, ReserveResult
 from auction.domain.ids import OwnerId
 from auction.domain.usage import Usage
 from auction.ports import StorageUnavailableError
-from storage.books import lock_books, open_usage
+from storage.books import columns, lock_books, open_usage
+from storage.callers import caller_key
 from storage.database import Connection, Database
 from storage.locked import find_locked, impatient, sparing_locked
 from storage.queries import query
-from storage.reserve_pass import Item, PastCalls, ReservePass, considered
+from storage.reserve_pass import Item, NextAnswers, PastCalls, ReservePass, considered
 from storage.retries import TryAgainError
 from storage.vault import CallerVault
 
 _LOCK = query("lock_deciding")
 _LOCK_CALLERS = query("lock_callers")
 _PAST_ROUTES = query("past_routes")
+_STEPS = query("read_steps")
 
 
 class Reserving:
@@ -72,14 +74,14 @@ class Reserving:
             self._database,
             (item.request.call.call_id for item in items),
             _owners(items, whole=whole),
-            map(_lock_key, _callers(items, whole=whole)),
+            map(caller_key, _callers(items, whole=whole)),
         )
         return [
             item.place
             for item in items
             if item.request.call.call_id in locked.calls
             or not locked.owners.isdisjoint(_owners([item], whole=whole))
-            or not locked.callers.isdisjoint(map(_lock_key, _callers([item], whole=whole)))
+            or not locked.callers.isdisjoint(map(caller_key, _callers([item], whole=whole)))
         ]
 
     def _item(self, place: int, request: ReserveRequest) -> Item:
@@ -99,8 +101,10 @@ class Reserving:
             if not owners <= books.usage.keys():
                 self._opened.clear()
                 raise TryAgainError
+            answers = await _next_answers(connection, items)
             now = calls[0]["now"] if calls else datetime.now(UTC)
-            step = ReservePass(whole, now, {row["call_id"]: row for row in calls}, past, books)
+            locked = {row["call_id"]: row for row in calls}
+            step = ReservePass(whole, now, locked, past, books, answers)
             for item in items:
                 step.decide(item)
             await books.write(connection, list(step.plans.values()))
@@ -133,15 +137,11 @@ def _callers(items: Iterable[Item], *, whole: bool) -> set[bytes]:
     }
 
 
-def _lock_key(caller: bytes) -> int:
-    return int.from_bytes(caller[:8], signed=True)
-
-
 async def _past_calls(connection: Connection, callers: set[bytes]) -> PastCalls:
     """The routes of callers that a rule looks at, with these callers locked."""
     if not callers:
         return {}
-    keys = sorted(map(_lock_key, callers))
+    keys = sorted(map(caller_key, callers))
     await connection.execute(_LOCK_CALLERS, keys)
     past: PastCalls = {}
     for row in await connection.fetch(_PAST_ROUTES, sorted(callers)):
@@ -155,3 +155,13 @@ async def _past_calls(connection: Connection, callers: set[bytes]) -> PastCalls:
         )
         past.setdefault(row["caller_hash"], {})[row["call_id"], row["attempt"]] = route
     return past
+
+
+async def _next_answers(connection: Connection, items: Iterable[Item]) -> NextAnswers:
+    """What was answered after failed attempts, for requests that are not about the first."""
+    requests = (item.request for item in items)
+    keys = sorted({(each.call.call_id, each.attempt - 1) for each in requests if each.attempt > 1})
+    if not keys:
+        return {}
+    rows = await connection.fetch(_STEPS, *columns(keys, 2))
+    return {(row["call_id"], row["attempt"] + 1): row["answer"] for row in rows}

@@ -6,9 +6,14 @@ pytest_plugins = ["tests.postgres_fixtures"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The one way in which golden files change."""
+    """The one way in which golden files change, and the long forms of slow suites."""
     parser.addoption(
         "--update-golden",
         action="store_true",
         help="write what happens now into the golden files; review the diff",
+    )
+    parser.addoption(
+        "--all-steps",
+        action="store_true",
+        help="kill at every step where the short form tries one in five, search longer for faults",
     )

@@ -148,6 +148,7 @@ def a_finish(call: Call, candidate: Candidate | None, **changes: Any) -> Finish:
         "reason": None if candidate else "no_eligible_offer",
         "lease_ms": LEASE_MS,
         "currency": "USD",
+        "campaign": CAMPAIGN,
         **changes,
     }
     return Finish(call=call, **values)

@@ -4,6 +4,8 @@ import click
 
 from auction.cli.group import CONFIG, Commands
 from auction.cli.marketplace import apply_command, check_command, export_command
+from auction.cli.reconcile import reconcile_command
+from auction.cli.replay import replay_command
 from auction.cli.serve import demo_command, serve_command, simulate_buyers_command
 from auction.cli.upkeep import migrate_command, secret_key_command, token_group
 
@@ -25,6 +27,8 @@ main.add_command(simulate_buyers_command)
 main.add_command(check_command)
 main.add_command(apply_command)
 main.add_command(export_command)
+main.add_command(replay_command)
+main.add_command(reconcile_command)
 main.add_command(token_group)
 main.add_command(migrate_command)
 main.add_command(secret_key_command)

@@ -58,8 +58,8 @@ def export_command(context: click.Context, data_dir: Path | None) -> None:
 
 
 async def _apply(settings: "Settings", file: Path) -> None:
-    from auction.app import open_store
     from auction.marketplaces import apply_file
+    from auction.stores import open_store
 
     async with open_store(settings) as store:
         applied = await apply_file(store.database, store.box, file, os.environ)
@@ -69,8 +69,8 @@ async def _apply(settings: "Settings", file: Path) -> None:
 
 
 async def _export(settings: "Settings") -> str:
-    from auction.app import open_store
     from auction.marketplaces import export
+    from auction.stores import open_store
 
     async with open_store(settings) as store:
         return await export(store.database)

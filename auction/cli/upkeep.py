@@ -45,6 +45,8 @@ def token_group() -> None:
     multiple=True,
     help="calls, read, admin, pii or postback; give it several times or separated by commas.",
 )
+@click.option("--buyer", help="May see, and post back for, this buyer's calls only.")
+@click.option("--source", help="May see this source's calls only.")
 @click.option("--switch", help="The switch whose calls carry this token.")
 @CONFIG
 @DATA_DIR
@@ -53,29 +55,38 @@ def token_create_command(
     context: click.Context,
     name: str,
     scopes: tuple[str, ...],
+    buyer: str | None,
+    source: str | None,
     switch: str | None,
     data_dir: Path | None,
 ) -> None:
-    """Print a new API token, once: only its hash is stored."""
+    """Print a new API token, once: only its hash is stored.
+
+    A buyer that reports conversions (/v1/postbacks/conversion) needs one of its own:
+    --scope postback --buyer ID.
+    """
     wanted = [scope.strip() for given in scopes for scope in given.split(",") if scope.strip()]
+    bound = {"buyer": buyer, "source": source, "switch": switch}
     try:
-        click.echo(run(_create(settings_of(context, data_dir=data_dir), name, wanted, switch)))
+        click.echo(run(_create(settings_of(context, data_dir=data_dir), name, wanted, bound)))
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--scope") from None
 
 
 async def _migrate(settings: "Settings") -> list[str]:
-    from auction.app import reach_database
+    from auction.stores import reach_database
     from storage.migrate import migrate
 
     async with reach_database(settings) as dsn:
         return await migrate(dsn)
 
 
-async def _create(settings: "Settings", name: str, scopes: list[str], switch: str | None) -> str:
-    from auction.app import open_store
+async def _create(
+    settings: "Settings", name: str, scopes: list[str], bound: dict[str, str | None]
+) -> str:
+    from auction.stores import open_store
     from storage.tokens import create_token
 
     async with open_store(settings) as store:
-        created = await create_token(store.database, name, scopes, switch=switch)
+        created = await create_token(store.database, name, scopes, **bound)
     return created.token

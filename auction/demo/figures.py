@@ -1,10 +1,12 @@
 """What came of a demo, from what the service and the buyers report: pure, over plain data."""
 
+import csv
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from io import StringIO
+from typing import Any, Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -14,6 +16,7 @@ Record = Mapping[str, Any]
 """One answer of ``GET /v1/calls/{call_id}``."""
 
 _TIMEOUT = "timeout"
+_CENT: Final = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +61,14 @@ class OutcomeRow:
     answered: int
     converted: int
     revenue: Decimal
+    payout: Decimal
     p50_ms: float | None
     p99_ms: float | None
+
+    @property
+    def margin(self) -> Decimal:
+        """What is left of the revenue when the sources are paid."""
+        return self.revenue - self.payout
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +119,20 @@ class Report:
 def make_report(
     handled: Sequence[Handled],
     records: Sequence[Record],
+    export: Sequence[Mapping[str, str]],
     metrics: Scrape,
     buyers: Mapping[str, Mapping[str, Any]],
 ) -> Report:
-    """The report on a demo whose calls are over. ``buyers`` are the simulated buyers' counts."""
+    """The report on a demo whose calls are over.
+
+    ``export`` are the lines of the exported records, ``buyers`` the simulated buyers' counts.
+    """
     currencies = {str(record["cdr"]["currency"]) for record in records if record["cdr"]["currency"]}
     return Report(
         currency=min(currencies, default=""),
-        outcomes=_outcome_rows(handled, records, metrics),
+        outcomes=_outcome_rows(handled, records),
         offers=_offer_rows(records, metrics),
-        checks=_checks(handled, records, metrics, buyers),
+        checks=_checks(handled, records, export, metrics, buyers),
         example=most_telling(records),
     )
 
@@ -146,18 +159,21 @@ def _bids(offers: Sequence[Mapping[str, Any]]) -> int:
     return sum(offer["bid"] is not None for offer in offers)
 
 
-def _outcome_rows(
-    handled: Sequence[Handled], records: Sequence[Record], metrics: Scrape
-) -> tuple[OutcomeRow, ...]:
+def read_export(text: str) -> list[dict[str, str]]:
+    """The lines of exported records, by column."""
+    return list(csv.DictReader(StringIO(text)))
+
+
+def _outcome_rows(handled: Sequence[Handled], records: Sequence[Record]) -> tuple[OutcomeRow, ...]:
     elapsed = [
-        (each.decision["routed_by"] or "no_route", each.decision["elapsed_ms"])
+        (decision["routed_by"] or "no_route", decision["elapsed_ms"])
         for each in handled
-        if each.decision is not None
+        for decision in (each.decision, *each.further)
+        if decision is not None
     ]
     return tuple(
         _outcome_row(
             outcome,
-            int(metrics.total("pingpost_calls_total", outcome=outcome)),
             [each for each in records if (each["cdr"]["routed_by"] or "no_route") == outcome],
             [ms for name, ms in elapsed if name == outcome],
         )
@@ -166,15 +182,16 @@ def _outcome_rows(
 
 
 def _outcome_row(
-    outcome: str, calls: int, records: Sequence[Record], elapsed_ms: Sequence[float]
+    outcome: str, records: Sequence[Record], elapsed_ms: Sequence[float]
 ) -> OutcomeRow:
     cdrs = [record["cdr"] for record in records]
     return OutcomeRow(
         outcome,
-        calls,
+        len(cdrs),
         answered=sum(cdr["answered_at"] is not None for cdr in cdrs),
         converted=sum(bool(cdr["converted"]) for cdr in cdrs),
         revenue=_revenue(cdrs),
+        payout=_payout(cdrs),
         p50_ms=percentile(elapsed_ms, 50),
         p99_ms=percentile(elapsed_ms, 99),
     )
@@ -187,7 +204,9 @@ def _offer_rows(records: Sequence[Record], metrics: Scrape) -> tuple[OfferRow, .
 
 def _offer_row(offer: str, records: Sequence[Record], metrics: Scrape) -> OfferRow:
     cdrs = [record["cdr"] for record in records if record["cdr"]["offer"] == offer]
-    routed = Counter(cdr["routed_by"] for cdr in cdrs)
+    routed = Counter(
+        attempt["routed_by"] for attempt in _attempts(records) if attempt["offer"] == offer
+    )
     ms = [
         float(entry["ms"])
         for record in records
@@ -219,6 +238,7 @@ _FAILURES = frozenset({"error", "malformed_reply", "unreachable", "bad_status", 
 def _checks(
     handled: Sequence[Handled],
     records: Sequence[Record],
+    export: Sequence[Mapping[str, str]],
     metrics: Scrape,
     buyers: Mapping[str, Mapping[str, Any]],
 ) -> tuple[Check, ...]:
@@ -226,6 +246,7 @@ def _checks(
         _every_call_decided(handled, metrics),
         _accepted_is_won(records, metrics, buyers),
         _revenue_adds_up(records, metrics),
+        _export_adds_up(records, export),
         _nobody_was_given_away(buyers),
         _no_call_is_live(metrics),
     )
@@ -244,21 +265,39 @@ def _accepted_is_won(
     sold = sum(buyer["accepted"] for buyer in buyers.values())
     posted = int(metrics.total("pingpost_posts_total", outcome="accepted"))
     unknown = int(metrics.total("pingpost_posts_total", outcome="unknown"))
-    won = sum(record["cdr"]["routed_by"] == "auction" for record in records)
+    won = sum(attempt["routed_by"] == "auction" for attempt in _attempts(records))
     text = (
         f"{sold} posts accepted say the buyers, {posted} the service "
-        f"({unknown} without an answer in time); {won} calls won by auction"
+        f"({unknown} without an answer in time); {won} routes won by auction"
     )
     # A buyer may have accepted what was given up on at that very moment.
     return Check(text, posted == won and posted <= sold <= posted + unknown)
 
 
 def _revenue_adds_up(records: Sequence[Record], metrics: Scrape) -> Check:
-    booked = _revenue([record["cdr"] for record in records]).quantize(Decimal("0.01"))
-    counted = Decimal(str(metrics.total("pingpost_revenue_total"))).quantize(Decimal("0.01"))
-    return Check(
-        f"{booked} revenue in the calls' records, {counted} in the metrics", booked == counted
+    entries = [
+        entry for record in records for entry in record["conversions"] if entry["side"] == "buyer"
+    ]
+    booked = _sum(entry["amount"] for entry in entries if entry["kind"] == "booked")
+    changed = _sum(entry["change"] for entry in entries if entry["kind"] != "booked")
+    counted = Decimal(str(metrics.total("pingpost_revenue_total"))).quantize(_CENT)
+    revenue = _revenue([record["cdr"] for record in records]).quantize(_CENT)
+    text = (
+        f"{booked.quantize(_CENT)} revenue booked, {counted} in the metrics; buyers changed "
+        f"{changed.quantize(_CENT)} afterwards, {revenue} is left"
     )
+    return Check(text, booked.quantize(_CENT) == counted and booked + changed == revenue)
+
+
+def _export_adds_up(records: Sequence[Record], export: Sequence[Mapping[str, str]]) -> Check:
+    cdrs = [record["cdr"] for record in records]
+    revenue, payout = _sum(row["revenue"] for row in export), _sum(row["payout"] for row in export)
+    text = (
+        f"{len(export)} calls exported with {revenue} revenue, {payout} payout, "
+        f"{revenue - payout} margin; the records say the same of {len(cdrs)}"
+    )
+    same = (len(export), revenue, payout) == (len(cdrs), _revenue(cdrs), _payout(cdrs))
+    return Check(text, same)
 
 
 def _nobody_was_given_away(buyers: Mapping[str, Mapping[str, Any]]) -> Check:
@@ -282,5 +321,18 @@ def _entries(record: Record) -> Sequence[Mapping[str, Any]]:
     return entries
 
 
+def _attempts(records: Iterable[Record]) -> Iterator[Mapping[str, Any]]:
+    for record in records:
+        yield from record["cdr"]["attempts"]
+
+
 def _revenue(cdrs: Iterable[Mapping[str, Any]]) -> Decimal:
-    return sum((Decimal(cdr["revenue"] or 0) for cdr in cdrs), Decimal("0.00"))
+    return _sum(cdr["revenue"] for cdr in cdrs)
+
+
+def _payout(cdrs: Iterable[Mapping[str, Any]]) -> Decimal:
+    return _sum(cdr["payout"] for cdr in cdrs)
+
+
+def _sum(amounts: Iterable[str | None]) -> Decimal:
+    return sum((Decimal(amount or 0) for amount in amounts), Decimal("0.00"))

@@ -95,7 +95,8 @@ def _outcome_table(report: Report) -> Table:
     table = _table(
         "Calls by outcome",
         *("outcome", "calls", "answered", "converted", f"revenue\n{report.currency}"),
-        *("decision ms\np50", "\np99"),
+        *("payout\n", "margin\n"),
+        *("ms\np50", "\np99"),
     )
     for row in report.outcomes:
         table.add_row(*_outcome_cells(row))
@@ -106,6 +107,8 @@ def _outcome_table(report: Report) -> Table:
         str(sum(row.answered for row in report.outcomes)),
         str(sum(row.converted for row in report.outcomes)),
         _money(sum((row.revenue for row in report.outcomes), Decimal(0))),
+        _money(sum((row.payout for row in report.outcomes), Decimal(0))),
+        _money(sum((row.margin for row in report.outcomes), Decimal(0))),
     )
     return table
 
@@ -116,6 +119,8 @@ def _outcome_cells(row: OutcomeRow) -> tuple[str, ...]:
         row.outcome,
         *map(str, counts),
         _money(row.revenue),
+        _money(row.payout),
+        _money(row.margin),
         _milliseconds(row.p50_ms),
         _milliseconds(row.p99_ms),
     )

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ from typing import Any
 import aiohttp
 from rich.console import Console
 
+from auction.demo.buyer_office import conversion_reports
 from auction.demo.embedded import embedded_service
-from auction.demo.figures import Report, Scrape, make_report
+from auction.demo.figures import Report, Scrape, make_report, read_export
 from auction.demo.presentation import make_console, make_notes, progress_bar, show
 from auction.demo.service import ServiceHandle, ServiceNeeds, StartService
 from auction.demo.switch import DemoSwitch, Handled
@@ -114,21 +115,26 @@ async def _play(
         with progress_bar(notes, len(calls)) as bar:
             handled = await switch.play(calls, bar.step)
         decided = [each.call.call_id for each in handled if each.decision is not None]
+        sold = await switch.records(decided)
+        for report in conversion_reports(sold, options.seed):
+            await switch.report_conversion(report)
         records = await switch.records(decided)
-        return handled, await _settled(switch, handled, records, buyers.counts())
+        export = read_export(await switch.export())
+        return handled, await _settled(switch, handled, records, export, buyers.counts())
 
 
 async def _settled(
     switch: DemoSwitch,
     handled: list[Handled],
     records: list[dict[str, Any]],
+    export: Sequence[Mapping[str, str]],
     buyers: Mapping[str, Mapping[str, Any]],
 ) -> Report:
     """The report once its checks hold, or as it is when the time for that is over."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + SETTLE_WITHIN_S
     while True:
-        report = make_report(handled, records, Scrape(await switch.metrics()), buyers)
+        report = make_report(handled, records, export, Scrape(await switch.metrics()), buyers)
         if report.sound or loop.time() > deadline:
             return report
         await asyncio.sleep(_SETTLE_EVERY_S)

@@ -1,7 +1,7 @@
 """The demo's call switch: asks for routes, reports answers and ends, reads records, all by HTTP."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +10,7 @@ from urllib.parse import quote
 import aiohttp
 
 from auction.demo.service import ServiceHandle
-from auction.demo.traffic import DemoCall
+from auction.demo.traffic import TIMEOUT_MS, DemoCall, Leg
 
 ANSWER_WITHIN_S = 10.0
 READERS = 8
@@ -21,11 +21,15 @@ Progress = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Handled:
-    """What the service answered for one call; ``decision`` None: no decision came."""
+    """What the service answered for one call; ``decision`` None: no decision came.
+
+    ``further`` are the decisions after attempts that failed.
+    """
 
     call: DemoCall
     decision: dict[str, Any] | None
     fault: str | None = None
+    further: tuple[dict[str, Any], ...] = ()
 
 
 class DemoSwitch:
@@ -75,24 +79,50 @@ class DemoSwitch:
         await asyncio.sleep(start + call.starts_at_s - asyncio.get_running_loop().time())
         try:
             decision = await self._post("/v1/calls", call.request)
-            if decision["action"] == "route":
-                await self._talk(call, decision["attempt"])
+            further = [each async for each in self._dial(call, decision)]
         except (aiohttp.ClientError, TimeoutError) as error:
             return Handled(call, None, f"{type(error).__name__}: {error}")
         finally:
             progress()
-        return Handled(call, decision)
+        return Handled(call, decision, further=tuple(further))
 
-    async def _talk(self, call: DemoCall, attempt: int) -> None:
-        await asyncio.sleep(call.ring_s)
-        if call.answered:
+    async def _dial(
+        self, call: DemoCall, decision: dict[str, Any]
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Every attempt until one is not said to fail; the decisions that follow the first."""
+        while decision["action"] == "route":
+            attempt = decision["attempt"]
+            leg = call.leg(attempt)
+            await self._talk(call, leg, attempt)
+            if leg.fails is None:
+                return
+            failed = {"call_id": call.call_id, "attempt": attempt, "reason": leg.fails}
+            decision = await self._post("/v1/calls/next", failed | {"timeout_ms": TIMEOUT_MS})
+            yield decision
+
+    async def _talk(self, call: DemoCall, leg: Leg, attempt: int) -> None:
+        await asyncio.sleep(leg.ring_s)
+        if leg.answered:
             await self._report(call, attempt, "answered")
-            await asyncio.sleep(call.holds_s)
+            await asyncio.sleep(leg.holds_s)
         durations = {
-            "connected_duration_s": call.connected_s,
-            "total_duration_s": round(call.ring_s + call.connected_s, 3),
+            "connected_duration_s": leg.connected_s,
+            "total_duration_s": round(leg.ring_s + leg.connected_s, 3),
         }
-        await self._report(call, attempt, "ended", ended_by=call.ended_by, **durations)
+        if leg.fails is None or leg.answered:
+            ended_by = "target" if leg.fails else call.ended_by
+            await self._report(call, attempt, "ended", ended_by=ended_by, **durations)
+
+    async def report_conversion(self, report: Mapping[str, str]) -> dict[str, Any]:
+        """A buyer's postback, as its own system would send it."""
+        return await self._post("/v1/postbacks/conversion", report)
+
+    async def export(self) -> str:
+        """The records of all calls as CSV."""
+        url = f"{self._service.base_url}/v1/calls"
+        async with self._client.get(url, headers={"Accept": "text/csv"}) as response:
+            response.raise_for_status()
+            return await response.text()
 
     async def _report(self, call: DemoCall, attempt: int, kind: str, **more: object) -> None:
         event = {

@@ -19,27 +19,31 @@ _AREA_CODES = (
 _ABROAD = ("+14165550123", "+442079460123")
 _WITHHELD = ("anonymous", "restricted")
 _RING_S = 0.08
+_MOST_LEGS = 4
 
 EndedBy = Literal["caller", "target"]
+Fails = Literal["busy", "no_answer", "failed", "short_call"]
+
+_FAILURES: tuple[tuple[float, Fails], ...] = (
+    (0.05, "busy"),
+    (0.10, "no_answer"),
+    (0.11, "failed"),
+    (0.14, "short_call"),
+)
+"""How often an attempt fails, and how: shares added up."""
 
 
 @dataclass(frozen=True, slots=True)
-class DemoCall:
-    """One call. ``starts_at_s`` counts from the first call.
+class Leg:
+    """What happens where one attempt goes.
 
-    ``connected_s`` is what the talk is said to take (0: nobody answers), ``holds_s`` how long the
-    line is really kept.
+    ``fails``: the switch asks for the next route; None: the call ends there. ``connected_s`` is
+    what the talk is said to take (0: nobody answers), ``holds_s`` how long the line is really kept.
     """
 
-    call_id: str
-    starts_at_s: float
-    dialed_number: str
-    caller_id: str
-    source: str
-    fields: dict[str, str | int]
     ring_s: float
     connected_s: float
-    ended_by: EndedBy
+    fails: Fails | None
 
     @property
     def answered(self) -> bool:
@@ -50,6 +54,24 @@ class DemoCall:
     def holds_s(self) -> float:
         """Real seconds from answer to end."""
         return self.connected_s * SECONDS_PER_TALK_SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class DemoCall:
+    """One call. ``starts_at_s`` counts from the first call; ``legs`` are those of its attempts."""
+
+    call_id: str
+    starts_at_s: float
+    dialed_number: str
+    caller_id: str
+    source: str
+    fields: dict[str, str | int]
+    legs: tuple[Leg, ...]
+    ended_by: EndedBy
+
+    def leg(self, attempt: int) -> Leg:
+        """What happens at an attempt, counted from 1."""
+        return self.legs[min(attempt, len(self.legs)) - 1]
 
     @property
     def request(self) -> dict[str, object]:
@@ -77,7 +99,6 @@ def demo_calls(count: int, seed: int, rate: float) -> Iterator[DemoCall]:
 
 
 def _call(random: Random, number: int, seed: int, at_s: float, caller_id: str) -> DemoCall:
-    connected_s = 0.0 if random.random() < 0.12 else round(20 + random.expovariate(1 / 140), 3)
     return DemoCall(
         call_id=f"demo-{seed}-{number:04d}@switch-1",
         starts_at_s=at_s,
@@ -85,10 +106,18 @@ def _call(random: Random, number: int, seed: int, at_s: float, caller_id: str) -
         caller_id=caller_id,
         source=random.choice(SOURCES),
         fields=_fields(random, number),
-        ring_s=_RING_S * (0.5 + random.random()),
-        connected_s=min(connected_s, 500.0),
+        legs=tuple(_leg(random) for _ in range(_MOST_LEGS)),
         ended_by="caller" if random.random() < 0.7 else "target",
     )
+
+
+def _leg(random: Random) -> Leg:
+    ring_s = _RING_S * (0.5 + random.random())
+    share, talk_s = random.random(), min(round(20 + random.expovariate(1 / 140), 3), 500.0)
+    for limit, fails in _FAILURES:
+        if share < limit:
+            return Leg(ring_s, 4.0 if fails == "short_call" else 0.0, fails)
+    return Leg(ring_s, 0.0 if share > 0.97 else talk_s, None)
 
 
 def _fields(random: Random, number: int) -> dict[str, str | int]:

@@ -1,13 +1,23 @@
-"""When a routed call becomes payable, and for how much."""
+"""When a routed call becomes payable, and for how much.
 
-from collections.abc import Sequence
+Connected time is compared as it was given, with its milliseconds, and never rounded: 89.6 s does
+not reach 90 s. A rule's amount, or the price, is booked as it stands; nothing is computed here.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
+from typing import TypeAlias, TypeVar
 
-from auction.domain.ids import CallId
-from auction.domain.terms import BuyerType, ConversionRule, OfferTerms, Trigger
+from auction.domain.ids import CallId, CampaignId, OfferId, SourceId
+from auction.domain.terms import BuyerType, ConversionRule, OfferTerms, PayoutRule, Trigger
+
+Rule = TypeVar("Rule", ConversionRule, PayoutRule)
+
+Repeated: TypeAlias = Callable[[int], bool]
+"""Whether another call of the caller has a conversion that stands within so many days."""
 
 
 class Side(Enum):
@@ -86,44 +96,110 @@ class Conversion:
     amount: Decimal
 
 
+@dataclass(frozen=True, slots=True)
+class PastConversion:
+    """An attempt of a caller's call that converted, and when.
+
+    ``converted_at`` is of the buyer's side, ``paid_at`` of the source's; None: that side has no
+    conversion that stands.
+    """
+
+    call_id: CallId
+    offer: OfferId
+    campaign: CampaignId
+    source: SourceId | None
+    converted_at: datetime | None = None
+    paid_at: datetime | None = None
+
+
+def never_repeated(_: int) -> bool:
+    """A caller of whom nothing else is known."""
+    return False
+
+
+def repeated_for_buyer(
+    past: Sequence[PastConversion], call_id: CallId, offer: OfferId, at: datetime
+) -> Repeated:
+    """Looks at the buyer's side of other calls to the same offer, up to so many days from ``at``.
+
+    In either direction, as reports may come out of order; both ends are included.
+    """
+    moments = [
+        each.converted_at for each in past if each.call_id != call_id and each.offer == offer
+    ]
+    return lambda days: _any_within(moments, at, days)
+
+
+def repeated_for_source(
+    past: Sequence[PastConversion],
+    call_id: CallId,
+    campaign: CampaignId,
+    source: SourceId | None,
+    at: datetime,
+) -> Repeated:
+    """As ``repeated_for_buyer``, of the source's side, campaign and source being the same."""
+    moments = [
+        each.paid_at
+        for each in past
+        if each.call_id != call_id and each.campaign == campaign and each.source == source
+    ]
+    return lambda days: _any_within(moments, at, days)
+
+
+def _any_within(moments: Sequence[datetime | None], at: datetime, days: int) -> bool:
+    distance = timedelta(days=days)
+    return any(moment is not None and abs(at - moment) <= distance for moment in moments)
+
+
 def payable_rules(offer: OfferTerms) -> tuple[ConversionRule, ...]:
     """The rules that can make a call to this offer payable: none for buyers that are not billed."""
     return offer.conversions if offer.buyer_type is BuyerType.BUYER else ()
 
 
 def buyer_conversion(
-    rules: Sequence[ConversionRule], price: Decimal, facts: CallFacts
+    rules: Sequence[ConversionRule],
+    price: Decimal,
+    facts: CallFacts,
+    repeated: Repeated = never_repeated,
 ) -> Conversion | None:
     """The conversion that the facts give; None when they give none, or none yet.
 
-    ``rules`` are the offer's ``payable_rules``. The first that matches wins; while one that stands
-    before it may still match, a later one waits. An attempt converts at routing. Postback rules
-    match no fact: the buyer reports them.
+    ``rules`` are the offer's ``payable_rules``; see ``first_match``.
     """
-    for rule in rules:
+    rule = first_match(rules, facts, repeated)
+    if rule is None:
+        return None
+    return Conversion(rule.trigger, price if rule.amount is None else rule.amount)
+
+
+def first_match(rules: Sequence[Rule], facts: CallFacts, repeated: Repeated) -> Rule | None:
+    """The first rule that the facts match; None when there is none, or none yet.
+
+    While a timer that stands before it may still match, a rule waits. An attempt converts at
+    routing, wherever its rule stands. A postback rule matches once the buyer has reported. A rule
+    whose ``dedupe_days`` find the caller is passed over as if it did not exist.
+    """
+    standing = [rule for rule in rules if not _is_repeated(rule, repeated)]
+    for rule in standing:
         if rule.trigger is Trigger.ATTEMPT:
-            return _conversion(rule, price)
-    return _by_events(rules, price, facts)
-
-
-def _by_events(
-    rules: Sequence[ConversionRule], price: Decimal, facts: CallFacts
-) -> Conversion | None:
-    for rule in rules:
+            return rule
+    for rule in standing:
         if _matches(rule, facts):
-            return _conversion(rule, price)
+            return rule
         if rule.trigger is Trigger.TIMER and not facts.ended:
             return None
     return None
 
 
-def _matches(rule: ConversionRule, facts: CallFacts) -> bool:
-    if rule.trigger is Trigger.POSTBACK or not facts.answered:
+def _is_repeated(rule: ConversionRule | PayoutRule, repeated: Repeated) -> bool:
+    return rule.dedupe_days is not None and repeated(rule.dedupe_days)
+
+
+def _matches(rule: ConversionRule | PayoutRule, facts: CallFacts) -> bool:
+    if rule.trigger is Trigger.POSTBACK:
+        return facts.reported
+    if not facts.answered:
         return False
     if rule.trigger is Trigger.ANSWERED:
         return True
     return facts.connected_s is not None and facts.connected_s >= rule.connected_s
-
-
-def _conversion(rule: ConversionRule, price: Decimal) -> Conversion:
-    return Conversion(rule.trigger, price if rule.amount is None else rule.amount)

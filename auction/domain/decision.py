@@ -289,6 +289,7 @@ class Finish:
     answered_lease_ms: int = 14_400_000
     collected_lease_ms: int = 85_000
     currency: str | None = None
+    campaign: CampaignId | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,12 +47,17 @@ _OVER: Final = frozenset({CallState.ENDED, CallState.LOST})
 
 
 class Happening(Enum):
-    """What can happen to a call."""
+    """What can happen to a call.
+
+    ``attempt_failed``: the switch asks for the next route. ``lease_expired``: the call is given up
+    as lost, by the end of its lease or because its switch has it no more.
+    """
 
     DECIDED = "decided"
     DECIDED_LATE = "decided_late"
     FOUND_NO_ROUTE = "found_no_route"
     COLLECTED = "collected"
+    ATTEMPT_FAILED = "attempt_failed"
     ANSWERED = "answered"
     ENDED = "ended"
     LEASE_EXPIRED = "lease_expired"
@@ -61,9 +66,9 @@ class Happening(Enum):
 class Effect(Enum):
     """What a transition asks of the ledger.
 
-    ``hold``: keep the reservation under its lease. ``settle_answer``: what waits for an answer is
-    settled. ``release``: the slot is free and all that is pending is settled. ``correct``: the slot
-    was released before; book what is known now.
+    ``none``: nothing is held. ``hold``: keep the reservation under its lease. ``settle_answer``:
+    what waits for an answer is settled. ``release``: the slot is free and all that is pending is
+    settled. ``correct``: the slot was released before; book what is known now.
     """
 
     NONE = "none"
@@ -85,6 +90,14 @@ TRANSITIONS: Final[dict[tuple[CallState, Happening], Transition]] = {
     (CallState.DECIDING, Happening.DECIDED): Transition(CallState.ROUTED, Effect.HOLD),
     (CallState.DECIDING, Happening.DECIDED_LATE): Transition(CallState.LATE, Effect.HOLD),
     (CallState.DECIDING, Happening.FOUND_NO_ROUTE): Transition(CallState.NO_ROUTE, Effect.RELEASE),
+    (CallState.REROUTING, Happening.DECIDED): Transition(CallState.ROUTED, Effect.HOLD),
+    (CallState.REROUTING, Happening.DECIDED_LATE): Transition(CallState.LATE, Effect.HOLD),
+    (CallState.REROUTING, Happening.FOUND_NO_ROUTE): Transition(CallState.NO_ROUTE, Effect.RELEASE),
+    (CallState.LATE, Happening.ATTEMPT_FAILED): Transition(CallState.REROUTING, Effect.RELEASE),
+    (CallState.ROUTED, Happening.ATTEMPT_FAILED): Transition(CallState.REROUTING, Effect.RELEASE),
+    (CallState.ANSWERED, Happening.ATTEMPT_FAILED): Transition(CallState.REROUTING, Effect.RELEASE),
+    (CallState.ENDED, Happening.ATTEMPT_FAILED): Transition(CallState.REROUTING, Effect.CORRECT),
+    (CallState.LOST, Happening.ATTEMPT_FAILED): Transition(CallState.REROUTING, Effect.CORRECT),
     (CallState.LATE, Happening.COLLECTED): Transition(CallState.ROUTED, Effect.HOLD),
     (CallState.LATE, Happening.ANSWERED): Transition(CallState.ANSWERED, Effect.SETTLE_ANSWER),
     (CallState.LATE, Happening.ENDED): Transition(CallState.ENDED, Effect.RELEASE),
@@ -97,8 +110,13 @@ TRANSITIONS: Final[dict[tuple[CallState, Happening], Transition]] = {
     (CallState.ENDED, Happening.ANSWERED): Transition(CallState.ENDED, Effect.CORRECT),
     (CallState.LOST, Happening.ANSWERED): Transition(CallState.LOST, Effect.CORRECT),
     (CallState.LOST, Happening.ENDED): Transition(CallState.ENDED, Effect.CORRECT),
+    (CallState.NO_ROUTE, Happening.ENDED): Transition(CallState.NO_ROUTE, Effect.NONE),
 }
-"""Every event that fits a state; all others are ignored."""
+"""Every event that fits a state; all others are ignored.
+
+They are about the current attempt. What is reported of one that failed is settled on its own
+reservation and moves the call in no state.
+"""
 
 
 def transition(state: CallState, happening: Happening) -> Transition | None:
@@ -150,31 +168,62 @@ class NotApplied:
     result: EventResult
 
 
+@dataclass(frozen=True, slots=True)
+class OfEarlier:
+    """The event is about an attempt before the current one: apply it to the progress of that."""
+
+    attempt: int
+
+
 _HAPPENINGS: Final = {
     EventType.ANSWERED: Happening.ANSWERED,
     EventType.ENDED: Happening.ENDED,
 }
-_WITHOUT_ROUTE: Final = frozenset({CallState.DECIDING, CallState.NO_ROUTE})
+_UNDECIDED: Final = frozenset({CallState.DECIDING, CallState.REROUTING})
 
 
-def apply_event(progress: Progress, event: CallEvent) -> Applied | NotApplied:
+def apply_event(progress: Progress, event: CallEvent) -> Applied | NotApplied | OfEarlier:
     """What the switch's report makes of the call.
 
     Reports may be late, out of order, or about an attempt that is over; repeats by event_id are the
     caller's business, but a second answer or end never counts again. A report without an attempt is
-    about the current one.
+    about the current one, of which nothing can be reported while it is being decided.
     """
-    if progress.state in _WITHOUT_ROUTE:
+    attempt = progress.attempt if event.attempt is None else event.attempt
+    if 0 < attempt < progress.attempt:
+        return OfEarlier(attempt)
+    if progress.state in _UNDECIDED:
         return NotApplied(EventResult.NOT_ROUTED)
-    if event.attempt is not None and event.attempt != progress.attempt:
-        return NotApplied(EventResult.IGNORED)
+    if progress.state is CallState.NO_ROUTE and event.type is EventType.ANSWERED:
+        return NotApplied(EventResult.NOT_ROUTED)
     step = transition(progress.state, _HAPPENINGS[event.type])
-    answered_before = progress.answered_at is not None
-    if step is None or (event.type is EventType.ANSWERED and answered_before):
+    if step is None or attempt != progress.attempt or _heard_before(progress, event):
         return NotApplied(EventResult.IGNORED)
-    moved = replace(progress, state=step.state)
-    told = _answered(moved, event) if event.type is EventType.ANSWERED else _ended(moved, event)
-    return Applied(told, step.effect, told.answered_at is not None and not answered_before)
+    return _applied(replace(progress, state=step.state), event, step.effect)
+
+
+def _heard_before(progress: Progress, event: CallEvent) -> bool:
+    known = progress.answered_at if event.type is EventType.ANSWERED else progress.ended_at
+    return known is not None
+
+
+def _applied(progress: Progress, event: CallEvent, effect: Effect) -> Applied:
+    if event.type is EventType.ANSWERED:
+        told = _answered(progress, event)
+    elif progress.state is CallState.NO_ROUTE:
+        told = _hung_up(progress, event)
+    else:
+        told = _ended(progress, event)
+    newly_answered = progress.answered_at is None and told.answered_at is not None
+    return Applied(told, effect, newly_answered)
+
+
+def _hung_up(progress: Progress, event: CallEvent) -> Progress:
+    """The end of a call that had nowhere to go: nobody can have answered it."""
+    total = event.total_duration_s
+    if total is None:
+        total = _seconds_between(progress.started_at, event.at)
+    return replace(progress, ended_at=event.at, total_duration_s=total, ended_by=event.ended_by)
 
 
 def _answered(progress: Progress, event: CallEvent) -> Progress:

@@ -263,3 +263,11 @@ class Catalogue:
     offers: Mapping[OfferId, OfferTerms]
     default_country: str = "US"
     buyer_subscribers: Mapping[BuyerId, tuple[Subscriber, ...]] = field(default_factory=dict)
+
+    def subscribers(
+        self, campaign: CampaignId | None, buyer: BuyerId | None
+    ) -> tuple[Subscriber, ...]:
+        """The webhooks of a campaign and of a buyer; those that are not known have none."""
+        known = None if campaign is None else self.campaigns.get(campaign)
+        of_campaign = () if known is None else known.subscribers
+        return of_campaign if buyer is None else of_campaign + self.buyer_subscribers.get(buyer, ())

@@ -7,8 +7,8 @@ from decimal import Decimal
 import orjson
 
 from auction.domain.bidding import Bid, Quote
-from auction.domain.decision import Timings
-from auction.domain.ids import OfferId
+from auction.domain.decision import Candidate, Timings
+from auction.domain.ids import OfferId, PingId
 from auction.domain.money import render
 from auction.domain.reasons import WON, Reason
 
@@ -17,7 +17,10 @@ JsonValue = str | int | float | bool | None | dict[str, "JsonValue"] | list["Jso
 
 @dataclass(slots=True)
 class Outcome:
-    """One offer's line of the trace while the decision goes on; ``reason`` None: it won."""
+    """One offer's line of the trace while the decision goes on; ``reason`` None: it won.
+
+    ``ping_id`` is of the bid, where there is one; it is not part of the trace.
+    """
 
     offer: OfferId
     reason: Reason | None
@@ -27,6 +30,7 @@ class Outcome:
     rank: int | None = None
     static: bool = False
     quote: Quote | None = None
+    ping_id: PingId | None = None
 
 
 class Outcomes:
@@ -76,6 +80,18 @@ class Outcomes:
         for place, bid in enumerate(ranking, start=1):
             self._by_offer[bid.offer].rank = place
 
+    def standing(self, bids: Sequence[Candidate]) -> None:
+        """Bids of an earlier attempt that still stand, in their order."""
+        for place, bid in enumerate(bids, start=1):
+            self._by_offer[bid.offer] = Outcome(
+                bid.offer,
+                Reason.OUTBID,
+                "a bid of an earlier attempt",
+                bid=bid.price,
+                rank=place,
+                ping_id=bid.ping_id,
+            )
+
     def mark(self, offer: OfferId, reason: Reason | None, detail: str | None = None) -> None:
         """What became of a bid or a static offer later on; None: it won."""
         outcome = self._by_offer[offer]
@@ -96,10 +112,6 @@ class Outcomes:
         """Whether the outcome comes from the auction."""
         outcome = self._by_offer[offer]
         return outcome.ms is not None
-
-    def any_bid(self) -> bool:
-        """Whether anyone was asked at all."""
-        return any(outcome.ms is not None for outcome in self._by_offer.values())
 
     def all(self) -> Iterable[Outcome]:
         """Every outcome, in the order in which offers were looked at."""
@@ -142,19 +154,27 @@ def _quote(quote: Quote) -> dict[str, JsonValue]:
         "amount": _plain(quote.amount),
         "currency": _plain(quote.currency),
         "bid_id": _plain(quote.bid_id),
-        "destination": _plain(quote.destination),
+        "destination": _plain(_as_judged(quote.destination)),
         "expires_in_s": _plain(quote.expires_in_s),
         "minimum_duration_s": _plain(quote.minimum_duration_s),
     }
 
 
-_KEPT_CHARACTERS = 256
+def _as_judged(destination: object) -> object:
+    """A number is no destination, and must not become one as text."""
+    return [destination] if isinstance(destination, Decimal | float) else destination
+
+
+_KEPT_CHARACTERS = 257
+"""One more than the longest bid_id: one that is too long stays too long when it is judged again."""
 
 
 def _plain(value: object) -> JsonValue:
-    """A buyer's value as JSON: whatever is no short scalar is kept as the start of its text."""
+    """A buyer's value as JSON: long text is cut, what is no scalar stays something else."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int) and abs(value) < 2**53:
         return value
+    if not isinstance(value, str | int | Decimal):
+        return {"unreadable": str(value)[:_KEPT_CHARACTERS]}
     return str(value)[:_KEPT_CHARACTERS]

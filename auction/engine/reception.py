@@ -1,9 +1,7 @@
 """Where calls come in: one decision per call_id, however often and wherever it is asked for."""
 
 import asyncio
-import logging
 from dataclasses import dataclass
-from functools import partial
 
 from auction.domain.call import Call
 from auction.domain.decision import (
@@ -16,10 +14,11 @@ from auction.domain.decision import (
 )
 from auction.domain.ids import CallId, CampaignId
 from auction.domain.terms import Campaign, Catalogue
-from auction.engine.auction import Auction, Ports, answer_within_ms
+from auction.engine.auction import Auction
+from auction.engine.conclusion import answer_within_ms
+from auction.engine.flights import Flights
+from auction.engine.world import Ports
 from auction.ports import CatalogueSource, StorageUnavailableError
-
-logger = logging.getLogger(__name__)
 
 DECIDER_SLACK_MS = 500
 """How long past its deadline a decider keeps its claim before a retry may take the call over."""
@@ -36,17 +35,13 @@ class _Decision:
     late: bool = False
 
 
-_Flight = asyncio.Task[_Decision]
-_Key = tuple[CallId, bytes]
-
-
 class Reception:
     """Joins repeats to the decision under way, bounds the wait, and lets a late decision finish."""
 
     def __init__(self, catalogue: CatalogueSource, ports: Ports) -> None:
         self._catalogue = catalogue
         self._ports = ports
-        self._in_flight: dict[_Key, _Flight] = {}
+        self._flights: Flights[tuple[CallId, bytes], _Decision] = Flights(ports.clock)
 
     async def decide(self, call: Call, fingerprint: bytes) -> bytes | OtherContent:
         """The answer's bytes, the same for every repeat.
@@ -55,46 +50,24 @@ class Reception:
         time; the decision goes on and waits for the retry.
         """
         until = self._ports.clock.monotonic() + self._answer_within_ms(call) / 1000
+        key = (call.call_id, fingerprint)
         while True:
-            flight = self._in_flight.get((call.call_id, fingerprint))
+            flight = self._flights.find(key)
             if flight is None:
-                flight = self._start(call, fingerprint)
-            decision = await self._wait(flight, until)
+                started = self._ports.clock.monotonic()
+                flight = self._flights.start(key, self._decide(call, fingerprint, started))
+            decision = await self._flights.wait(flight, until)
             if not decision.late:
                 return decision.answer
 
     @property
     def in_flight(self) -> int:
         """How many calls are being decided here."""
-        return len(self._in_flight)
+        return len(self._flights)
 
     async def drain(self) -> None:
         """Wait until every decision under way is stored or has failed."""
-        while self._in_flight:
-            await asyncio.wait(list(self._in_flight.values()))
-
-    def _start(self, call: Call, fingerprint: bytes) -> _Flight:
-        started = self._ports.clock.monotonic()
-        flight = asyncio.get_running_loop().create_task(self._decide(call, fingerprint, started))
-        key = (call.call_id, fingerprint)
-        self._in_flight[key] = flight
-        flight.add_done_callback(partial(self._landed, key))
-        return flight
-
-    def _landed(self, key: _Key, flight: _Flight) -> None:
-        del self._in_flight[key]
-        if flight.cancelled():
-            return
-        error = flight.exception()
-        if error is not None and not isinstance(error, StorageUnavailableError):
-            logger.error("A decision failed", exc_info=error, extra={"action": "decide"})
-
-    async def _wait(self, flight: _Flight, until: float) -> _Decision:
-        left_s = max(0.0, until - self._ports.clock.monotonic())
-        done, _ = await asyncio.wait([flight], timeout=left_s)
-        if not done:
-            raise StorageUnavailableError("no durable answer in time")
-        return flight.result()
+        await self._flights.drain()
 
     def _answer_within_ms(self, call: Call) -> float:
         return answer_within_ms(call, find_campaign(self._catalogue.current().catalogue, call))

@@ -44,7 +44,8 @@ def _field_value(value: object) -> object:
     return value
 
 
-def _whole(value: object) -> object:
+def whole(value: object) -> object:
+    """A number of milliseconds that may be too large for the JSON parser's integers."""
     # the JSON parser reads integers that no 64 bits hold as floats
     return LONGEST_TIMEOUT_MS if isinstance(value, float) and value >= _BEYOND_INTEGERS else value
 
@@ -66,7 +67,7 @@ class CallRequest(BaseModel):
         ]
         | None
     ) = None
-    timeout_ms: Annotated[int, BeforeValidator(_whole), Field(ge=1)] | None = None
+    timeout_ms: Annotated[int, BeforeValidator(whole), Field(ge=1)] | None = None
     test: bool | None = None
 
     def to_call(self, grant: Grant, received_at: datetime, default_country: str) -> Call:

@@ -5,8 +5,8 @@ import re
 import orjson
 from aiohttp import hdrs, web
 
-from auction.domain.decision import CallRecord, EventResult, OtherContent
-from auction.domain.ids import CallId
+from auction.domain.decision import CallRecord, EventResult, OtherContent, Trace
+from auction.domain.ids import CallId, CampaignId
 from auction.domain.terms import Campaign
 from auction.web import problems
 from auction.web.authentication import MAY_READ, MAY_REPORT, granted
@@ -15,12 +15,14 @@ from auction.web.call_request import LONGEST_NAME, CallRequest, call_fingerprint
 from auction.web.event_request import read_event
 from auction.web.explanation import explain, read_trace
 from auction.web.problems import CallerMistakeError
-from auction.web.record_view import View, own_offers, render_cdr, render_trace
+from auction.web.record_view import View, own_offers, render_cdr, render_history, render_trace
 from auction.web.services import ApiServices, Grant
 
 _JSON = {hdrs.CONTENT_TYPE: "application/json"}
 
 _CONTROLS = re.compile("[\\x00-\\x1f\\x7f-\\x9f]")
+
+_FIRST_ATTEMPT = 1
 
 _UNKNOWN_CALL = "There is no call with this call_id."
 
@@ -66,14 +68,26 @@ class CallHandlers:
         grant = await granted(request, self._services.tokens, MAY_READ)
         view = View.of(grant)
         record = await self._find(request.match_info["call_id"])
-        if record is None or not view.allows(record):
+        if record is None:
             raise CallerMistakeError(problems.NOT_FOUND, _UNKNOWN_CALL)
-        campaign = await self._campaign_of(record)
-        own = own_offers(campaign, record)
+        traces = _traces(record)
+        campaigns = await self._campaigns_of(record, traces)
+        own = own_offers(campaigns.values(), record, view.buyer)
+        if not view.allows(record, own):
+            raise CallerMistakeError(problems.NOT_FOUND, _UNKNOWN_CALL)
+        entries = await self._services.records.get_entries(record.call.call_id)
+        explained = {
+            attempt: render_trace(
+                trace, explain(campaigns[trace.revision], record.call, trace), view, own
+            )
+            for attempt, trace in traces.items()
+        }
         return _json(
             {
                 "cdr": render_cdr(record, view, own),
-                "trace": _trace(record, campaign, view, own),
+                "trace": explained.pop(_FIRST_ATTEMPT, None),
+                "next": [{"attempt": each, **trace} for each, trace in explained.items()],
+                "conversions": render_history(entries, record, view, own),
             }
         )
 
@@ -82,25 +96,24 @@ class CallHandlers:
             return None
         return await self._services.records.get_call(CallId(call_id))
 
-    async def _campaign_of(self, record: CallRecord) -> Campaign | None:
-        if record.campaign is None:
+    async def _campaigns_of(
+        self, record: CallRecord, traces: dict[int, Trace]
+    ) -> dict[int, Campaign | None]:
+        """The call's campaign as it was at each of its decisions, by revision."""
+        revisions = sorted({record.revision, *(trace.revision for trace in traces.values())})
+        return {each: await self._campaign_at(each, record.campaign) for each in revisions}
+
+    async def _campaign_at(self, revision: int, campaign: CampaignId | None) -> Campaign | None:
+        if campaign is None:
             return None
-        catalogue = await self._services.revisions.catalogue_at(record.revision)
-        return None if catalogue is None else catalogue.campaigns.get(record.campaign)
+        catalogue = await self._services.revisions.catalogue_at(revision)
+        return None if catalogue is None else catalogue.campaigns.get(campaign)
 
 
-def _trace(
-    record: CallRecord, campaign: Campaign | None, view: View, own: frozenset[str]
-) -> dict[str, object] | None:
-    if record.trace is None:
-        return None
-    trace = read_trace(record.trace)
-    entries = explain(campaign, record.call, trace)
-    if view.buyer is not None:
-        entries = tuple(entry for entry in entries if entry.offer in own)
-    elif view.source is not None:
-        entries = ()
-    return render_trace(trace, entries, view)
+def _traces(record: CallRecord) -> dict[int, Trace]:
+    """The traces of a call's decisions by attempt."""
+    first = [] if record.trace is None else [(_FIRST_ATTEMPT, record.trace)]
+    return {attempt: read_trace(stored) for attempt, stored in (*first, *record.later_traces)}
 
 
 def _refuse_other_source(asked: CallRequest, grant: Grant) -> None:

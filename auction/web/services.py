@@ -5,7 +5,16 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from auction.domain.call import Call
-from auction.domain.decision import CallEvent, CallRecord, EventResult, OtherContent
+from auction.domain.call_list import RecordedEntry
+from auction.domain.decision import (
+    CallEvent,
+    CallRecord,
+    EventResult,
+    NextRequest,
+    NoSuchAttempt,
+    OtherContent,
+    UnknownCall,
+)
 from auction.domain.ids import CallId
 from auction.domain.terms import Catalogue
 from auction.ports import Clock
@@ -16,6 +25,15 @@ class Reception(Protocol):
     """Where calls are decided."""
 
     async def decide(self, call: Call, fingerprint: bytes) -> bytes | OtherContent:
+        """The answer's JSON. Raises StorageUnavailableError when none can be given in time."""
+
+
+class Rerouter(Protocol):
+    """Where failed attempts are followed by others."""
+
+    async def decide(
+        self, request: NextRequest, timeout_ms: int | None
+    ) -> bytes | OtherContent | UnknownCall | NoSuchAttempt:
         """The answer's JSON. Raises StorageUnavailableError when none can be given in time."""
 
 
@@ -31,6 +49,9 @@ class Records(Protocol):
 
     async def get_call(self, call_id: CallId) -> CallRecord | None:
         """A call's record, None when there is no such call. Raises StorageUnavailableError."""
+
+    async def get_entries(self, call_id: CallId) -> tuple[RecordedEntry, ...]:
+        """How the money of a call came about, in order. Raises StorageUnavailableError."""
 
 
 class Revisions(Protocol):
@@ -79,6 +100,7 @@ class ApiServices:
     """
 
     reception: Reception
+    rerouter: Rerouter
     events: Events
     records: Records
     revisions: Revisions

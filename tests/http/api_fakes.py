@@ -13,10 +13,19 @@ from aiohttp import web
 from yarl import URL
 
 from auction.domain.call import Call
-from auction.domain.decision import CallEvent, CallRecord, EventResult, OtherContent
+from auction.domain.call_list import RecordedEntry
+from auction.domain.decision import (
+    CallEvent,
+    CallRecord,
+    EventResult,
+    NextRequest,
+    NoSuchAttempt,
+    OtherContent,
+    UnknownCall,
+)
 from auction.domain.ids import CallId
 from auction.domain.terms import Catalogue
-from auction.web.api import build_api
+from auction.web.api import CallLife, build_api
 from auction.web.drain import Drain
 from auction.web.runner import ProblemRunner
 from auction.web.services import ApiServices
@@ -65,6 +74,7 @@ class FakeServices:
     events: list[CallEvent] = field(default_factory=list)
     asked_for: list[str] = field(default_factory=list)
     revisions: list[int] = field(default_factory=list)
+    entries: tuple[RecordedEntry, ...] = ()
 
     async def decide(self, call: Call, fingerprint: bytes) -> bytes | OtherContent:
         self._fail()
@@ -82,6 +92,9 @@ class FakeServices:
         self._fail()
         self.asked_for.append(call_id)
         return self.record_found
+
+    async def get_entries(self, call_id: CallId) -> tuple[RecordedEntry, ...]:
+        return self.entries
 
     async def catalogue_at(self, revision: int) -> Catalogue | None:
         self.revisions.append(revision)
@@ -174,13 +187,43 @@ def a_client() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
 
 
+@dataclass
+class FakeRerouter:
+    """Answers requests after failed attempts as told."""
+
+    answer: bytes | OtherContent | UnknownCall | NoSuchAttempt = ANSWER
+    error: Exception | None = None
+    asked: list[tuple[NextRequest, int | None]] = field(default_factory=list)
+
+    async def decide(
+        self, request: NextRequest, timeout_ms: int | None
+    ) -> bytes | OtherContent | UnknownCall | NoSuchAttempt:
+        if self.error is not None:
+            raise self.error
+        self.asked.append((request, timeout_ms))
+        return self.answer
+
+
+class Unused:
+    """Services that a test does not touch."""
+
+    def __getattr__(self, name: str) -> Any:
+        async def fail(*arguments: object, **options: object) -> Any:
+            raise AssertionError(name)
+
+        return fail
+
+
 @asynccontextmanager
-async def running_api(services: FakeServices | None = None) -> AsyncIterator[Api]:
-    fake = services or FakeServices()
+async def running_api(
+    services: FakeServices | None = None, rerouter: FakeRerouter | None = None
+) -> AsyncIterator[Api]:
+    fake, unused = services or FakeServices(), Unused()
     drain = Drain()
     application = build_api(
         ApiServices(
             reception=fake,
+            rerouter=rerouter or FakeRerouter(),
             events=fake,
             records=fake,
             revisions=fake,
@@ -189,7 +232,8 @@ async def running_api(services: FakeServices | None = None) -> AsyncIterator[Api
             default_country=lambda: "US",
             fingerprint=VAULT.fingerprint,
             drain=drain,
-        )
+        ),
+        CallLife(lists=unused, postbacks=unused, switch_calls=unused, dead_letters=unused),
     )
     async with serving(application) as port, a_client() as session:
         yield Api(fake, session, port, drain)

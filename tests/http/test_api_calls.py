@@ -470,10 +470,10 @@ async def test_a_chunked_body_that_breaks_half_way_is_given_up(
 async def test_an_unknown_path_is_404_and_a_wrong_method_405_with_allow() -> None:
     async with running_api() as api:
         missing = await api.get("/v1/nothing")
-        listing = await api.get("/v1/calls")
+        listing = await api.get("/v1/calls/next/or/so")
         put = await api.send("PUT", "/v1/calls")
-    assert (missing.status, listing.status, put.status) == (404, 405, 405)
-    assert listing.headers["Allow"] == "POST"
+    assert (missing.status, listing.status, put.status) == (404, 404, 405)
+    assert put.headers["Allow"] == "GET,HEAD,POST"
     for reply in (missing, listing, put):
         problem_of(reply)
 

@@ -34,6 +34,7 @@ from tests.ledger_steps import (
     today,
     usage_of,
 )
+from tests.money_steps import Listening, entries
 
 APPLIED, IGNORED = EventResult.APPLIED, EventResult.IGNORED
 
@@ -221,14 +222,39 @@ async def test_unknown_calls_and_calls_without_a_route_are_told_apart(
     await ledger.finish(a_finish(nowhere, None))
     await reserve(ledger, deciding)
     results = [
-        await events.record(an_event(call, EventType.ENDED, 30))
-        for call in (a_recent_call("unknown"), nowhere, deciding)
+        await events.record(an_event(a_recent_call("unknown"), EventType.ENDED, 30)),
+        await events.record(an_event(nowhere, EventType.ANSWERED, 30)),
+        await events.record(an_event(deciding, EventType.ENDED, 30)),
     ]
     assert results == [
         EventResult.UNKNOWN_CALL,
         EventResult.NOT_ROUTED,
         EventResult.NOT_ROUTED,
     ]
+
+
+@pytest.mark.parametrize("binding", [True, False])
+async def test_the_end_of_a_call_that_had_nowhere_to_go_is_noted_once(
+    database: Database, ledger: PostgresLedger, *, binding: bool
+) -> None:
+    outbox = Listening()
+    events = CallEvents(database, ignore, outbox=outbox)
+    call = a_recent_call()
+    await reserve(ledger, call)
+    await ledger.finish(a_finish(call, None, binding=binding))
+    ended = an_event(call, EventType.ENDED, 30, attempt=None, ended_by=EndedBy.CALLER)
+    assert await events.record(ended) is APPLIED
+    assert await events.record(ended) is EventResult.REPEATED
+    again = an_event(call, EventType.ENDED, 60, event_id="again")
+    assert await events.record(again) is IGNORED
+    row = await call_row(database)
+    assert (row["state"], row["ended_by"], row["binding"]) == ("no_route", "caller", binding)
+    assert (row["ended_at"], row["total_duration_s"]) == (ended.at, 30)
+    assert (row["answered_at"], row["connected_duration_s"], row["offer"]) == (None, None, None)
+    assert outbox.told == ["call.ended"]
+    assert outbox.facts[0].buyer is None
+    assert await entries(database) == []
+    await assert_balanced(database)
 
 
 async def test_a_report_that_came_too_early_may_be_repeated(

@@ -24,6 +24,7 @@ from storage.database import Database
 from storage.ledger import PostgresLedger
 from storage.queries import query
 from storage.sweeper import Sweeper
+from tests.eventually import eventually
 from tests.ledger_steps import (
     CLAIM_OVER,
     LEASE_OVER,
@@ -360,3 +361,39 @@ async def test_a_call_that_the_database_lost_is_told_from_one_taken_over(
         await ledger.finish(a_finish(call, None))
     await open_call(ledger, call)
     assert await ledger.reserve(a_request(call)) == Reserved(0)
+
+
+async def test_a_call_that_went_on_while_it_was_waited_for_is_not_decided_anew(
+    database: Database, ledger: PostgresLedger
+) -> None:
+    call = a_recent_call()
+    await open_call(ledger, call)
+    unbound = a_finish(call, None, binding=False, answer=b"first")
+    assert await ledger.finish(unbound) == Finished()
+    async with database.transaction() as connection:
+        await connection.execute("update calls set attempt = 2, state = 'late'")
+        opening = asyncio.ensure_future(ledger.open(an_opening(call)))
+        await eventually(lambda: someone_waits(database))
+    assert await opening == AlreadyDecided(b"first")
+    async with database.connection() as connection:
+        assert await connection.fetchval("select state from calls") == "late"
+
+
+async def test_the_first_answer_does_not_collect_a_late_one_after_a_failure(
+    database: Database, ledger: PostgresLedger
+) -> None:
+    call = a_recent_call()
+    await route(ledger, call, late=True)
+    async with database.connection() as connection:
+        await connection.execute("update calls set attempt = 2")
+        assert await connection.fetch(query("collect_late"), [call.call_id]) == []
+
+
+async def someone_waits(database: Database) -> bool:
+    """Whether a transaction in this database waits for a lock."""
+    async with database.connection() as connection:
+        waiting: int = await connection.fetchval(
+            "select count(*) from pg_stat_activity "
+            "where datname = current_database() and wait_event_type = 'Lock'"
+        )
+    return waiting > 0

@@ -28,10 +28,12 @@ HOT: dict[str, Sequence[Any]] = {
     "lock_reported": (IDS,),
     "lock_due": (200,),
     "past_routes": (BYTES,),
+    "past_conversions": (BYTES,),
     "lock_books": (IDS, TEXTS),
     "write_books": (
         *(TEXTS, ["{}"] * TEN, IDS, NUMBERS, TEXTS, NUMBERS, TEXTS, TEXTS, TEXTS, TEXTS, PRICES),
         *(TEXTS, BYTES, JSONS, JSONS, TIMES, TIMES, NUMBERS, TIMES, TIMES, TIMES),
+        *(TEXTS, TEXTS, FLAGS, TEXTS, NUMBERS, PRICES, TIMES),
         *(IDS, TIMES, NUMBERS, NUMBERS, BYTES, BYTES),
     ),
     "finish_calls": (
@@ -40,12 +42,12 @@ HOT: dict[str, Sequence[Any]] = {
     ),
     "known_events": (IDS, TEXTS),
     "write_progress": (
-        *(IDS, TEXTS, NUMBERS, TIMES, TIMES, PRICES, PRICES, TEXTS),
-        *(IDS, NUMBERS, PRICES, TEXTS, TIMES, TEXTS),
+        *(IDS, TEXTS, NUMBERS, TIMES, TIMES, PRICES, PRICES, TEXTS, TEXTS, TEXTS, TEXTS, PRICES),
         *(IDS, TEXTS, BYTES, TEXTS, NUMBERS, TIMES, PRICES, PRICES, TEXTS, NUMBERS, TEXTS),
     ),
     "due_calls": (200,),
     "postpone_sweep": (IDS[0],),
+    "note_caps_reached": (TEXTS, TEXTS, TEXTS, NUMBERS),
     "find_locked": (IDS, TEXTS, NUMBERS),
     "read_usage": (TEXTS,),
     "holds_by_offer": (),
@@ -79,6 +81,9 @@ FILL = """
 
     insert into conversions (call_id, side, attempt, amount, trigger, at)
     select call_id, 'buyer', 1, 1, 'answered', now() from calls;
+
+    insert into next_steps (call_id, attempt, fingerprint, reason)
+    select call_id, 1, '', 'busy' from calls;
 
     insert into usage_counters (owner, counters)
     select 'offer:' || n, array_fill(0::bigint, array[64]) from generate_series(1, 3000) as n;
@@ -166,10 +171,13 @@ async def test_updates_stay_on_their_page(database: Database) -> None:
         """)
     assert {row["name"] for row in indexed} == {
         "calls.call_id",
+        "calls.received_at",
         "reservations.call_id",
         "reservations.attempt",
         "reservations.caller_hash",
         "reservations.reserved_at",
         "reservations.sweep_at",
+        "reservations.post_id",
+        "reservations.bid_id",
         "usage_counters.owner",
     }

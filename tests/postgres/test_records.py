@@ -7,13 +7,16 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from auction.domain.call import Caller
+from auction.domain.conversions import Entry, EntryKind, Side
 from auction.domain.decision import AttemptRecord, EndedBy, EventType, RoutedBy
-from auction.domain.ids import CallId, CampaignId
+from auction.domain.ids import CallId, CampaignId, OfferId
+from auction.domain.terms import Trigger
 from auction.ports import StorageUnavailableError
 from storage.database import Connection, Database
 from storage.events import CallEvents
@@ -22,6 +25,14 @@ from storage.ledger import PostgresLedger
 from storage.partitions import add_partitions
 from storage.readings import read_ledger
 from storage.records import CallRecords
+from tests.call_rows import (
+    CALL_VAULT,
+    NEWEST,
+    a_call_row,
+    a_conversion_row,
+    an_attempt_row,
+    put,
+)
 from tests.ledger_steps import (
     OFFER_OWNER,
     VAULT,
@@ -131,6 +142,147 @@ async def test_the_routes_known_at_the_decision_are_told(
     record = await records.get_call(first.call_id)
     assert record is not None
     assert record.past_calls == ()
+
+
+async def stored(database: Database, **tables: list[Any]) -> CallRecords:
+    """Rows put into tables as they are, and what reads them."""
+    async with database.connection() as connection:
+        for table, rows in tables.items():
+            for row in rows:
+                await put(connection, table, row)
+    return CallRecords(database, CALL_VAULT)
+
+
+async def test_every_attempt_is_told_with_how_it_went(database: Database) -> None:
+    records = await stored(
+        database,
+        calls=[a_call_row("c-1", offer="cobalt-auto", buyer="cobalt", routed_by="static")],
+        reservations=[
+            an_attempt_row("c-1", 1, state="failed", reason="busy"),
+            an_attempt_row("c-1", 2, offer="beacon-auto", state="lost"),
+            an_attempt_row("c-1", 3, offer="cobalt-auto", routed_by="static"),
+            an_attempt_row("c-1", 4, state="released"),
+        ],
+    )
+    record = await records.get_call(CallId("c-1"))
+    assert record is not None
+    price = Decimal(52)
+    assert record.attempts == (
+        AttemptRecord(1, OfferId("acme-auto"), RoutedBy.AUCTION, price, "failed", "busy"),
+        AttemptRecord(2, OfferId("beacon-auto"), RoutedBy.AUCTION, price, "lost"),
+        AttemptRecord(3, OfferId("cobalt-auto"), RoutedBy.STATIC, price, "ended"),
+    )
+
+
+async def test_a_withdrawn_conversion_earns_nothing_and_has_no_trigger(database: Database) -> None:
+    records = await stored(
+        database,
+        calls=[a_call_row("both"), a_call_row("paid")],
+        conversions=[
+            a_conversion_row("both", withdrawn=True),
+            a_conversion_row("both", "source", withdrawn=True),
+            a_conversion_row("paid", withdrawn=True),
+            a_conversion_row("paid", "source"),
+        ],
+    )
+    both, paid = (await records.get_call(CallId("both")), await records.get_call(CallId("paid")))
+    assert both is not None
+    assert paid is not None
+    assert (both.converted, both.conversion_trigger) == (False, None)
+    assert (both.revenue, both.payout) == (Decimal(0), Decimal(0))
+    assert (paid.converted, paid.revenue, paid.payout) == (False, Decimal(0), Decimal(20))
+
+
+async def test_the_first_decisions_trace_is_kept_apart_from_later_ones(database: Database) -> None:
+    def a_trace(call_id: str, attempt: int, at: datetime = NEWEST) -> dict[str, Any]:
+        text = f"{call_id} {attempt}".encode()
+        return {"call_id": call_id, "received_at": at, "attempt": attempt, "trace": text}
+
+    records = await stored(
+        database,
+        calls=[a_call_row("c-1"), a_call_row("late"), a_call_row("none")],
+        traces=[
+            a_trace("c-1", 3),
+            a_trace("c-1", 1),
+            a_trace("c-1", 2),
+            a_trace("c-1", 4, NEWEST - timedelta(days=1)),
+            a_trace("late", 2),
+        ],
+    )
+    found = [await records.get_call(CallId(each)) for each in ("c-1", "late", "none")]
+    assert [(each.trace, each.later_traces) for each in found if each] == [
+        (b"c-1 1", ((2, b"c-1 2"), (3, b"c-1 3"))),
+        (None, ((2, b"late 2"),)),
+        (None, ()),
+    ]
+
+
+async def test_a_failed_attempt_that_nobody_answered_is_no_earlier_route(
+    database: Database,
+) -> None:
+    caller = b"the same caller"
+    before: dict[str, Any] = {"caller_hash": caller, "reserved_at": NEWEST - timedelta(hours=1)}
+    records = await stored(
+        database,
+        calls=[a_call_row("now", caller_hash=caller)],
+        reservations=[
+            an_attempt_row("busy", state="failed", **before),
+            an_attempt_row("short", state="failed", answered_at=NEWEST, offer="short", **before),
+            an_attempt_row("ended", offer="ended", **before),
+            an_attempt_row("given-back", state="released", **before),
+        ],
+    )
+    record = await records.get_call(CallId("now"))
+    assert record is not None
+    assert {past.offer for past in record.past_calls} == {"short", "ended"}
+
+
+async def test_how_the_money_came_about_is_read_in_order(database: Database) -> None:
+    shared = {"call_id": "c-1", "attempt": 1, "at": NEWEST, "recorded_at": NEWEST}
+    booked = {**shared, "side": "buyer", "kind": "booked", "trigger": "answered"}
+    withdrawn = {**shared, "side": "buyer", "kind": "withdrawn", "trigger": "postback"}
+    records = await stored(
+        database,
+        conversion_entries=[
+            {**booked, "amount": Decimal(52), "change": Decimal(52), "actor": "switch"},
+            {
+                **withdrawn,
+                "amount": Decimal(0),
+                "change": Decimal(-52),
+                "actor": "buyer:acme",
+                "event_id": "e-1",
+                "note": "a wrong number",
+                "beyond_hold": True,
+            },
+            {**booked, "call_id": "c-2", "amount": 1, "change": 1, "actor": "switch"},
+        ],
+    )
+    first, second = await records.get_entries(CallId("c-1"))
+    expected = Entry(
+        call_id=CallId("c-1"),
+        side=Side.BUYER,
+        attempt=1,
+        kind=EntryKind.BOOKED,
+        trigger=Trigger.ANSWERED,
+        amount=Decimal(52),
+        change=Decimal(52),
+        at=NEWEST,
+        actor="switch",
+    )
+    assert first.entry == expected
+    assert second.entry == replace(
+        expected,
+        kind=EntryKind.WITHDRAWN,
+        trigger=Trigger.POSTBACK,
+        amount=Decimal(0),
+        change=Decimal(-52),
+        actor="buyer:acme",
+        event_id="e-1",
+        note="a wrong number",
+        beyond_hold=True,
+    )
+    assert (first.recorded_at, second.recorded_at) == (NEWEST, NEWEST)
+    assert await records.get_entries(CallId("nobody")) == ()
 
 
 async def test_numbers_and_fields_are_nowhere_in_plain_text(

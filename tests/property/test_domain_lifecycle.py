@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from auction.domain.decision import CallEvent, EventType
 from auction.domain.ids import CallId
-from auction.domain.lifecycle import Applied, CallState, Effect, Progress, apply_event
+from auction.domain.lifecycle import (
+    Applied,
+    CallState,
+    Effect,
+    OfEarlier,
+    Progress,
+    apply_event,
+)
 from tests.builders import NOON
 
 DURATIONS = st.one_of(st.none(), st.decimals(0, 86_400, places=3))
@@ -68,6 +75,16 @@ def test_durations_stay_within_a_day_and_in_order(
         assert total is None
         assert connected is None
     assert connected is None or connected == 0 or progress.answered_at is not None
+
+
+@given(st.sampled_from(list(CallState)), EVENTS)
+def test_no_report_of_an_attempt_before_moves_the_call(
+    state: CallState, events: list[CallEvent]
+) -> None:
+    progress = Progress(state, NOON, attempt=2)
+    for event in events:
+        outcome = apply_event(progress, event)
+        assert isinstance(outcome, OfEarlier) is (event.attempt == 1)
 
 
 @given(st.permutations([EventType.ANSWERED, EventType.ENDED]), st.integers(0, 90), DURATIONS)

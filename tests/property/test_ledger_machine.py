@@ -209,7 +209,8 @@ class LedgerMachine(RuleBasedStateMachine):
         )
         course.reports += 1
         result = self.run(self.events.record(event))
-        if not course.decided or course.held is None:
+        nowhere = course.held is None and kind is EventType.ANSWERED
+        if not course.decided or nowhere:
             assert result is EventResult.NOT_ROUTED
             return
         assert result in {EventResult.APPLIED, EventResult.IGNORED}

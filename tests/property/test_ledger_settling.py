@@ -1,4 +1,5 @@
-"""Whatever is reported of a call, and whenever its lease ends, its hold only shrinks."""
+"""Whatever is reported of a call, and whenever its lease ends: its hold only shrinks, and what is
+booked on each side is booked once."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -7,9 +8,9 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auction.domain.conversions import Conversion
+from auction.domain.conversions import Conversion, Entry, Side
 from auction.domain.decision import CallEvent, EventType
-from auction.domain.ids import CallId
+from auction.domain.ids import CallId, SourceId
 from auction.domain.lifecycle import (
     Applied,
     CallState,
@@ -18,10 +19,10 @@ from auction.domain.lifecycle import (
     apply_event,
     transition,
 )
-from auction.domain.terms import ConversionRule, Measure, Trigger
+from auction.domain.terms import ConversionRule, Measure, PayoutRule, Trigger
 from auction.domain.usage import Change, held_by, plus
 from storage.holds import Hold, HoldState, sold
-from storage.settling import lapse, settle
+from storage.settling import Account, Cause, Settled, lapse, settle
 from tests.builders import CAMPAIGN, NOON
 from tests.ledger_steps import a_candidate
 
@@ -35,6 +36,26 @@ rules = st.lists(
         amount=st.sampled_from([None, Decimal("10.00"), Decimal("80.00")]),
     ),
     max_size=3,
+).map(tuple)
+
+payouts = st.lists(
+    st.one_of(
+        st.builds(
+            PayoutRule,
+            source=st.none(),
+            trigger=st.sampled_from(Trigger),
+            connected_s=st.sampled_from([0, 30, 90]),
+            amount=st.just(Decimal("7.00")),
+        ),
+        st.builds(
+            PayoutRule,
+            source=st.none(),
+            trigger=st.sampled_from(Trigger),
+            connected_s=st.sampled_from([0, 30, 90]),
+            percent=st.sampled_from([Decimal(25), Decimal("33.3333")]),
+        ),
+    ),
+    max_size=2,
 ).map(tuple)
 
 reports = st.builds(
@@ -57,7 +78,26 @@ class Books:
 
     hold: Hold
     progress: Progress = field(default_factory=lambda: Progress(CallState.ROUTED, NOON))
-    earned: list[Conversion] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    account: Account = field(default_factory=Account)
+
+    @property
+    def earned(self) -> list[Conversion]:
+        """What the buyer owes."""
+        return [
+            Conversion(entry.trigger, entry.amount)
+            for entry in self.entries
+            if entry.side is Side.BUYER
+        ]
+
+    @property
+    def owed(self) -> list[Conversion]:
+        """What the source is owed."""
+        return [
+            Conversion(entry.trigger, entry.amount)
+            for entry in self.entries
+            if entry.side is Side.SOURCE
+        ]
 
     def take(self, step: CallEvent | None) -> None:
         """A report, or the end of the lease."""
@@ -73,31 +113,32 @@ class Books:
         if not isinstance(applied, Applied):
             return
         self.progress = applied.progress
-        settled = settle(self.hold, self.progress, billed=not self.earned, at=event.at, now=NOW)
-        self._keep(settled.hold, settled.conversion)
+        cause = Cause(event.at, "switch")
+        self._keep(settle(self.hold, self.progress, self.account, cause, now=NOW))
 
     def _lapse(self) -> None:
         if self.hold.sweep_at is None:
             return
-        settled = lapse(self.hold, self.progress, billed=not self.earned, now=NOW)
+        settled = lapse(self.hold, self.progress, self.account, actor="lease", now=NOW)
         step = transition(self.progress.state, Happening.LEASE_EXPIRED)
         if step is not None:
             self.progress = Progress(
                 step.state, NOON, 1, self.progress.answered_at, self.progress.ended_at
             )
-        self._keep(settled.hold, settled.conversion)
+        self._keep(settled)
 
-    def _keep(self, hold: Hold, conversion: Conversion | None) -> None:
-        self.hold = hold
-        if conversion is not None:
-            self.earned.append(conversion)
+    def _keep(self, settled: Settled) -> None:
+        self.hold = settled.hold
+        for entry in settled.entries:
+            self.entries.append(entry)
+            self.account = self.account.after(entry)
 
 
-def routed(*conversions: ConversionRule) -> Books:
+def routed(*conversions: ConversionRule, payouts: tuple[PayoutRule, ...] = ()) -> Books:
     amounts = [rule.amount or Decimal("52.00") for rule in conversions]
     largest = int(max(amounts, default=Decimal(0)) * 10_000)
     units = (1, 1, 1, largest) if conversions else (1, 1, 0, 0)
-    candidate = a_candidate(conversions=conversions, units=units)
+    candidate = a_candidate(conversions=conversions, units=units, payouts=payouts)
     hold = Hold(
         call_id=CallId("call-1"),
         attempt=1,
@@ -115,6 +156,7 @@ def routed(*conversions: ConversionRule) -> Books:
         lease_until=NOW,
         sweep_at=NOW,
         answered_lease_ms=60_000,
+        source=SourceId("pub-17"),
     )
     return Books(hold)
 
@@ -127,32 +169,49 @@ def assert_shrunk(before: Change, after: Change) -> None:
     assert all(after.pending[measure] <= before.pending[measure] for measure in Measure)
 
 
-@given(rules, courses)
-def test_a_hold_only_shrinks(
-    conversions: tuple[ConversionRule, ...], course: list[CallEvent | None]
+@given(rules, payouts, courses)
+def test_a_hold_only_shrinks_and_each_side_is_booked_once(
+    conversions: tuple[ConversionRule, ...],
+    sources: tuple[PayoutRule, ...],
+    course: list[CallEvent | None],
 ) -> None:
-    books = routed(*conversions)
+    books = routed(*conversions, payouts=sources)
     for step in course:
         books.take(step)
     assert len(books.earned) <= 1
-    assert books.hold.converted_at is None or books.earned
+    assert len(books.owed) <= 1
+    assert (books.hold.converted_at is not None) is bool(books.earned)
+    assert (books.hold.paid_at is not None) is bool(books.owed)
+    for entry in books.entries:
+        assert entry.change == entry.amount == books.account.booked[entry.side].amount
+    shares = [entry for entry in books.entries if entry.percent is not None]
+    assert books.earned or not shares
 
 
-@given(rules, courses)
-def test_what_a_lease_leaves_behind_is_nothing_live_and_nothing_pending(
-    conversions: tuple[ConversionRule, ...], course: list[CallEvent | None]
+@given(rules, payouts, courses)
+def test_what_leases_leave_behind_is_nothing_live_and_nothing_pending(
+    conversions: tuple[ConversionRule, ...],
+    sources: tuple[PayoutRule, ...],
+    course: list[CallEvent | None],
 ) -> None:
-    books = routed(*conversions)
+    books = routed(*conversions, payouts=sources)
     for step in [*course, LAPSE]:
         books.take(step)
-    assert books.hold.sweep_at is None
     assert books.hold.holding.live == 0
+    assert not any(books.hold.holding.pending[: Measure.CONVERSIONS])
+    # A first lapse may leave what a buyer may still report, the one after it never does.
+    books.take(LAPSE)
+    assert books.hold.sweep_at is None
     assert not any(books.hold.holding.pending)
 
 
-@given(rules, st.integers(0, 100), st.integers(0, 100), st.booleans())
+@given(rules, payouts, st.integers(0, 100), st.integers(0, 100), st.booleans())
 def test_an_answer_and_an_end_settle_alike_in_either_order(
-    conversions: tuple[ConversionRule, ...], answered_s: int, talked_s: int, told: bool
+    conversions: tuple[ConversionRule, ...],
+    sources: tuple[PayoutRule, ...],
+    answered_s: int,
+    talked_s: int,
+    told: bool,
 ) -> None:
     def event(kind: EventType, at_s: int, connected: int | None = None) -> CallEvent:
         duration = None if connected is None else Decimal(connected)
@@ -163,10 +222,11 @@ def test_an_answer_and_an_end_settle_alike_in_either_order(
 
     answer = event(EventType.ANSWERED, answered_s)
     end = event(EventType.ENDED, answered_s + talked_s, max(talked_s, 1) if told else None)
-    in_order, out_of_order = routed(*conversions), routed(*conversions)
+    in_order, out_of_order = (routed(*conversions, payouts=sources) for _ in range(2))
     for step in (answer, end):
         in_order.take(step)
     for step in (end, answer):
         out_of_order.take(step)
     assert in_order.hold.holding == out_of_order.hold.holding
     assert in_order.earned == out_of_order.earned
+    assert in_order.owed == out_of_order.owed

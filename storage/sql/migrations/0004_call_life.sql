@@ -109,8 +109,9 @@ create table webhook_deliveries (
     last_error text
 );
 
-create index webhook_deliveries_due on webhook_deliveries (due_at) where state = 'pending';
-create index webhook_deliveries_settled on webhook_deliveries (settled_at) where settled_at is not null;
+create index webhook_deliveries_due on webhook_deliveries (owner, webhook, due_at) where state = 'pending';
+create index webhook_deliveries_delivered on webhook_deliveries (settled_at) where state = 'delivered';
+create index webhook_deliveries_dead on webhook_deliveries (settled_at, event_id) where state = 'dead';
 
 -- Caps of which subscribers were told that they are reached: once per window.
 create table caps_reached (

@@ -24,6 +24,7 @@ known as materialized (
     select
         c.*,
         case
+            when c.attempt > 1 then false
             when c.state = 'deciding' then c.decide_by <= now() and c.fingerprint = item.fingerprint
             when c.state = 'lost'
                 then not c.binding and c.answered_at is null and c.ended_at is null
@@ -92,6 +93,7 @@ opened as (
         answer = null
     where
         case
+            when c.attempt > 1 then false
             when c.state = 'deciding'
                 then c.decide_by <= now() and c.fingerprint = excluded.fingerprint
             when c.state = 'lost'
@@ -111,6 +113,7 @@ select
     known.free,
     known.fingerprint,
     known.state,
+    known.attempt,
     known.binding,
     known.answer,
     ceil(extract(epoch from known.decide_by - now()) * 1000)::integer as wait_ms,
@@ -128,6 +131,7 @@ left join lateral (
         where reservations.caller_hash = item.caller_hash
             and opened.epoch is not null
             and reservations.state <> 'released'
+            and (reservations.state <> 'failed' or reservations.answered_at is not null)
             and reservations.call_id <> item.call_id
         order by reservations.reserved_at desc
         limit 500
@@ -148,7 +152,8 @@ cross join lateral (
 ) as p
 
 -- name: collect_late
--- The switch has come back for a decision that was late: from now on it is a route like any other.
+-- The switch has come back for a first decision that was late: from now on it is a route like any
+-- other. Those after a failed attempt are fetched by asking for them again (next.sql).
 with patience as materialized (
     select set_config('lock_timeout', '250ms', true) as lock_timeout
 ),
@@ -160,6 +165,7 @@ late as materialized (
         select calls.* from calls
         where calls.call_id = item.call_id
             and calls.state = 'late'
+            and calls.attempt = 1
             and patience.lock_timeout is not null
         for update
     ) as c
@@ -199,6 +205,8 @@ select call_id from collected
 
 -- name: finish_calls
 -- A route needs its hold, no route must hold nothing; otherwise nothing is stored and the row says why.
+-- The first answer stays with the call, one after a failed attempt goes to that attempt's step; who
+-- bought an earlier attempt meanwhile stays the one whom the call names.
 with patience as materialized (
     select set_config('lock_timeout', '250ms', true)
 ),
@@ -215,13 +223,37 @@ item as materialized (
 ),
 found as materialized (
     select
-        c.*,
+        c.call_id, c.fingerprint, c.decide_by, c.received_at, c.revision, c.test, c.sealed, c.epoch,
+        c.state,
+        case when item.attempt > 1 then step.answer else c.answer end as answer,
+        c.currency,
         held.offer is not null as holds,
-        held.offer is not distinct from item.offer as fits
+        held.offer is not distinct from item.offer as fits,
+        paying.routed_by, paying.offer, paying.buyer, paying.price
     from item
     cross join lateral (
         select calls.* from calls where calls.call_id = item.call_id offset 0
     ) as c
+    left join lateral (
+        select next_steps.* from next_steps
+        where next_steps.call_id = item.call_id and next_steps.attempt = item.attempt - 1
+        offset 0
+    ) as step on true
+    left join lateral (
+        select r.routed_by, r.offer, r.buyer, r.price
+        from conversions
+        cross join lateral (
+            select reservations.* from reservations
+            where reservations.call_id = conversions.call_id
+                and reservations.attempt = conversions.attempt
+            offset 0
+        ) as r
+        where item.attempt > 1
+            and conversions.call_id = item.call_id
+            and conversions.side = 'buyer'
+            and not conversions.withdrawn
+        offset 0
+    ) as paying on true
     left join lateral (
         select reservations.* from reservations
         where reservations.call_id = item.call_id
@@ -238,7 +270,10 @@ decided as (
     select
         item.call_id, found.fingerprint, found.decide_by, found.received_at, found.revision,
         found.test, found.sealed, item.epoch, item.attempt, item.state, item.answer,
-        item.routed_by, item.offer, item.buyer, item.price, item.currency, item.reason, item.binding
+        coalesce(found.routed_by, item.routed_by), coalesce(found.offer, item.offer),
+        coalesce(found.buyer, item.buyer), coalesce(found.price, item.price),
+        case when found.offer is null then item.currency else found.currency end,
+        item.reason, item.binding
     from patience
     cross join item
     join found using (call_id)
@@ -248,7 +283,7 @@ decided as (
         state = excluded.state,
         attempt = excluded.attempt,
         decided_at = now(),
-        answer = excluded.answer,
+        answer = case when excluded.attempt > 1 then c.answer else excluded.answer end,
         routed_by = excluded.routed_by,
         offer = excluded.offer,
         buyer = excluded.buyer,
@@ -256,8 +291,20 @@ decided as (
         currency = excluded.currency,
         reason = excluded.reason,
         binding = excluded.binding
-    where c.epoch = excluded.epoch and c.state = 'deciding'
+    where c.epoch = excluded.epoch and c.state in ('deciding', 'rerouting')
     returning c.call_id, c.received_at
+),
+answered as (
+    insert into next_steps (call_id, attempt, fingerprint, reason, answer)
+    select step.call_id, step.attempt, step.fingerprint, step.reason, item.answer
+    from item
+    join decided using (call_id)
+    cross join lateral (
+        select next_steps.* from next_steps
+        where next_steps.call_id = item.call_id and next_steps.attempt = item.attempt - 1
+        offset 0
+    ) as step
+    on conflict (call_id, attempt) do update set answer = excluded.answer
 ),
 routed as (
     insert into reservations as r (

@@ -14,10 +14,10 @@ with item as materialized (
     select *
     from unnest(
         $1::text[], $2::text[], $3::integer[], $4::timestamptz[], $5::timestamptz[], $6::numeric[],
-        $7::numeric[], $8::text[]
+        $7::numeric[], $8::text[], $9::text[], $10::text[], $11::text[], $12::numeric[]
     ) as item (
         call_id, state, epoch, answered_at, ended_at, total_duration_s, connected_duration_s,
-        ended_by
+        ended_by, routed_by, offer, buyer, price
     )
 ),
 moved as (
@@ -25,40 +25,33 @@ moved as (
         state = item.state,
         epoch = item.epoch,
         -- Nobody came for a late decision and its hold is gone: a retry decides anew, unless a
-        -- report shows that the call went there after all.
-        binding = item.answered_at is not null
-            or item.ended_at is not null
-            or (c.binding and not (c.state = 'late' and item.state = 'lost')),
+        -- report shows that the call went there after all. No route binds as it did before.
+        binding = case
+            when item.state = 'no_route' then c.binding
+            when item.answered_at is not null or item.ended_at is not null then true
+            else c.binding and not (c.state = 'late' and item.state = 'lost')
+        end,
         answered_at = item.answered_at,
         ended_at = item.ended_at,
         total_duration_s = item.total_duration_s,
         connected_duration_s = item.connected_duration_s,
-        ended_by = item.ended_by
+        ended_by = item.ended_by,
+        routed_by = item.routed_by,
+        offer = item.offer,
+        buyer = item.buyer,
+        price = item.price
     from item
     where c.call_id = item.call_id
-),
-earned as (
-    insert into conversions (call_id, side, attempt, amount, trigger, at, event_id)
-    select item.call_id, 'buyer', item.attempt, item.amount, item.trigger, item.at, item.event_id
-    from unnest(
-        $9::text[], $10::integer[], $11::numeric[], $12::text[], $13::timestamptz[], $14::text[]
-    ) as item (call_id, attempt, amount, trigger, at, event_id)
-    -- A call earns once, whatever its attempts.
-    on conflict (call_id, side) do nothing
-    returning call_id, attempt
-),
-logged as (
-    insert into events (
-        call_id, event_id, fingerprint, type, attempt, at, total_duration_s, connected_duration_s,
-        ended_by, sip_code, result
-    )
-    select *
-    from unnest(
-        $15::text[], $16::text[], $17::bytea[], $18::text[], $19::integer[], $20::timestamptz[],
-        $21::numeric[], $22::numeric[], $23::text[], $24::integer[], $25::text[]
-    )
 )
-select call_id, attempt from earned
+insert into events (
+    call_id, event_id, fingerprint, type, attempt, at, total_duration_s, connected_duration_s,
+    ended_by, sip_code, result
+)
+select *
+from unnest(
+    $13::text[], $14::text[], $15::bytea[], $16::text[], $17::integer[], $18::timestamptz[],
+    $19::numeric[], $20::numeric[], $21::text[], $22::integer[], $23::text[]
+)
 
 -- name: due_calls
 -- The calls of lock_due, not locked. To be planned by keys.

@@ -20,7 +20,7 @@ cross join lateral (
 select
     c.call_id, c.epoch, c.state, c.received_at, c.attempt, c.test, c.campaign, c.currency,
     c.decide_by, c.answered_at, c.ended_at, c.total_duration_s, c.connected_duration_s, c.ended_by,
-    now() as now
+    c.caller_hash, c.source, c.routed_by, c.offer, c.buyer, c.price, held.dedupes, now() as now
 from (
     select
         set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
@@ -33,6 +33,12 @@ cross join lateral (
     where calls.call_id = item.call_id and settings.lock_timeout is not null
     for update
 ) as c
+cross join lateral (
+    select coalesce(bool_or(r.dedupes), false) as dedupes
+    from (
+        select reservations.dedupes from reservations where reservations.call_id = c.call_id offset 0
+    ) as r
+) as held
 
 -- name: plan_by_keys
 -- For the statements of this transaction, on tables of whose growth the planner may not know yet;
@@ -46,7 +52,7 @@ select
 select
     c.call_id, c.epoch, c.state, c.received_at, c.attempt, c.test, c.campaign, c.currency,
     c.decide_by, c.answered_at, c.ended_at, c.total_duration_s, c.connected_duration_s, c.ended_by,
-    now() as now
+    c.caller_hash, c.source, c.routed_by, c.offer, c.buyer, c.price, held.dedupes, now() as now
 from (
     select due.call_id
     from (
@@ -58,6 +64,12 @@ from (
 cross join lateral (
     select calls.* from calls where calls.call_id = item.call_id for update skip locked
 ) as c
+cross join lateral (
+    select coalesce(bool_or(r.dedupes), false) as dedupes
+    from (
+        select reservations.dedupes from reservations where reservations.call_id = c.call_id offset 0
+    ) as r
+) as held
 
 -- name: lock_callers
 -- One decider at a time looks at a caller's past calls and adds to them.
@@ -70,7 +82,22 @@ select
 from unnest($1::bytea[]) as item (caller_hash)
 cross join lateral (
     select * from reservations
-    where reservations.caller_hash = item.caller_hash and reservations.state <> 'released'
+    where reservations.caller_hash = item.caller_hash
+        and reservations.state <> 'released'
+        and (reservations.state <> 'failed' or reservations.answered_at is not null)
+    order by reserved_at desc
+    limit 500
+) as r
+
+-- name: past_conversions
+-- Of callers that are locked: what both sides of their calls have earned and not withdrawn.
+select
+    r.caller_hash, r.call_id, r.attempt, r.offer, r.campaign, r.source, r.converted_at, r.paid_at
+from unnest($1::bytea[]) as item (caller_hash)
+cross join lateral (
+    select * from reservations
+    where reservations.caller_hash = item.caller_hash
+        and (reservations.converted_at is not null or reservations.paid_at is not null)
     order by reserved_at desc
     limit 500
 ) as r
@@ -108,13 +135,14 @@ select
     null as campaign, null as offer, null as buyer, null as routed_by, null as price,
     null as post_id, null as caller_hash, null as terms, null as holding, null as lease_until,
     null as sweep_at, null as answered_lease_ms, null as answered_at, null as converted_at,
-    null as ended_at
+    null as ended_at, null as source, null as bid_id, null as dedupes, null as reason,
+    null as sip_code, null as connected_duration_s, null as paid_at
 from locked
 union all
 select
     null, null, call_id, attempt, state, position, campaign, offer, buyer, routed_by, price,
     post_id, caller_hash, terms, holding, lease_until, sweep_at, answered_lease_ms, answered_at,
-    converted_at, ended_at
+    converted_at, ended_at, source, bid_id, dedupes, reason, sip_code, connected_duration_s, paid_at
 from held
 
 -- name: write_books
@@ -128,14 +156,16 @@ held as (
     insert into reservations as r (
         call_id, attempt, state, position, campaign, offer, buyer, routed_by, price, post_id,
         caller_hash, terms, holding, lease_until, sweep_at, answered_lease_ms, answered_at,
-        converted_at, ended_at
+        converted_at, ended_at, source, bid_id, dedupes, reason, sip_code, connected_duration_s,
+        paid_at
     )
     select *
     from unnest(
         $3::text[], $4::integer[], $5::text[], $6::integer[], $7::text[], $8::text[], $9::text[],
         $10::text[], $11::numeric[], $12::text[], $13::bytea[], $14::json[], $15::json[],
         $16::timestamptz[], $17::timestamptz[], $18::bigint[], $19::timestamptz[],
-        $20::timestamptz[], $21::timestamptz[]
+        $20::timestamptz[], $21::timestamptz[], $22::text[], $23::text[], $24::boolean[],
+        $25::text[], $26::integer[], $27::numeric[], $28::timestamptz[]
     )
     on conflict (call_id, attempt) do update set
         state = excluded.state,
@@ -152,16 +182,32 @@ held as (
         sweep_at = excluded.sweep_at,
         answered_at = excluded.answered_at,
         converted_at = excluded.converted_at,
-        ended_at = excluded.ended_at
+        ended_at = excluded.ended_at,
+        bid_id = excluded.bid_id,
+        dedupes = excluded.dedupes,
+        reason = excluded.reason,
+        sip_code = excluded.sip_code,
+        connected_duration_s = excluded.connected_duration_s,
+        paid_at = excluded.paid_at
 )
 insert into plans (call_id, received_at, attempt, position, candidates, trace)
 select *
-from unnest($22::text[], $23::timestamptz[], $24::integer[], $25::integer[], $26::bytea[], $27::bytea[])
+from unnest($29::text[], $30::timestamptz[], $31::integer[], $32::integer[], $33::bytea[], $34::bytea[])
 on conflict (call_id, received_at) do update set
     attempt = excluded.attempt,
     position = excluded.position,
     candidates = excluded.candidates,
     trace = excluded.trace
+
+-- name: note_caps_reached
+-- Those of which subscribers were not told before. The owners are locked.
+insert into caps_reached as c (owner, measure, period, window_start)
+select item.owner, item.measure, item.period, to_timestamp(item.window_start)
+from unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) as item (
+    owner, measure, period, window_start
+)
+on conflict (owner, measure, period, window_start) do nothing
+returning c.owner, c.measure, c.period, extract(epoch from c.window_start)::bigint as window_start
 
 -- name: find_locked
 -- Of these calls, owners and callers those that another transaction has locked; a call also when an

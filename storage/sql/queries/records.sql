@@ -3,7 +3,8 @@
 -- name: read_call
 select
     c.*,
-    t.trace,
+    kept.trace_attempts,
+    kept.traces,
     attempts.rows as attempts,
     money.converted_by,
     money.revenue,
@@ -11,14 +12,16 @@ select
     past.routes
 from calls as c
 left join lateral (
-    select traces.trace from traces
-    where traces.call_id = c.call_id and traces.received_at = c.received_at
-    order by traces.attempt
-    limit 1
-) as t on true
+    select
+        array_agg(t.attempt order by t.attempt) as trace_attempts,
+        array_agg(t.trace order by t.attempt) as traces
+    from traces as t
+    where t.call_id = c.call_id and t.received_at = c.received_at
+) as kept on true
 left join lateral (
     select json_agg(
-        json_build_array(r.attempt, r.offer, r.routed_by, r.price::text, r.state) order by r.attempt
+        json_build_array(r.attempt, r.offer, r.routed_by, r.price::text, r.state, r.reason)
+        order by r.attempt
     ) as rows
     from reservations as r
     where r.call_id = c.call_id and r.state not in ('held', 'released')
@@ -29,7 +32,7 @@ left join lateral (
         sum(conversions.amount) filter (where conversions.side = 'buyer') as revenue,
         sum(conversions.amount) filter (where conversions.side = 'source') as payout
     from conversions
-    where conversions.call_id = c.call_id
+    where conversions.call_id = c.call_id and not conversions.withdrawn
 ) as money on true
 left join lateral (
     select json_agg(json_build_array(
@@ -41,9 +44,90 @@ left join lateral (
         where reservations.caller_hash = c.caller_hash
             and reservations.reserved_at < c.decided_at
             and reservations.state <> 'released'
+            and not (reservations.state = 'failed' and reservations.answered_at is null)
             and reservations.call_id <> c.call_id
         order by reservations.reserved_at desc
         limit 500
     ) as r
 ) as past on true
 where c.call_id = $1
+
+-- name: read_entries
+select
+    e.call_id, e.side, e.attempt, e.kind, e.trigger, e.amount, e.change, e.at, e.recorded_at,
+    e.actor, e.event_id, e.note, e.beyond_hold
+from conversion_entries as e
+where e.call_id = $1
+order by e.id
+
+-- name: list_horizon
+-- Where to stop looking for calls: the place so many calls below the one given.
+select c.received_at, c.call_id
+from calls as c
+where (c.received_at, c.call_id) >= ($1::timestamptz, $2::text)
+    and (c.received_at, c.call_id) < ($3::timestamptz, $4::text)
+order by c.received_at desc, c.call_id desc
+offset $5::integer - 1
+limit 1
+
+-- name: list_calls
+-- From the place of $1 and $2 up to that of $3 and $4, which is left out; for the buyer $11 its own.
+-- Not "exists": the planner might read the whole table for it, to look up each call in what it found.
+select
+    c.*, attempts.rows as attempts, money.converted_by, money.revenue, money.payout
+from (
+    select
+        k.call_id, k.state, k.received_at, k.revision, k.test, k.timeout_ms, k.campaign,
+        k.named_campaign, k.dialed_number, k.source, k.switch, k.sealed, k.routed_by, k.offer,
+        k.buyer, k.price, k.currency, k.reason, k.answered_at, k.ended_at, k.total_duration_s,
+        k.connected_duration_s, k.ended_by
+    from calls as k
+    where (k.received_at, k.call_id) >= ($1::timestamptz, $2::text)
+        and (k.received_at, k.call_id) < ($3::timestamptz, $4::text)
+        and ($5::text is null or k.campaign = $5)
+        and ($6::text is null or k.offer = $6 and ($11::text is null or k.buyer = $11) or (
+            select true from reservations as r
+            where r.call_id = k.call_id and r.offer = $6 and r.buyer = $11
+                and r.state not in ('held', 'released')
+            limit 1
+        ))
+        and ($7::text is null or k.buyer = $7)
+        and ($8::text is null or k.source = $8)
+        and ($9::text is null or ($11::text is null or k.buyer = $11) and case $9
+            when 'routed' then k.routed_by is not null
+            when 'no_route' then k.state = 'no_route'
+            when 'lost' then k.state = 'lost'
+            when 'answered' then k.answered_at is not null
+            when 'converted' then (
+                select not s.withdrawn from conversions as s
+                where s.call_id = k.call_id and s.side = 'buyer'
+            )
+            else k.routed_by = $9
+        end)
+        and k.test = $10
+        and ($11::text is null or k.buyer = $11 or (
+            select true from reservations as r
+            where r.call_id = k.call_id and r.buyer = $11 and r.state not in ('held', 'released')
+            limit 1
+        ))
+    order by k.received_at desc, k.call_id desc
+    limit $12
+) as c
+left join lateral (
+    select json_agg(
+        json_build_array(r.attempt, r.offer, r.routed_by, r.price::text, r.state, r.reason)
+        order by r.attempt
+    ) as rows
+    from reservations as r
+    where r.call_id = c.call_id and r.state not in ('held', 'released')
+        and ($11::text is null or r.buyer = $11)
+) as attempts on true
+left join lateral (
+    select
+        max(conversions.trigger) filter (where conversions.side = 'buyer') as converted_by,
+        sum(conversions.amount) filter (where conversions.side = 'buyer') as revenue,
+        sum(conversions.amount) filter (where conversions.side = 'source') as payout
+    from conversions
+    where conversions.call_id = c.call_id and not conversions.withdrawn
+) as money on true
+order by c.received_at desc, c.call_id desc

@@ -23,8 +23,6 @@ OFFER = "buyers[0].offers[0]"
 @pytest.mark.parametrize(
     ("steps", "value", "path", "words"),
     [
-        (("campaigns", 0, "reauction"), True, "campaigns[0].reauction", "not enforced yet"),
-        (("campaigns", 0, "webhooks"), [HOOK], "campaigns[0].webhooks", "not enforced yet"),
         (
             ("campaigns", 0, "auction", "rank"),
             "expected_revenue",
@@ -32,13 +30,6 @@ OFFER = "buyers[0].offers[0]"
             "`rank: expected_revenue` is not enforced yet",
         ),
         (("sources", 0, "token"), "x", "sources[0].token", "not enforced yet"),
-        (("buyers", 0, "webhooks"), [HOOK], "buyers[0].webhooks", "not enforced yet"),
-        (
-            (*ACME, "ping_post", "notices"),
-            {"won_url": "http://a/"},
-            f"{OFFER}.ping_post.notices",
-            "",
-        ),
         (
             (*ACME, "ping_post", "max_ping_rate"),
             {"per_second": "0.5"},
@@ -56,24 +47,6 @@ OFFER = "buyers[0].offers[0]"
             "aiohttp",
             f"{OFFER}.ping_post.transport",
             "not enforced",
-        ),
-        (
-            (*ACME, "conversions", 0),
-            {"trigger": "postback"},
-            f"{OFFER}.conversions[0].trigger",
-            "`trigger: postback` is not enforced yet",
-        ),
-        (
-            (*ACME, "conversions", 0),
-            {"trigger": "attempt"},
-            f"{OFFER}.conversions[0].trigger",
-            "`trigger: attempt` is not enforced yet",
-        ),
-        (
-            (*ACME, "conversions", 0, "dedupe_days"),
-            30,
-            f"{OFFER}.conversions[0].dedupe_days",
-            "not enforced yet",
         ),
         ((*BEACON, "hours", "weekly"), {}, "buyers[1].offers[0].hours.weekly", "never open"),
         (
@@ -117,10 +90,15 @@ def test_a_warning_is_told_at_its_place(
 @pytest.mark.parametrize(
     ("steps", "value"),
     [
-        (("campaigns", 0, "reauction"), False),
-        (("campaigns", 0, "webhooks"), []),
+        (("campaigns", 0, "reauction"), True),
+        (("campaigns", 0, "webhooks"), [HOOK]),
+        (("buyers", 0, "webhooks"), [HOOK]),
         (("campaigns", 0, "auction", "rank"), "price"),
         ((*ACME, "conversions", 0), {"trigger": "answered"}),
+        ((*ACME, "conversions", 0), {"trigger": "attempt"}),
+        ((*ACME, "conversions", 0), {"trigger": "postback", "postback_within_h": 48}),
+        ((*ACME, "conversions", 0, "dedupe_days"), 30),
+        ((*ACME, "ping_post", "notices"), {"won_url": "http://a/"}),
         ((*BEACON, "hours", "weekly"), ABSENT),
         (("campaigns", 0, "payouts", 0, "source"), "*"),
     ],

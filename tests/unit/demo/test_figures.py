@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from auction.demo.figures import Scrape, make_report, most_telling, percentile
+from auction.demo.figures import Scrape, make_report, most_telling, percentile, read_export
 from auction.demo.switch import Handled
 from auction.demo.traffic import demo_calls
 
@@ -36,21 +36,37 @@ def an_entry(offer: str, outcome: str, ms: float | None, bid: str | None = None)
     return {"offer": offer, "outcome": outcome, "code": 1, "bid": bid, "ms": ms, "rank": None}
 
 
-def a_record(revenue: str = "0.00", **cdr: Any) -> dict[str, Any]:
+def an_attempt(attempt: int = 1, offer: str = "acme", routed_by: str = "auction") -> dict[str, Any]:
+    return {"attempt": attempt, "offer": offer, "routed_by": routed_by}
+
+
+def an_entry_of(kind: str, amount: str, change: str, side: str = "buyer") -> dict[str, str]:
+    return {"side": side, "kind": kind, "amount": amount, "change": change}
+
+
+def a_record(revenue: str = "0.00", payout: str = "0.00", **cdr: Any) -> dict[str, Any]:
     values = {
         "routed_by": "auction",
         "offer": "acme",
         "currency": "USD",
         "answered_at": "2026-11-21T18:00:00.000Z",
         "converted": True,
+        "attempts": [an_attempt()],
         **cdr,
     }
     offers = [an_entry("acme", "won", 20.0, "52.10"), an_entry("beacon", "malformed_reply", 30.0)]
-    return {"cdr": {**values, "revenue": revenue}, "trace": {"offers": offers}}
+    entries = [an_entry_of("booked", revenue, revenue)] if Decimal(revenue) else []
+    return {
+        "cdr": {**values, "revenue": revenue, "payout": payout},
+        "trace": {"offers": offers},
+        "conversions": entries,
+    }
 
 
 def no_route() -> dict[str, Any]:
-    record = a_record(routed_by=None, offer=None, currency=None, answered_at=None, converted=False)
+    record = a_record(
+        routed_by=None, offer=None, currency=None, answered_at=None, converted=False, attempts=[]
+    )
     record["trace"]["offers"][0] = an_entry("acme", "timeout", None)
     return record
 
@@ -63,7 +79,16 @@ def handled() -> list[Handled]:
     ]
 
 
-RECORDS = [a_record("52.10"), a_record("0.00", answered_at=None, converted=False), no_route()]
+EXPORT = [
+    {"revenue": "52.10", "payout": "30.00"},
+    {"revenue": "0.00", "payout": "0.00"},
+    {"revenue": "0.00", "payout": ""},
+]
+RECORDS = [
+    a_record("52.10", "30.00"),
+    a_record("0.00", answered_at=None, converted=False),
+    no_route(),
+]
 
 
 def buyers(**counts: int) -> dict[str, dict[str, int]]:
@@ -72,12 +97,13 @@ def buyers(**counts: int) -> dict[str, dict[str, int]]:
 
 
 def report(**counts: int) -> Any:
-    return make_report(handled(), RECORDS, Scrape(METRICS), buyers(**counts))
+    return make_report(handled(), RECORDS, EXPORT, Scrape(METRICS), buyers(**counts))
 
 
 def test_calls_are_told_by_outcome() -> None:
     auction, static, no_route_row = report().outcomes
     assert (auction.calls, auction.answered, auction.converted) == (2, 1, 1)
+    assert (auction.payout, auction.margin) == (Decimal("30.00"), Decimal("22.10"))
     assert (auction.revenue, auction.p50_ms, auction.p99_ms) == (Decimal("52.10"), 100.0, 200.0)
     assert (static.calls, static.p50_ms) == (0, None)
     assert (no_route_row.calls, no_route_row.p99_ms) == (1, 300.0)
@@ -120,14 +146,40 @@ def test_buyers_that_tell_otherwise_are_noticed(counts: dict[str, int], word: st
 )
 def test_metrics_that_tell_otherwise_are_noticed(line: str, other: str, word: str) -> None:
     scrape = Scrape(METRICS.replace(line, other, 1))
-    made = make_report(handled(), RECORDS, scrape, buyers())
+    made = make_report(handled(), RECORDS, EXPORT, scrape, buyers())
     (broken,) = [check for check in made.checks if not check.holds]
     assert word in broken.text
 
 
+def test_an_export_that_tells_otherwise_is_noticed() -> None:
+    for column in ("revenue", "payout"):
+        export = [{**EXPORT[0], column: "1.00"}, *EXPORT[1:]]
+        made = make_report(handled(), RECORDS, export, Scrape(METRICS), buyers())
+        (broken,) = [check for check in made.checks if not check.holds]
+        assert "exported" in broken.text
+    assert not make_report(handled(), RECORDS, EXPORT[:2], Scrape(METRICS), buyers()).sound
+
+
+def test_what_buyers_change_afterwards_is_told_apart_from_what_was_booked() -> None:
+    amended = a_record("40.00", "30.00")
+    amended["conversions"] = [
+        an_entry_of("booked", "52.10", "52.10"),
+        an_entry_of("amended", "40.00", "-12.10"),
+        an_entry_of("booked", "30.00", "30.00", side="source"),
+    ]
+    export = [{"revenue": "40.00", "payout": "30.00"}, *EXPORT[1:]]
+    made = make_report(handled(), [amended, *RECORDS[1:]], export, Scrape(METRICS), buyers())
+    assert made.sound
+    assert any("changed -12.10 afterwards, 40.00 is left" in check.text for check in made.checks)
+
+
+def test_an_export_is_read_by_its_columns() -> None:
+    assert read_export("revenue,payout\r\n1.00,\r\n") == [{"revenue": "1.00", "payout": ""}]
+
+
 def test_a_call_without_a_decision_is_noticed() -> None:
     cut_off = [*handled()[:2], Handled(CALLS[2], None, "TimeoutError: ")]
-    made = make_report(cut_off, RECORDS[:2], Scrape(METRICS), buyers())
+    made = make_report(cut_off, RECORDS[:2], EXPORT[:2], Scrape(METRICS), buyers())
     assert not made.sound
 
 

@@ -14,7 +14,7 @@ OFFERS = tuple(
     for offer in ("acme-auto", "falcon-direct")
 )
 OUTCOMES = tuple(
-    OutcomeRow(outcome, 300, 260, 250, Decimal("13891.76"), 192.25, 1364.3)
+    OutcomeRow(outcome, 300, 260, 250, Decimal("13891.76"), Decimal("9029.64"), 192.25, 1364.3)
     for outcome in ("auction", "static", "no_route")
 )
 
@@ -57,7 +57,7 @@ def test_tables_fit_a_terminal_of_80_columns() -> None:
     (row,) = [line.split() for line in lines if line.startswith(" falcon-direct")]
     assert row[1:] == ["300", "250", "40", "10", "99", "101", "5", "13891.76", "148", "1282"]
     (total,) = [line.split() for line in lines if line.startswith(" all")]
-    assert total == ["all", "900", "780", "750", "41675.28"]
+    assert total == ["all", "900", "780", "750", "41675.28", "27088.92", "14586.36"]
 
 
 def test_the_decision_lists_ranked_offers_first_and_the_winner_on_top() -> None:

@@ -28,7 +28,11 @@ def test_calls_are_all_different_and_callers_come_again() -> None:
 
 def test_there_are_calls_of_every_kind() -> None:
     calls = list(demo_calls(300, 7, 40))
-    assert {call.answered for call in calls} == {True, False}
+    legs = [leg for call in calls for leg in call.legs]
+    assert {leg.answered for leg in legs} == {True, False}
+    assert {leg.fails for leg in legs} == {None, "busy", "no_answer", "failed", "short_call"}
+    assert all(leg.answered for leg in legs if leg.fails == "short_call")
+    assert any(leg.fails is None and not leg.answered for leg in legs)
     assert {call.ended_by for call in calls} == {"caller", "target"}
     assert any("zip_code" not in call.fields for call in calls)
     assert any(not call.caller_id.startswith("+") for call in calls)
@@ -36,4 +40,11 @@ def test_there_are_calls_of_every_kind() -> None:
 
 
 def test_no_line_is_held_for_long() -> None:
-    assert all(call.holds_s < 4 for call in itertools.islice(demo_calls(1000, 7, 40), 1000))
+    calls = itertools.islice(demo_calls(1000, 7, 40), 1000)
+    assert all(leg.holds_s < 4 for call in calls for leg in call.legs)
+
+
+def test_attempts_beyond_the_legs_go_like_the_last() -> None:
+    call = next(demo_calls(1, 7, 40))
+    assert call.leg(1) is call.legs[0]
+    assert call.leg(99) is call.legs[-1]

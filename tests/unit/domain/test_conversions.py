@@ -1,12 +1,23 @@
 """When a call becomes payable, and for how much."""
 
+from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from auction.domain.conversions import CallFacts, Conversion, buyer_conversion, payable_rules
+from auction.domain.conversions import (
+    CallFacts,
+    Conversion,
+    PastConversion,
+    buyer_conversion,
+    payable_rules,
+    repeated_for_buyer,
+    repeated_for_source,
+)
+from auction.domain.ids import CallId, CampaignId, OfferId, SourceId
 from auction.domain.terms import BuyerType, ConversionRule, Trigger
-from tests.builders import an_offer
+from tests.builders import CAMPAIGN, NOON, an_offer
 
 PRICE = Decimal("52.00")
 ROUTED = CallFacts()
@@ -49,6 +60,7 @@ ON_POSTBACK = rule(Trigger.POSTBACK)
         (ON_ATTEMPT, UNANSWERED, True),
         (ON_POSTBACK, ROUTED, False),
         (ON_POSTBACK, ended("600"), False),
+        (ON_POSTBACK, CallFacts(reported=True), True),
     ],
 )
 def test_a_rule_converts_when_its_trigger_is_met(
@@ -103,3 +115,90 @@ def test_a_buyer_that_is_not_billed_has_no_rules_that_pay() -> None:
     assert payable_rules(an_offer(conversions=(AT_90,))) == (AT_90,)
     unbilled = an_offer(conversions=(AT_90,), buyer_type=BuyerType.QUALITY_ASSURANCE)
     assert payable_rules(unbilled) == ()
+
+
+OFFER, OTHER_OFFER = OfferId("acme-auto"), OfferId("acme-home")
+SOURCE, OTHER_SOURCE = SourceId("pub-17"), SourceId("pub-18")
+HERE, BEFORE = CallId("here"), CallId("before")
+
+
+def past(days: float = 1.0, **changes: Any) -> PastConversion:
+    """An earlier call of the caller of which both sides converted so many days before noon."""
+    at = NOON - timedelta(days=days)
+    values: dict[str, Any] = {
+        "call_id": BEFORE,
+        "offer": OFFER,
+        "campaign": CAMPAIGN,
+        "source": SOURCE,
+        "converted_at": at,
+        "paid_at": at,
+        **changes,
+    }
+    return PastConversion(**values)
+
+
+@pytest.mark.parametrize(
+    ("before", "repeated"),
+    [
+        (past(30), True),
+        (past(30.001), False),
+        (past(-30), True),
+        (past(-30.001), False),
+        (past(0), True),
+        (past(call_id=HERE), False),
+        (past(offer=OTHER_OFFER), False),
+        (past(converted_at=None), False),
+        (past(campaign=CampaignId("other"), source=OTHER_SOURCE, paid_at=None), True),
+    ],
+)
+def test_a_buyers_conversion_repeats_one_of_the_same_offer(
+    before: PastConversion, *, repeated: bool
+) -> None:
+    assert repeated_for_buyer([before], HERE, OFFER, NOON)(30) is repeated
+
+
+@pytest.mark.parametrize(
+    ("before", "repeated"),
+    [
+        (past(30), True),
+        (past(30.001), False),
+        (past(call_id=HERE), False),
+        (past(campaign=CampaignId("other")), False),
+        (past(source=OTHER_SOURCE), False),
+        (past(source=None), False),
+        (past(paid_at=None), False),
+        (past(offer=OTHER_OFFER, converted_at=None), True),
+    ],
+)
+def test_a_payout_repeats_one_of_the_same_campaign_and_source(
+    before: PastConversion, *, repeated: bool
+) -> None:
+    assert repeated_for_source([before], HERE, CAMPAIGN, SOURCE, NOON)(30) is repeated
+
+
+def test_one_conversion_of_many_is_enough_to_repeat() -> None:
+    assert repeated_for_buyer([past(90), past(3)], HERE, OFFER, NOON)(7)
+    assert not repeated_for_buyer([], HERE, OFFER, NOON)(7)
+
+
+def test_a_rule_that_finds_the_caller_is_passed_over() -> None:
+    rules = [
+        ConversionRule(Trigger.TIMER, 90, dedupe_days=30),
+        ConversionRule(Trigger.ANSWERED, amount=Decimal(5), dedupe_days=7),
+        rule(Trigger.ANSWERED, amount="1.00"),
+    ]
+    repeated = repeated_for_buyer([past(10)], HERE, OFFER, NOON)
+    assert buyer_conversion(rules, PRICE, ANSWERED) is None
+    cheap = Conversion(Trigger.ANSWERED, Decimal(5))
+    assert buyer_conversion(rules, PRICE, ANSWERED, repeated) == cheap
+    assert buyer_conversion(rules, PRICE, ended("600"), repeated) == cheap
+    sooner = repeated_for_buyer([past(5)], HERE, OFFER, NOON)
+    assert buyer_conversion(rules, PRICE, ANSWERED, sooner) == Conversion(
+        Trigger.ANSWERED, Decimal(1)
+    )
+
+
+def test_an_attempt_that_is_repeated_converts_at_no_later_time() -> None:
+    rules = [ConversionRule(Trigger.ATTEMPT, dedupe_days=30)]
+    assert buyer_conversion(rules, PRICE, ROUTED) == Conversion(Trigger.ATTEMPT, PRICE)
+    assert buyer_conversion(rules, PRICE, ended("600"), lambda days: days == 30) is None

@@ -17,6 +17,7 @@ from auction.domain.lifecycle import (
     Effect,
     Happening,
     NotApplied,
+    OfEarlier,
     Progress,
     Transition,
     apply_event,
@@ -185,16 +186,58 @@ def test_a_lost_call_is_corrected_by_what_is_heard_later() -> None:
     assert over.progress.connected_duration_s == 90
 
 
-@pytest.mark.parametrize("state", [CallState.DECIDING, CallState.NO_ROUTE])
-@pytest.mark.parametrize("report", [answered(), ended()])
-def test_a_call_without_a_route_has_no_events(state: CallState, report: CallEvent) -> None:
-    assert apply_event(progress(state), report) == NotApplied(EventResult.NOT_ROUTED)
+NOT_ROUTED = NotApplied(EventResult.NOT_ROUTED)
 
 
-def test_an_event_of_another_attempt_is_ignored() -> None:
+@pytest.mark.parametrize("state", [CallState.DECIDING, CallState.REROUTING])
+@pytest.mark.parametrize("report", [answered(), ended(), ended(attempt=None), ended(attempt=2)])
+def test_a_call_that_is_being_decided_has_no_events(state: CallState, report: CallEvent) -> None:
+    assert apply_event(progress(state), report) == NOT_ROUTED
+
+
+def test_a_call_that_had_nowhere_to_go_can_only_end_once() -> None:
+    nowhere = progress(CallState.NO_ROUTE)
+    assert apply_event(nowhere, answered()) == NOT_ROUTED
+    outcome = apply_event(nowhere, ended(30, ended_by=EndedBy.CALLER))
+    assert outcome == Applied(
+        progress(
+            CallState.NO_ROUTE,
+            ended_at=after(30),
+            total_duration_s=Decimal(30),
+            ended_by=EndedBy.CALLER,
+        ),
+        Effect.NONE,
+        newly_answered=False,
+    )
+    assert isinstance(outcome, Applied)
+    ignored = NotApplied(EventResult.IGNORED)
+    assert apply_event(outcome.progress, ended(60)) == ignored
+    assert apply_event(outcome.progress, answered(5)) == NOT_ROUTED
+
+
+def test_the_end_of_a_call_that_had_nowhere_to_go_tells_of_no_answer() -> None:
+    given = ended(30, total_duration_s="31.5", connected_duration_s="12")
+    call = applied(progress(CallState.NO_ROUTE), given)
+    assert call.total_duration_s == Decimal("31.5")
+    assert (call.answered_at, call.connected_duration_s) == (None, None)
+
+
+@pytest.mark.parametrize("state", [state for state in CallState if state is not CallState.DECIDING])
+@pytest.mark.parametrize("report", [answered(attempt=1), ended(attempt=1)])
+def test_an_event_of_an_attempt_before_is_about_that_one(
+    state: CallState, report: CallEvent
+) -> None:
+    assert apply_event(progress(state, attempt=2), report) == OfEarlier(1)
+
+
+def test_an_event_of_an_attempt_that_is_yet_to_come_is_ignored() -> None:
     second = progress(attempt=2)
-    assert apply_event(second, ended(attempt=1)) == NotApplied(EventResult.IGNORED)
     assert isinstance(apply_event(second, ended(attempt=2)), Applied)
+    for number in (0, 3):
+        ignored = NotApplied(EventResult.IGNORED)
+        assert apply_event(second, ended(attempt=number)) == ignored
+    nowhere = progress(CallState.NO_ROUTE)
+    assert apply_event(nowhere, ended(attempt=2)) == NotApplied(EventResult.IGNORED)
 
 
 def test_an_event_without_an_attempt_is_about_the_current_one() -> None:
@@ -207,6 +250,14 @@ def test_an_event_without_an_attempt_is_about_the_current_one() -> None:
         ("deciding", "decided", ("routed", "hold")),
         ("deciding", "decided_late", ("late", "hold")),
         ("deciding", "found_no_route", ("no_route", "release")),
+        ("rerouting", "decided", ("routed", "hold")),
+        ("rerouting", "decided_late", ("late", "hold")),
+        ("rerouting", "found_no_route", ("no_route", "release")),
+        ("late", "attempt_failed", ("rerouting", "release")),
+        ("routed", "attempt_failed", ("rerouting", "release")),
+        ("answered", "attempt_failed", ("rerouting", "release")),
+        ("ended", "attempt_failed", ("rerouting", "correct")),
+        ("lost", "attempt_failed", ("rerouting", "correct")),
         ("late", "collected", ("routed", "hold")),
         ("late", "answered", ("answered", "settle_answer")),
         ("late", "ended", ("ended", "release")),
@@ -219,6 +270,7 @@ def test_an_event_without_an_attempt_is_about_the_current_one() -> None:
         ("ended", "answered", ("ended", "correct")),
         ("lost", "answered", ("lost", "correct")),
         ("lost", "ended", ("ended", "correct")),
+        ("no_route", "ended", ("no_route", "none")),
     ],
 )
 def test_the_table_of_transitions(state: str, happening: str, expected: tuple[str, str]) -> None:
@@ -228,14 +280,14 @@ def test_the_table_of_transitions(state: str, happening: str, expected: tuple[st
 
 def test_all_other_events_fit_nothing() -> None:
     others = set(product(CallState, Happening)) - set(TRANSITIONS)
-    assert len(others) == len(CallState) * len(Happening) - 15
+    assert len(others) == len(CallState) * len(Happening) - 24
     assert all(transition(state, happening) is None for state, happening in others)
 
 
 def test_a_slot_is_released_once_on_every_way_through_the_table() -> None:
     for (state, _), step in TRANSITIONS.items():
         if step.effect is Effect.RELEASE:
-            assert state.live or state is CallState.DECIDING
+            assert state.live or state in (CallState.DECIDING, CallState.REROUTING)
             assert not step.state.live
         if step.effect is Effect.CORRECT:
             assert not state.live

@@ -1,7 +1,7 @@
 """The engine between a scripted gateway and the ledger in memory, on virtual time."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -11,11 +11,13 @@ import orjson
 
 from auction.domain.bidding import PingReply, PostAccepted, PostReply, PostUnknown, Quote
 from auction.domain.call import Call
-from auction.domain.decision import OtherContent, RoutedBy
+from auction.domain.decision import FailReason, NextRequest, OtherContent, RoutedBy
 from auction.domain.ids import CampaignId, OfferId
+from auction.domain.notices import Notice
 from auction.domain.terms import Catalogue, OfferTerms
-from auction.engine.auction import Ports
 from auction.engine.reception import Reception
+from auction.engine.rerouting import Refused, Rerouter
+from auction.engine.world import Ports
 from auction.ports import Ledger, PingOrder, PostOrder, Snapshot
 from storage.memory import MemoryLedger
 from tests.builders import NOON, a_campaign, a_catalogue
@@ -105,6 +107,7 @@ class CountingRecorder:
     posts: list[tuple[str, str]] = field(default_factory=list)
     tests: list[tuple[str | None, RoutedBy | None]] = field(default_factory=list)
     decisions: list[tuple[str | None, RoutedBy | None]] = field(default_factory=list)
+    reroutes: list[tuple[str | None, RoutedBy | None]] = field(default_factory=list)
 
     def pinged(self, offer: OfferId, outcome: str, seconds: float | None) -> None:
         self.pings.append((offer, outcome))
@@ -118,6 +121,9 @@ class CountingRecorder:
     def tested(self, campaign: CampaignId | None, routed_by: RoutedBy | None) -> None:
         self.tests.append((campaign, routed_by))
 
+    def rerouted(self, campaign: CampaignId | None, routed_by: RoutedBy | None) -> None:
+        self.reroutes.append((campaign, routed_by))
+
     def decided(
         self,
         campaign: CampaignId | None,
@@ -130,6 +136,17 @@ class CountingRecorder:
 
 
 @dataclass(slots=True)
+class HeardNotices:
+    """Bidders that ask for notices, and what they were told."""
+
+    wanted_by: set[OfferId] = field(default_factory=set)
+    told: list[Notice] = field(default_factory=list)
+
+    def tell(self, notices: Iterable[Notice]) -> None:
+        self.told.extend(notices)
+
+
+@dataclass(slots=True)
 class Marketplace:
     """An engine over offers and scripted buyers."""
 
@@ -139,7 +156,9 @@ class Marketplace:
     recorder: CountingRecorder = field(default_factory=CountingRecorder)
     ledger: MemoryLedger = field(init=False)
     ports: Ports = field(init=False)
+    notices: HeardNotices = field(default_factory=HeardNotices)
     reception: Reception = field(init=False)
+    rerouter: Rerouter = field(init=False)
 
     def __post_init__(self) -> None:
         self.ledger = MemoryLedger(self.clock.now)
@@ -149,9 +168,10 @@ class Marketplace:
         """Put another ledger under a fresh engine, as after a restart."""
         self.ports = Ports(ledger, self.ledger, self.clock, CountingIds(), self.recorder)
         self.reception = Reception(self, self.ports)
+        self.rerouter = Rerouter(self, self.ports, self.ledger)
 
     def current(self) -> Snapshot:
-        return Snapshot(self.catalogue, self.gateway)
+        return Snapshot(self.catalogue, self.gateway, self.notices)
 
     async def decide(self, call: Call, fingerprint: bytes = b"same") -> dict[str, Any]:
         """The answer to a call, read."""
@@ -160,10 +180,42 @@ class Marketplace:
         decision: dict[str, Any] = orjson.loads(answer)
         return decision
 
+    async def ask_next(
+        self,
+        call: Call,
+        attempt: int = 1,
+        reason: FailReason = FailReason.BUSY,
+        *,
+        timeout_ms: int | None = 2000,
+        fingerprint: bytes = b"failed",
+    ) -> bytes | Refused:
+        """What follows a failed attempt, as it is sent."""
+        request = NextRequest(call.call_id, attempt, reason, fingerprint, 0)
+        return await self.rerouter.decide(request, timeout_ms)
+
+    async def reroute(
+        self, call: Call, attempt: int = 1, *, timeout_ms: int | None = 2000
+    ) -> dict[str, Any]:
+        """The answer after a failed attempt, read."""
+        answer = await self.ask_next(call, attempt, timeout_ms=timeout_ms)
+        assert isinstance(answer, bytes)
+        decision: dict[str, Any] = orjson.loads(answer)
+        return decision
+
     def trace(self, call: Call) -> dict[str, dict[str, Any]]:
         """The stored trace, by offer."""
         stored = orjson.loads(self.ledger.traces[call.call_id])
         return {entry["offer"]: entry for entry in stored["offers"]}
+
+    def next_trace(self, call: Call) -> dict[str, dict[str, Any]]:
+        """The stored trace of the last attempt, by offer."""
+        traces = self.ledger._calls[call.call_id].later_traces
+        stored = orjson.loads(traces[max(traces)])
+        return {entry["offer"]: entry for entry in stored["offers"]}
+
+    def next_outcomes(self, call: Call) -> dict[str, str]:
+        """The stored outcome of each offer in the last attempt."""
+        return {offer: entry["outcome"] for offer, entry in self.next_trace(call).items()}
 
     def outcomes(self, call: Call) -> dict[str, str]:
         """The stored outcome of each offer."""

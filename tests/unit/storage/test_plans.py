@@ -3,8 +3,10 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import orjson
+
 from auction.domain.decision import Candidate, RoutedBy
-from auction.domain.ids import PingId
+from auction.domain.ids import PingId, SourceId
 from auction.domain.terms import (
     Cap,
     ConversionRule,
@@ -13,6 +15,7 @@ from auction.domain.terms import (
     DuplicateRule,
     DuplicateScope,
     Measure,
+    PayoutRule,
     Period,
     Trigger,
 )
@@ -34,6 +37,10 @@ def test_a_plan_comes_back_as_it_was() -> None:
             ConversionRule(Trigger.TIMER, 90, Decimal("12.3456"), 30),
             ConversionRule(Trigger.POSTBACK, postback_within_h=48),
         ),
+        payouts=(
+            PayoutRule(SourceId("pub-17"), Trigger.TIMER, 90, amount=Decimal("12.5000")),
+            PayoutRule(None, Trigger.ATTEMPT, percent=Decimal("33.3333"), dedupe_days=30),
+        ),
     )
     bare = a_candidate(
         "cobalt",
@@ -53,15 +60,23 @@ def test_candidates_that_share_some_terms_keep_the_ones_that_differ() -> None:
         _like(one, conversions=()),
         _like(one, owners=()),
         _like(one, duplicates=DuplicateRule(1, DuplicateAfter.ROUTED, DuplicateScope.OFFER)),
+        _like(one, payouts=(PayoutRule(None, Trigger.ANSWERED, amount=Decimal("8.00")),)),
     ]
     plan = (one, *others, one)
     assert load_candidates(dump_candidates(plan)) == plan
+
+
+def test_a_plan_stored_before_there_were_payouts_has_none() -> None:
+    rows = orjson.loads(dump_candidates((a_candidate(),)))
+    assert rows[0][-1].pop() == []
+    assert load_candidates(orjson.dumps(rows)) == (a_candidate(),)
 
 
 def _like(candidate: Candidate, **changes: object) -> Candidate:
     same: dict[str, object] = {
         "owners": candidate.owners,
         "conversions": candidate.conversions,
+        "payouts": candidate.payouts,
         **changes,
     }
     return a_candidate(**same)  # type: ignore[arg-type]  # keyword arguments of mixed types

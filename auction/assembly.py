@@ -1,0 +1,134 @@
+"""How the parts that handle calls are put together, on one database."""
+
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+from auction.background import Background
+from auction.bootstrap import BootstrapTokens
+from auction.engine.reception import Reception
+from auction.engine.rerouting import Rerouter
+from auction.engine.world import Ports
+from auction.marketplaces import Marketplaces
+from auction.web.api import CallLife
+from auction.web.drain import Drain
+from auction.web.services import ApiServices
+from auction.web.webhook_view import WebhookView
+from auction.webhooks.sender import WebhookSender
+from auction.webhooks.worker import WebhookWorker
+from metrics.registry import Metrics
+from storage.call_lists import CallLists
+from storage.database import Database
+from storage.deliveries import Deliveries
+from storage.events import CallEvents
+from storage.ledger import PostgresLedger
+from storage.outbox import Outbox
+from storage.partitions import keep_partitions
+from storage.postbacks import Postbacks
+from storage.records import CallRecords
+from storage.snapshots import as_it_was, offers_of
+from storage.sweeper import Sweeper
+from storage.switch_calls import SwitchCalls
+from storage.tokens import TokenStore
+from storage.usage_view import PostgresUsageView
+from storage.vault import CallerVault
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def now(self) -> datetime:
+        """The wall clock in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """The monotonic clock, in seconds; an event loop's own may count in milliseconds."""
+        return time.monotonic()
+
+
+class RandomIds:
+    """Identifiers from the system's random source."""
+
+    def token(self) -> str:
+        """32 hexadecimal characters."""
+        return secrets.token_hex(16)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What handling calls is built on. ``readers``: how many reads of records run at once."""
+
+    database: Database
+    vault: CallerVault
+    marketplaces: Marketplaces
+    tokens: TokenStore
+    metrics: Metrics
+    drain: Drain
+    bootstrap_token: str | None
+    readers: int
+
+
+class CallHandling:
+    """Everything that happens to calls in one process."""
+
+    def __init__(self, parts: Parts) -> None:
+        database, marketplaces, metrics = parts.database, parts.marketplaces, parts.metrics
+        clock = SystemClock()
+        outbox = Outbox(marketplaces.subscribers)
+        self._usage = PostgresUsageView(database, clock.monotonic)
+        note, earned, observe = self._usage.note, metrics.earned, metrics.ledger_batch
+        self.ledger = PostgresLedger(
+            database,
+            parts.vault,
+            on_usage=note,
+            on_earned=earned,
+            outbox=outbox,
+            observe=observe,
+        )
+        self.events = CallEvents(database, note, on_earned=earned, outbox=outbox, observe=observe)
+        self._sweeper = Sweeper(database, note, on_earned=earned, outbox=outbox)
+        ports = Ports(self.ledger, self._usage, clock, RandomIds(), metrics)
+        self.reception = Reception(marketplaces, ports)
+        self.rerouter = Rerouter(marketplaces, ports, self.ledger)
+        self._deliveries = Deliveries(database)
+        records = CallRecords(database, parts.vault, at_once=parts.readers)
+        self._parts = parts
+        self.services = ApiServices(
+            reception=self.reception,
+            rerouter=self.rerouter,
+            events=self.events,
+            records=records,
+            revisions=marketplaces,
+            tokens=BootstrapTokens(parts.tokens, parts.bootstrap_token),
+            clock=clock,
+            default_country=marketplaces.default_country,
+            fingerprint=parts.vault.fingerprint,
+            drain=parts.drain,
+        )
+        self.life = CallLife(
+            lists=CallLists(records),
+            postbacks=Postbacks(database, note, on_earned=earned, outbox=outbox),
+            switch_calls=SwitchCalls(database, note, on_earned=earned, outbox=outbox),
+            dead_letters=self._deliveries,
+        )
+
+    def keep_running(self, background: Background, sender: WebhookSender) -> None:
+        """Begin the work that goes on beside calls; ``sender`` takes webhooks to subscribers."""
+        parts = self._parts
+        # Its own reads: those of the API must not wait behind them.
+        records = CallRecords(parts.database, parts.vault)
+        view = WebhookView(records, parts.marketplaces, as_it_was, offers_of)
+        hooks = parts.marketplaces.webhooks
+        worker = WebhookWorker(self._deliveries, hooks, view.show, sender)
+        background.keep_running("usage view", self._usage.run)
+        background.keep_running("sweeper", self._sweeper.run)
+        background.keep_running("partitions", partial(keep_partitions, parts.database))
+        background.keep_running("webhooks", worker.run)
+        background.keep_running("purge of deliveries", worker.keep_purged)
+
+    async def finish_late_decisions(self) -> None:
+        """Wait for decisions that nobody waits for any more."""
+        await self.reception.drain()
+        await self.rerouter.drain()

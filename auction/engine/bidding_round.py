@@ -1,0 +1,172 @@
+"""Who may take a call now, what they bid for it, and in which order they are tried."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from auction.domain.bidding import Bid, Quote, RefusedBid
+from auction.domain.bids import judge
+from auction.domain.call import Call
+from auction.domain.deadline import MINIMUM_USEFUL_MS, plan_times
+from auction.domain.decision import Candidate, PastCall
+from auction.domain.eligibility import current_refusal, fixed_refusal
+from auction.domain.ids import OwnerId, PingId, PostId
+from auction.domain.ranking import rank
+from auction.domain.reasons import Reason
+from auction.domain.terms import Campaign, OfferTerms, PayoutRule
+from auction.engine.fanout import FanOut, Invited
+from auction.engine.outcomes import Outcome, Outcomes
+from auction.engine.plan import SAID_NO, auction_candidate, payouts_of, static_candidates
+from auction.engine.world import Ports
+from auction.ports import PingOrder, Snapshot
+
+
+@dataclass(slots=True)
+class BiddingRound:
+    """One call among the offers of its campaign. ``started`` is monotonic."""
+
+    call: Call
+    campaign: Campaign
+    snapshot: Snapshot
+    started: float
+    ports: Ports
+    outcomes: Outcomes
+
+    async def plan(self, eligible: Sequence[OfferTerms]) -> tuple[Candidate, ...]:
+        """Bids in their order, then static offers."""
+        invited = await self.fan_out(eligible)
+        return (*self._ranked(invited), *self.statics(eligible))
+
+    async def eligible(
+        self, offers: Sequence[OfferTerms], past_calls: Sequence[PastCall], *, listed: bool = False
+    ) -> list[OfferTerms]:
+        """The offers that may take the call now; the outcome of each that is asked is noted.
+
+        ``listed``: what fixed terms refuse is noted too, where nobody could tell it again later.
+        """
+        began = self.ports.clock.monotonic()
+        asked = [offer for offer in offers if self._allowed(offer, listed=listed)]
+        await self.ports.usage.refresh(_limited_owners(asked))
+        usage = self.ports.usage.read()
+        eligible: list[OfferTerms] = []
+        for offer in asked:
+            refused = current_refusal(self.call, offer, past_calls, usage)
+            if refused is None:
+                eligible.append(offer)
+                self.outcomes.refuse(offer.id, Reason.STANDBY)
+            else:
+                self.outcomes.refuse(offer.id, refused.reason, refused.detail)
+        self.outcomes.timings.eligible_ms = (self.ports.clock.monotonic() - began) * 1000
+        return eligible
+
+    def _allowed(self, offer: OfferTerms, *, listed: bool) -> bool:
+        if not listed:
+            return fixed_refusal(self.call, offer) is None
+        # Hours are asked about this moment; windows of caps stay those of the call's arrival.
+        refused = fixed_refusal(replace(self.call, received_at=self.ports.clock.now()), offer)
+        if refused is not None:
+            self.outcomes.refuse(offer.id, refused.reason, refused.detail)
+        return refused is None
+
+    async def fan_out(self, eligible: Sequence[OfferTerms]) -> list[Invited]:
+        """Every auctioned offer asked for its bid, each with one outcome."""
+        orders = self._orders(eligible)
+        if not orders:
+            return []
+        clock, outcomes = self.ports.clock, self.outcomes
+        began = clock.monotonic()
+        close_at_bid = self.campaign.auction.close_at_bid
+        fan_out = FanOut(orders, self.snapshot.gateway, clock, self._judge, close_at_bid)
+        invited = await fan_out.run()
+        elapsed_ms = (clock.monotonic() - began) * 1000
+        outcomes.timings.ping_ms = elapsed_ms
+        outcomes.timings.waited_ms += elapsed_ms
+        for each in invited:
+            self._note(each)
+        return invited
+
+    def statics(self, eligible: Sequence[OfferTerms]) -> list[Candidate]:
+        """Fixed-price routes among the eligible, without those that said no."""
+        offers = [
+            each
+            for each in eligible
+            if each.static_amount is not None and self.outcomes.reason_of(each.id) not in SAID_NO
+        ]
+        call = self.call
+        return static_candidates(offers, call.call_id, test=call.test, payouts=self._payouts)
+
+    @property
+    def _payouts(self) -> tuple[PayoutRule, ...]:
+        return payouts_of(self.campaign.payouts, self.call.source)
+
+    def _orders(self, eligible: Sequence[OfferTerms]) -> list[PingOrder]:
+        auctioned = [each for each in eligible if each.auctioned]
+        ping_ms = self._ping_ms(auctioned)
+        token = self.ports.ids.token()
+        orders: list[PingOrder] = []
+        for number, offer in enumerate(auctioned):
+            assert offer.ping_post is not None, "only ping-post offers are auctioned"
+            if ping_ms < MINIMUM_USEFUL_MS:
+                self.outcomes.refuse(offer.id, Reason.BUDGET_TOO_SMALL, "no time left to ping")
+                continue
+            timeout_ms = int(min(offer.ping_post.ping_timeout_ms, ping_ms))
+            ping_id = PingId(f"{token}-{number}")
+            orders.append(PingOrder(self.call, self.campaign, offer, ping_id, timeout_ms))
+        return orders
+
+    def _ping_ms(self, auctioned: Sequence[OfferTerms]) -> float:
+        terms = [each.ping_post for each in auctioned if each.ping_post is not None]
+        times = plan_times(
+            self.call.timeout_ms,
+            self.campaign.auction,
+            [each.ping_timeout_ms for each in terms],
+            [each.post_timeout_ms for each in terms if each.posts],
+            elapsed_ms=int((self.ports.clock.monotonic() - self.started) * 1000),
+        )
+        return times.ping_ms
+
+    def _judge(self, quote: Quote, order: PingOrder) -> Bid | RefusedBid:
+        catalogue = self.snapshot.catalogue
+        now = self.ports.clock.now()
+        return judge(
+            quote, order.offer, order.campaign, catalogue.currency, now, catalogue.default_country
+        )
+
+    def _note(self, invited: Invited) -> None:
+        outcome = invited.outcome
+        assert outcome is not None, "the fan-out gives every invited offer an outcome"
+        outcome.ping_id = invited.order.ping_id
+        self.outcomes.record(outcome)
+        if outcome.ms is None:
+            return
+        recorder = self.ports.recorder
+        recorder.pinged(outcome.offer, _name_of(outcome, invited), outcome.ms / 1000)
+        if invited.bid is not None:
+            recorder.bid(outcome.offer, invited.bid.amount)
+
+    def _ranked(self, invited: Sequence[Invited]) -> list[Candidate]:
+        bids = {each.bid.offer: each for each in invited if each.bid is not None}
+        ranking = rank([each.bid for each in bids.values() if each.bid], self.call.call_id)
+        self.outcomes.ranked(ranking)
+        test, payouts = self.call.test, self._payouts
+        orders = [bids[bid.offer].order for bid in ranking]
+        return [
+            auction_candidate(
+                bid,
+                order.offer,
+                order.ping_id,
+                PostId(f"{order.ping_id}-post"),
+                test=test,
+                payouts=payouts,
+            )
+            for bid, order in zip(ranking, orders, strict=True)
+        ]
+
+
+def _name_of(outcome: Outcome, invited: Invited) -> str:
+    if invited.bid is not None or outcome.reason is None:
+        return "bid"
+    return outcome.reason.outcome
+
+
+def _limited_owners(offers: Sequence[OfferTerms]) -> set[OwnerId]:
+    return {limits.owner for offer in offers for limits in offer.limits if limits.limited}

@@ -1,0 +1,66 @@
+"""The database that a command or the service works on, and the key to its secrets."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from config.faults import ConfigError, Fault
+from config.secret_box import SecretBox
+from config.settings import Settings
+from storage.database import Database
+from storage.embedded import EmbeddedServer, running_dsn
+from storage.keys import load_or_make_secret_key
+from storage.migrate import migrate
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A migrated database and the box for its secrets."""
+
+    database: Database
+    box: SecretBox
+
+
+@asynccontextmanager
+async def reach_database(settings: Settings) -> AsyncIterator[str]:
+    """The URL of the configured server, of one running in the data directory, or of one started."""
+    if settings.dsn is not None:
+        yield settings.dsn.get_secret_value()
+        return
+    running = running_dsn(settings.data_dir)
+    if running is not None:
+        yield running
+        return
+    server = EmbeddedServer(settings.data_dir)
+    try:
+        yield await server.start()
+    finally:
+        await server.stop()
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[Store]:
+    """A migrated database for one command."""
+    async with reach_database(settings) as dsn:
+        if settings.migrate:
+            await migrate(dsn)
+        database = await Database.connect(dsn, max_size=2)
+        try:
+            yield Store(database, SecretBox(secret_key(settings)))
+        finally:
+            await database.close()
+
+
+def secret_key(settings: Settings) -> bytes:
+    """The configured key, or the one in the data directory of the embedded server.
+
+    Raises ConfigError when a DSN is given without a key.
+    """
+    if settings.secret_key_bytes is not None:
+        return settings.secret_key_bytes
+    if settings.dsn is not None:
+        raise ConfigError([Fault(("PINGPOST_SECRET_KEY",), _KEY_NEEDED)])
+    return load_or_make_secret_key(settings.data_dir)
+
+
+_KEY_NEEDED = "must be set where PINGPOST_DSN is: `pingpost secret-key` prints one"

@@ -1,0 +1,70 @@
+"""The money of locked calls in one transaction: as it was read, and as entries have moved it."""
+
+from collections.abc import Iterable, Sequence
+
+from auction.domain.conversions import Entry, PastConversion
+from auction.domain.ids import CallId
+from storage.bookings import BookedSides, read_booked
+from storage.callers import PastConversions, caller_key, lock_conversions
+from storage.database import Connection
+from storage.holds import Hold
+from storage.progress import CallRow
+from storage.settling import Account
+
+
+class Accounts:
+    """What calls have earned. ``entries`` are those taken since, to be written in their order."""
+
+    def __init__(self, booked: BookedSides, past: PastConversions) -> None:
+        self._accounts = {call_id: Account(booked=sides) for call_id, sides in booked.items()}
+        self._past = dict(past)
+        self.entries: list[Entry] = []
+
+    def of(self, call: CallRow) -> Account:
+        """One call's account: what is booked by now, and what its caller's attempts have earned."""
+        booked = self._accounts.get(call.call_id, Account()).booked
+        past = () if call.caller_hash is None else self._past.get(call.caller_hash, ())
+        return Account(not call.test, booked, past)
+
+    def take(self, call: CallRow, hold: Hold, entries: Iterable[Entry]) -> None:
+        """Book entries. ``hold`` is that of their attempt, with their times."""
+        for entry in entries:
+            self.entries.append(entry)
+            self._accounts[call.call_id] = self.of(call).after(entry)
+            if call.caller_hash is not None:
+                self._remember(call.caller_hash, hold)
+
+    def _remember(self, caller: bytes, hold: Hold) -> None:
+        past = PastConversion(
+            hold.call_id, hold.offer, hold.campaign, hold.source, hold.converted_at, hold.paid_at
+        )
+        others = [
+            each
+            for each in self._past.get(caller, ())
+            if (each.call_id, each.offer) != (past.call_id, past.offer)
+        ]
+        self._past[caller] = [*others, past]
+
+
+async def read_accounts(connection: Connection, calls: Sequence[CallRow]) -> Accounts:
+    """The accounts of calls that are locked, before their usage is.
+
+    Where a rule looks at a call's caller, the caller is locked too.
+    """
+    booked = await read_booked(connection, [call.call_id for call in calls])
+    callers = {call.caller_hash for call in calls if call.caller_hash and _looks_back(call)}
+    return Accounts(booked, await lock_conversions(connection, callers))
+
+
+def caller_keys(calls: Iterable[CallRow]) -> dict[CallId, int]:
+    """The callers that ``read_accounts`` locks, by the calls that need it."""
+    return {
+        call.call_id: caller_key(call.caller_hash)
+        for call in calls
+        if call.caller_hash and _looks_back(call)
+    }
+
+
+def _looks_back(call: CallRow) -> bool:
+    """Whether other calls of its caller decide what a call earns."""
+    return call.dedupes and not call.test

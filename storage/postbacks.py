@@ -1,0 +1,190 @@
+"""What buyers report of calls sold to them: booked, amended and withdrawn under the call's lock."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import asyncpg
+
+from auction.domain.conversions import Booked, Side
+from auction.domain.ids import CallId, OwnerId
+from auction.domain.postbacks import (
+    NamedBy,
+    Postback,
+    PostbackResult,
+    Refused,
+    Reported,
+    ReportResult,
+    derived_event_id,
+)
+from auction.domain.usage import Usage
+from auction.ports import StorageUnavailableError
+from storage.accounts import read_accounts
+from storage.books import Books, lock_books
+from storage.database import Connection, Database
+from storage.holds import Hold, HoldState
+from storage.locked import find_locked, impatient, sparing_locked
+from storage.outbox import SILENT, Outbox
+from storage.postback_pass import Hearing, Known
+from storage.progress import (
+    EarnedListener,
+    ignore_earned,
+    load_call,
+    tell_earned,
+    write_progress,
+)
+from storage.queries import query
+
+_PLAN_BY_KEYS = query("plan_by_keys")
+_LOCK = query("lock_reported")
+_KNOWN = query("known_postback")
+_WRITE = query("write_postback")
+_FIND: Final = {
+    NamedBy.CALL_ID: query("sold_by_call"),
+    NamedBy.PING_ID: query("sold_by_post"),
+    NamedBy.POST_ID: query("sold_by_post"),
+    NamedBy.BID_ID: query("sold_by_bid"),
+}
+
+AT_ONCE: Final = 2
+"""How many reports use a connection at the same time."""
+
+PATIENCE_S: Final = 2.0
+"""How long a report waits for its turn."""
+
+_SOLD: Final = frozenset(
+    {HoldState.ROUTED, HoldState.ANSWERED, HoldState.ENDED, HoldState.LOST, HoldState.FAILED}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The attempt that a report names."""
+
+    call_id: CallId
+    attempt: int
+
+
+class Postbacks:
+    """Takes buyers' reports, a few at a time: most connections are for deciding calls.
+
+    After each commit ``on_usage`` is told the usage seen and ``on_earned`` what was booked;
+    subscribers are told by the ``outbox``.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        on_usage: Callable[[Mapping[OwnerId, Usage]], None] = lambda _: None,
+        *,
+        on_earned: EarnedListener = ignore_earned,
+        outbox: Outbox = SILENT,
+        at_once: int = AT_ONCE,
+    ) -> None:
+        self._database = database
+        self._on_usage = on_usage
+        self._on_earned = on_earned
+        self._outbox = outbox
+        self._free = asyncio.Semaphore(at_once)
+
+    async def report(self, postback: Postback) -> PostbackResult:
+        """What became of a report, once that is durable. Raises StorageUnavailableError."""
+        async with self._turn():
+            named = await self._find(postback)
+            if named is None:
+                return Refused.UNKNOWN_CALL
+
+            async def run(calls: Collection[CallId]) -> dict[CallId, PostbackResult]:
+                return dict.fromkeys(calls, await self._hear(postback, named))
+
+            async def stuck(calls: Collection[CallId]) -> Collection[CallId]:
+                return (await find_locked(self._database, calls)).calls
+
+            result = (await sparing_locked([named.call_id], run, stuck))[named.call_id]
+        if isinstance(result, StorageUnavailableError):
+            raise result
+        return result
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self._free.acquire()
+        except TimeoutError:
+            raise StorageUnavailableError("too many postbacks are waiting") from None
+        try:
+            yield
+        finally:
+            self._free.release()
+
+    async def _find(self, postback: Postback) -> Named | None:
+        # the id that a ping's post has is made of the ping's own
+        name = f"{postback.name}-post" if postback.named_by is NamedBy.PING_ID else postback.name
+        async with self._database.transaction() as connection:
+            await connection.execute(_PLAN_BY_KEYS)
+            row = await connection.fetchrow(_FIND[postback.named_by], name, postback.buyer)
+        return None if row is None else Named(row["call_id"], row["attempt"])
+
+    async def _hear(self, postback: Postback, named: Named) -> PostbackResult:
+        async with impatient(self._database.transaction()) as connection:
+            rows = await connection.fetch(_LOCK, [named.call_id])
+            if not rows:
+                return Refused.UNKNOWN_CALL
+            hearing = await _open(connection, rows[0], named, postback)
+            if hearing is None:
+                return Refused.UNKNOWN_CALL
+            result = hearing.hear()
+            if isinstance(result, Reported) and result.result is not ReportResult.REPEATED:
+                await _write(connection, hearing, self._outbox)
+        self._on_usage(hearing.books.usage)
+        tell_earned(hearing.accounts.entries, {named.call_id: hearing.call}, self._on_earned)
+        return result
+
+
+async def _open(
+    connection: Connection, row: asyncpg.Record, named: Named, postback: Postback
+) -> Hearing | None:
+    """All that a report needs, locked; None when the buyer has no such call (any more)."""
+    call = load_call(row)
+    accounts = await read_accounts(connection, [call])
+    books = await lock_books(connection, [call.call_id])
+    hold = _meant(books, accounts.of(call).booked.get(Side.BUYER), named)
+    if hold is None or hold.state not in _SOLD or postback.buyer not in (None, hold.buyer):
+        return None
+    event_id = postback.event_id or derived_event_id(
+        call.call_id, hold.buyer, postback.status, postback.amount
+    )
+    before = await connection.fetchrow(_KNOWN, call.call_id, hold.buyer, event_id)
+    known = None if before is None else Known(before["fingerprint"], before["flagged"])
+    return Hearing(postback, event_id, row["now"], call, hold, books, accounts, known)
+
+
+def _meant(books: Books, booked: Booked | None, named: Named) -> Hold | None:
+    """The attempt that is named, or the same buyer's where the call's conversion is."""
+    hold = books.hold(named.call_id, named.attempt)
+    converted = None if booked is None else books.hold(named.call_id, booked.attempt)
+    if hold is not None and converted is not None and converted.buyer == hold.buyer:
+        return converted
+    return hold
+
+
+async def _write(connection: Connection, hearing: Hearing, outbox: Outbox) -> None:
+    """Store the report and all that it brought."""
+    await hearing.books.write(connection)
+    moved = [hearing.call] if hearing.moved else []
+    await write_progress(connection, moved, hearing.accounts.entries)
+    postback = hearing.postback
+    await connection.execute(
+        _WRITE,
+        hearing.call.call_id,
+        hearing.hold.buyer,
+        hearing.event_id,
+        postback.fingerprint,
+        postback.status.value,
+        postback.amount,
+        hearing.result.value,
+        hearing.hold.converted_at is not None,
+    )
+    await outbox.write(connection, hearing.facts)

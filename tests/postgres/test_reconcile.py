@@ -1,0 +1,198 @@
+"""``pingpost reconcile`` from calls in the database and a buyer's file to table, CSV, exit code."""
+
+import asyncio
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import pytest_asyncio
+from click.testing import CliRunner
+
+from auction.cli import main
+from auction.domain.decision import EndedBy, EventType
+from auction.marketplaces import apply_file
+from config.secret_box import SecretBox, new_key, read_key
+from storage.database import Database
+from storage.events import CallEvents
+from storage.keys import ServiceKey, service_key
+from storage.ledger import PostgresLedger
+from storage.vault import CallerVault
+from tests.ledger_steps import a_candidate, a_recent_call, an_event, from_number, route
+
+NEW_YORK = ZoneInfo("America/New_York")
+SECRET_KEY = new_key()
+MARKETPLACE = """
+campaigns:
+  - {id: auto, name: Auto, numbers: ["+18005550100"]}
+buyers:
+  - id: cobalt
+    name: Cobalt
+    offers:
+      - id: cobalt-auto
+        campaign: auto
+        destination: {uri: "tel:+18885550142"}
+        static_price: "18.00"
+  - {id: idle, name: Idle}
+"""
+CALLS = 4
+
+
+@dataclass(slots=True)
+class Scene:
+    """A database with calls that are over: 120 s connected, 128 s in all, 18.00 each."""
+
+    dsn: str
+    folder: Path
+    starts: Sequence[datetime]
+
+    def row(self, number: int, **changes: object) -> dict[str, object]:
+        """The buyer's row of a call, in its own words and zone."""
+        start = (self.starts[number] + timedelta(seconds=9)).astimezone(NEW_YORK)
+        return {
+            "ANI": f"(310) 555-{number:04}",
+            "Call Start": start.strftime("%m/%d/%Y %I:%M:%S %p"),
+            "Duration": "2:00",
+            "Payout": "$18.00",
+            **changes,
+        }
+
+    def file(self, *rows: dict[str, object], name: str = "cobalt.csv") -> Path:
+        path = self.folder / name
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+        return path
+
+    async def reconcile(self, path: Path, *options: str) -> tuple[int, str, str]:
+        """The exit code, standard output and standard error."""
+        environment = {"PINGPOST_DSN": self.dsn, "PINGPOST_SECRET_KEY": SECRET_KEY}
+        result = await asyncio.to_thread(
+            CliRunner().invoke, main, ["reconcile", str(path), *options], env=environment
+        )
+        return result.exit_code, result.stdout, result.stderr
+
+
+@pytest_asyncio.fixture
+async def scene(database: Database, dsn: str, tmp_path: Path) -> Scene:
+    box = SecretBox(read_key(SECRET_KEY))
+    marketplace = tmp_path / "marketplace.yaml"
+    marketplace.write_text(MARKETPLACE)
+    await apply_file(database, box, marketplace, {})
+    call_box = SecretBox(await service_key(database, box, ServiceKey.CALL_DATA))
+    identity = await service_key(database, box, ServiceKey.CALLER_IDENTITY)
+    ledger = PostgresLedger(database, CallerVault(call_box, identity), new_epoch=lambda: 1)
+    events = CallEvents(database, lambda _: None)
+    starts = [await _play(ledger, events, number) for number in range(CALLS)]
+    return Scene(dsn, tmp_path, starts)
+
+
+async def _play(ledger: PostgresLedger, events: CallEvents, number: int) -> datetime:
+    call = a_recent_call(f"c-{number}", caller=from_number(number))
+    await route(ledger, call, a_candidate("cobalt-auto", buyer="cobalt", price="18.00"))
+    await events.record(an_event(call, EventType.ANSWERED, 8))
+    await events.record(an_event(call, EventType.ENDED, 128, ended_by=EndedBy.CALLER))
+    return datetime.now(UTC)
+
+
+def figures(output: str) -> dict[str, list[str]]:
+    """The table by class: calls, ours, theirs, difference."""
+    rows = [line.split() for line in output.splitlines() if len(line.split()) == 5]
+    return {name: cells for name, *cells in rows}
+
+
+async def test_a_file_that_tells_the_same_ends_with_0(scene: Scene) -> None:
+    path = scene.file(*(scene.row(number) for number in range(CALLS)))
+    code, output, errors = await scene.reconcile(path, "--buyer", "cobalt")
+    assert (code, figures(output)["matched"]) == (0, ["4", "72.00", "72.00", "0.00"]), errors
+    assert figures(output)["total"] == ["4", "72.00", "72.00", "0.00"]
+
+
+async def test_differences_are_told_class_by_class_and_written_down(scene: Scene) -> None:
+    unknown: dict[str, Any] = {"ANI": "9175550000"}
+    path = scene.file(
+        scene.row(0),
+        scene.row(1, Duration="2:07"),
+        scene.row(2, Duration="60", Payout="$0.00"),
+        scene.row(0, **unknown),
+        scene.row(0, Payout="eighteen"),
+        name="differs.csv",
+    )
+    output_path = scene.folder / "rows.csv"
+    code, output, errors = await scene.reconcile(
+        path, "--buyer", "cobalt", "--output", str(output_path)
+    )
+    assert code == 1, errors
+    found = figures(output)
+    assert found["matched"] == ["1", "18.00", "18.00", "0.00"]
+    assert found["different_duration"] == ["1", "18.00", "18.00", "0.00"]
+    assert found["different_duration+different_amount"] == ["1", "18.00", "0.00", "-18.00"]
+    assert found["missing_at_them"] == ["1", "18.00", "0.00", "-18.00"]
+    assert found["missing_at_us"] == ["1", "0.00", "18.00", "18.00"]
+    assert found["total"] == ["5", "72.00", "54.00", "-18.00"]
+    assert "In 1 of the different durations" in output
+    assert "line 6: amount is none" in errors
+    assert "1 rows can't be read" in errors
+    text = output_path.read_text()
+    assert len(text.splitlines()) == 6
+    assert "+1310*****01" in text
+    assert "3105550001" not in text + output + errors
+
+
+async def test_call_ids_columns_and_a_time_of_ones_own(scene: Scene) -> None:
+    rows = [{"ref": f"c-{number}", "Secs": 120, "Paid": 18} for number in (1, 3)]
+    path = scene.file(*rows, name="ids.csv")
+    options = ["--buyer", "cobalt", "--column", "call_id=ref", "--column", "duration=Secs"]
+    code, _, errors = await scene.reconcile(path, *options)
+    assert (code, "give --from and --to" in errors) == (2, True)
+    since = (scene.starts[0] - timedelta(hours=1)).isoformat()
+    until = (scene.starts[-1] + timedelta(hours=1)).isoformat()
+    code, output, _ = await scene.reconcile(path, *options, "--from", since, "--to", until)
+    assert code == 1
+    assert (figures(output)["matched"][0], figures(output)["missing_at_them"][0]) == ("2", "2")
+
+
+async def test_another_zone_is_not_guessed_but_hinted_at(scene: Scene) -> None:
+    path = scene.file(scene.row(0), name="zone.csv")
+    code, output, _ = await scene.reconcile(path, "--buyer", "cobalt", "--time-zone", "UTC")
+    assert code == 1
+    assert "Not one call matches" in output
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--buyer", "nobody"), "there is no buyer 'nobody'"),
+        (("--buyer", "cobalt", "--column", "amount=Nothing"), "no column 'Nothing'"),
+        (("--buyer", "cobalt", "--column", "what=Payout"), "NAME=HEADER"),
+        (("--buyer", "cobalt", "--time-zone", "Mars/Base"), "is no time zone"),
+        (("--buyer", "cobalt", "--from", "noon"), "is no time"),
+        (("--buyer", "cobalt", "--delimiter", "::"), "one character"),
+        (("--buyer", "cobalt", "--time-format", "%s"), "no row tells a start"),
+    ],
+)
+async def test_what_cannot_be_compared_ends_with_2(
+    scene: Scene, options: tuple[str, ...], words: str
+) -> None:
+    path = scene.file(scene.row(0), name="good.csv")
+    code, output, errors = await scene.reconcile(path, *options)
+    assert (code, output) == (2, ""), errors
+    assert words in errors
+
+
+async def test_the_buyers_file_is_never_overwritten(scene: Scene) -> None:
+    path = scene.file(scene.row(0), name="precious.csv")
+    before = path.read_bytes()
+    code, _, _ = await scene.reconcile(path, "--buyer", "cobalt", "--output", str(path))
+    assert (code, path.read_bytes()) == (2, before)
+
+
+async def test_a_buyer_without_calls_has_nothing_of_ours(scene: Scene) -> None:
+    path = scene.file(scene.row(0), name="idle.csv")
+    code, output, _ = await scene.reconcile(path, "--buyer", "idle")
+    assert (code, figures(output)["total"][0]) == (1, "1")
