@@ -36,6 +36,7 @@ from config.values import (
     Many,
     Model,
     Money,
+    MoneyOrZero,
     SecondsOrZero,
     SendDigits,
     Text,
@@ -227,7 +228,7 @@ class Offer(Model):
     filters: Many[FilterRule] = ()
     priority: Hundreds = 1
     weight: Annotated[StrictInt, Field(ge=0, le=10_000)] = 1
-    static_price: Annotated[Money | None, Field(validate_default=True)] = None
+    static_price: Annotated[MoneyOrZero | None, Field(validate_default=True)] = None
     ping_post: PingPost | None = None
     conversions: Many[ConversionRule] = ()
     duplicates: Duplicates | None = None

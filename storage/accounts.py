@@ -5,10 +5,12 @@ from collections.abc import Iterable, Sequence
 from auction.domain.conversions import Entry, PastConversion
 from auction.domain.ids import CallId
 from storage.bookings import BookedSides, read_booked
+from storage.books import Books
 from storage.callers import PastConversions, caller_key, lock_conversions
 from storage.database import Connection
 from storage.holds import Hold
 from storage.progress import CallRow
+from storage.retries import TryAgainError
 from storage.settling import Account
 
 
@@ -54,6 +56,18 @@ async def read_accounts(connection: Connection, calls: Sequence[CallRow]) -> Acc
     booked = await read_booked(connection, [call.call_id for call in calls])
     callers = {call.caller_hash for call in calls if call.caller_hash and _looks_back(call)}
     return Accounts(booked, await lock_conversions(connection, callers))
+
+
+def check_callers(calls: Iterable[CallRow], books: Books) -> None:
+    """Make sure that ``read_accounts`` locked all callers that the calls' holds look at.
+
+    Whoever had a call locked before may have made a hold of which nobody knew when its row was
+    read. Raises TryAgainError then.
+    """
+    for call in calls:
+        unseen = call.caller_hash and not call.test and not call.dedupes
+        if unseen and any(hold.dedupes for hold in books.holds_of(call.call_id)):
+            raise TryAgainError
 
 
 def caller_keys(calls: Iterable[CallRow]) -> dict[CallId, int]:

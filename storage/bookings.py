@@ -13,7 +13,7 @@ from storage.queries import query
 _READ = query("read_booked")
 _WRITE = query("write_entries")
 
-_COLUMNS: Final = 13
+ENTRY_COLUMNS: Final = 13
 
 BookedSides = Mapping[CallId, Mapping[Side, Booked]]
 """What the sides of calls come to, by call; a side that never converted is absent."""
@@ -38,10 +38,11 @@ async def read_booked(connection: Connection, call_ids: Iterable[CallId]) -> Boo
 async def write_entries(connection: Connection, entries: Sequence[Entry]) -> None:
     """Append entries of calls that are locked, at most one per call and side, and apply them."""
     if entries:
-        await connection.execute(_WRITE, *columns([_row(each) for each in entries], _COLUMNS))
+        await connection.execute(_WRITE, *columns([entry_row(each) for each in entries], ENTRY_COLUMNS))
 
 
-def _row(entry: Entry) -> Sequence[Any]:
+def entry_row(entry: Entry) -> Sequence[Any]:
+    """An entry's columns."""
     return (
         entry.call_id,
         entry.side.value,

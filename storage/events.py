@@ -16,7 +16,7 @@ from auction.domain.lifecycle import (
 )
 from auction.domain.terms import WebhookEvent
 from auction.domain.usage import Usage
-from storage.accounts import Accounts, caller_keys, read_accounts
+from storage.accounts import Accounts, caller_keys, check_callers, read_accounts
 from storage.batch import Batcher
 from storage.books import Books, lock_books
 from storage.call_facts import call_fact, conversion_facts
@@ -215,6 +215,7 @@ async def _lock(
     known = await _known_events(connection, events)
     accounts = await read_accounts(connection, list(calls.values()))
     books = await lock_books(connection, call_ids)
+    check_callers(calls.values(), books)
     now = rows[0]["now"] if rows else datetime.now(UTC)
     return _Sitting(now, calls, known, books, accounts)
 

@@ -28,9 +28,10 @@ _Finishes: TypeAlias = Mapping[CallId, Finish]
 class Finishing:
     """Runs batches of decisions.
 
-    All decisions of a batch are stored by one statement, but for those of whose route something
-    follows at once: money, or news for a webhook. After a commit ``on_usage`` is told the usage
-    that was seen and ``on_earned`` what buyers' attempt conversions have earned.
+    All decisions of a batch are stored by one statement, but for those about further attempts and
+    those of whose route something follows at once: money, or news for a webhook. After a commit
+    ``on_usage`` is told the usage that was seen and ``on_earned`` what buyers' attempt conversions
+    have earned.
     """
 
     def __init__(
@@ -56,7 +57,10 @@ class Finishing:
             if has_consequences(finish, self._outbox)
         }
         plain = {call_id: by_call[call_id] for call_id in by_call if call_id not in telling}
-        rows = await self._sparing(plain, self._finish)
+        first = {call_id: plain[call_id] for call_id in plain if plain[call_id].attempt == 1}
+        later = {call_id: plain[call_id] for call_id in plain if call_id not in first}
+        rows = await self._sparing(first, self._finish)
+        rows |= await self._apart(later, self._finish_all_later)
         holding = {
             call_id: finish
             for call_id, finish in plain.items()
@@ -113,6 +117,16 @@ class Finishing:
             return await self._routing.run(some, callers)
 
         return await self._sparing(finishes, route, callers)
+
+    async def _finish_all_later(self, finishes: _Finishes) -> Rows:
+        """Decisions about further attempts: an earlier one may be sold at the same time."""
+        return await self._sparing(finishes, self._finish_later)
+
+    async def _finish_later(self, finishes: _Finishes) -> Rows:
+        async with impatient(self._database.transaction()) as connection:
+            # What is booked is read by a statement that begins once nobody can add to it.
+            await connection.fetch(_LOCK, sorted(finishes))
+            return await store_decisions(connection, finishes)
 
     async def _give_back_all(self, finishes: _Finishes) -> Rows:
         """Decisions without a route for calls that still hold something."""

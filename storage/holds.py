@@ -31,6 +31,9 @@ class HoldState(Enum):
     FAILED = "failed"
 
 
+_UNDER_WAY: Final = frozenset({HoldState.ROUTED, HoldState.ANSWERED})
+
+
 @dataclass(frozen=True, slots=True)
 class HoldTerms:
     """What an attempt was sold under; settling depends on nothing else.
@@ -75,10 +78,10 @@ class HoldTerms:
 class Hold:
     """One row of reservations. ``holding`` is its share of the counters of each of its owners.
 
-    ``sweep_at`` is set while it holds anything, and never after ``lease_until``. ``dedupes``: a
-    rule it was sold under looks at the caller's other calls. ``converted_at`` and ``paid_at`` are
-    when the buyer's and the source's conversion happened, None while there is none; ``reason`` and
-    ``sip_code`` say why the attempt failed.
+    ``sweep_at`` is set while it holds anything or its call is under way, and never after
+    ``lease_until``. ``dedupes``: a rule it was sold under looks at the caller's other calls.
+    ``converted_at`` and ``paid_at`` are when the buyer's and the source's conversion happened, None
+    while there is none; ``reason`` and ``sip_code`` say why the attempt failed.
     """
 
     call_id: CallId
@@ -118,8 +121,12 @@ class Hold:
         )
 
     def sweep_from(self, holding: Change, lease_until: datetime) -> datetime | None:
-        """When to look at it once it holds this under this lease; never when nothing can lapse."""
-        if self.sweep_at is None or (holding.live == 0 and holding.pending == NOTHING):
+        """When to look at it once it holds this under this lease; never when nothing can lapse.
+
+        A call that is under way can be lost, even if its attempt holds nothing any more.
+        """
+        holds = holding.live != 0 or holding.pending != NOTHING
+        if self.sweep_at is None or not (holds or self.state in _UNDER_WAY):
             return None
         return min(self.sweep_at, lease_until)
 

@@ -15,6 +15,7 @@ from auction.domain.decision import (
 from auction.domain.ids import CallId, OwnerId
 from auction.domain.usage import Usage
 from storage.batch import Batcher
+from storage.collecting import Collecting
 from storage.database import Database
 from storage.finishing import Finishing
 from storage.opening import OpeningCalls, random_epoch
@@ -53,9 +54,10 @@ class PostgresLedger:
         observe: Callable[[int], None] | None = None,
     ) -> None:
         reserving = Reserving(database, vault, on_usage)
+        collecting = Collecting(database, on_usage, outbox, on_earned)
         limits = {"lanes": lanes, "max_size": max_batch, "max_queue": max_queue}
         self._opening: Batcher[Opening, OpenResult] = Batcher(
-            OpeningCalls(database, vault, new_epoch).run, observe=observe, **limits
+            OpeningCalls(database, vault, collecting, new_epoch).run, observe=observe, **limits
         )
         self._reserving: Batcher[ReserveRequest, ReserveResult] = Batcher(
             reserving.run, observe=observe, **limits
@@ -63,7 +65,7 @@ class PostgresLedger:
         self._finishing: Batcher[Finish, FinishResult] = Batcher(
             Finishing(database, on_usage, outbox, on_earned).run, observe=observe, **limits
         )
-        rerouting = ReroutingCalls(database, vault, on_usage, new_epoch)
+        rerouting = ReroutingCalls(database, vault, on_usage, collecting, new_epoch)
         self._rerouting: Batcher[NextRequest, NextResult] = Batcher(
             rerouting.run, observe=observe, **limits
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from math import ceil
-from typing import Final
+from typing import Final, Protocol
 
 import asyncpg
 
@@ -20,7 +20,7 @@ from auction.domain.decision import (
     OtherContent,
     UnknownCall,
 )
-from auction.domain.ids import CallId, OfferId
+from auction.domain.ids import CallId, CampaignId, OfferId
 from auction.domain.lifecycle import CallState
 from auction.domain.reasons import Reason
 from auction.domain.usage import NOTHING, Change
@@ -89,8 +89,23 @@ class Claimed:
     tried: tuple[tuple[OfferId, Reason], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Uncollected:
+    """The call's late route is to be collected first, since something follows from that."""
+
+    call_id: CallId
+    attempt: int
+
+
+class Follows(Protocol):
+    """Says whether more than the call's state changes when its late route is collected."""
+
+    def __call__(self, hold: Hold, campaign: CampaignId | None, *, test: bool) -> bool: ...
+
+
 PassResult = (
     Claimed
+    | Uncollected
     | AlreadyConverted
     | AlreadyDecided
     | BeingDecided
@@ -113,6 +128,7 @@ class NextPass:
     booked: BookedSides
     books: Books
     unsealed: Callable[[asyncpg.Record], Call]
+    follows: Follows
     new_epoch: Callable[[], int]
     moved: set[CallId] = field(default_factory=set)
     asked: dict[StepKey, NextRequest] = field(default_factory=dict)
@@ -135,6 +151,8 @@ class NextPass:
         is_latest = call.attempt == request.attempt + 1
         if step.answer is not None and not (is_latest and call.lapsed):
             if is_latest and call.state is CallState.LATE:
+                if self._brings_more(call):
+                    return Uncollected(request.call_id, call.attempt)
                 self._collect(request.call_id, call)
             return AlreadyDecided(step.answer)
         if call.attempt == request.attempt:
@@ -149,13 +167,24 @@ class NextPass:
         current = call.attempt == request.attempt and call.state in _GIVEN
         if not current or hold is None:
             return NoSuchAttempt()
+        if self._brings_more(call):
+            return Uncollected(request.call_id, call.attempt)
         if self._has_converted(request.call_id):
+            if call.state is CallState.LATE:
+                self._collect(request.call_id, call)
             answer = self._converted(call)
             self.books.put(_freed(hold))
             self._ask(request)
             return answer
         self.books.put(_failed(hold, request, call.row))
         return self._claim(request, call)
+
+    def _brings_more(self, call: LockedCall) -> bool:
+        """Whether the call has a late route, and collecting that is a transaction of its own."""
+        hold = self.books.hold(call.row["call_id"], call.attempt)
+        if hold is None or call.state is not CallState.LATE:
+            return False
+        return self.follows(hold, call.row["campaign"], test=call.row["test"])
 
     def _has_converted(self, call_id: CallId) -> bool:
         booked = self.booked.get(call_id, {}).get(Side.BUYER)
@@ -207,7 +236,8 @@ def _known(first: Decimal | None, second: Decimal | None) -> Decimal | None:
 
 def _freed(hold: Hold) -> Hold:
     """A sold attempt whose call is over: what it has used stays."""
-    return replace(hold, holding=Change(0, hold.holding.used, NOTHING), sweep_at=None)
+    holding = Change(0, hold.holding.used, NOTHING)
+    return replace(hold, holding=holding, sweep_at=hold.sweep_from(holding, hold.lease_until))
 
 
 def _tried(holds: Iterable[Hold]) -> tuple[tuple[OfferId, Reason], ...]:

@@ -20,6 +20,7 @@ from auction.domain.lifecycle import CallState
 from auction.ports import StorageUnavailableError
 from storage.books import columns
 from storage.calls_read import stored_plan
+from storage.collecting import Collecting
 from storage.database import Database
 from storage.locked import find_locked, impatient, sparing_locked
 from storage.past_calls import load_routes
@@ -28,7 +29,6 @@ from storage.vault import CallerVault
 
 _OPEN = query("open_calls")
 _PLANS = query("taken_over_plans")
-_COLLECT = query("collect_late")
 
 ROUNDS: Final = 5
 """How often a call is looked at again because others were changing it at the same time."""
@@ -50,16 +50,21 @@ def random_epoch() -> int:
 
 
 class OpeningCalls:
-    """Runs batches of openings. ``new_epoch`` gives a call's first epoch and the steps from it."""
+    """Runs batches of openings; late decisions that switches come back for go to ``collecting``.
+
+    ``new_epoch`` gives a call's first epoch and the steps from it.
+    """
 
     def __init__(
         self,
         database: Database,
         vault: CallerVault,
+        collecting: Collecting,
         new_epoch: Callable[[], int] = random_epoch,
     ) -> None:
         self._database = database
         self._vault = vault
+        self._collecting = collecting
         self._new_epoch = new_epoch
 
     async def run(self, openings: Sequence[Opening]) -> Sequence[OpenResult | Exception]:
@@ -153,8 +158,12 @@ class OpeningCalls:
 
     async def _answered(self, rows: Mapping[int, asyncpg.Record]) -> _Results:
         """Stored answers; none of a late decision that was lost while we looked."""
-        late = {row["call_id"] for row in rows.values() if _waits_for_its_switch(row)}
-        collected = await self._collect_late(late)
+        late = {
+            row["call_id"]: self._collecting.is_told(row["campaign"], row["buyer"])
+            for row in rows.values()
+            if _waits_for_its_switch(row)
+        }
+        collected = await self._collecting.first(late) if late else {}
         results: _Results = {}
         for place, row in rows.items():
             outcome = collected.get(row["call_id"], True)
@@ -163,21 +172,6 @@ class OpeningCalls:
             elif outcome:
                 results[place] = AlreadyDecided(row["answer"])
         return results
-
-    async def _collect_late(
-        self, call_ids: Collection[CallId]
-    ) -> Mapping[CallId, bool | Exception]:
-        """Whether each late decision was still there to be fetched."""
-        try:
-            return await sparing_locked(call_ids, self._collect, self._locked)
-        except Exception as error:  # noqa: BLE001 - the other answers of the batch stand
-            return dict.fromkeys(call_ids, error)
-
-    async def _collect(self, call_ids: Collection[CallId]) -> dict[CallId, bool]:
-        async with impatient(self._database.connection()) as connection:
-            rows = await connection.fetch(_COLLECT, sorted(call_ids))
-        collected = {row["call_id"] for row in rows}
-        return {call_id: call_id in collected for call_id in call_ids}
 
 
 def _read(row: asyncpg.Record, opening: Opening) -> OpenResult | None:

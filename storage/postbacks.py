@@ -21,7 +21,7 @@ from auction.domain.postbacks import (
 )
 from auction.domain.usage import Usage
 from auction.ports import StorageUnavailableError
-from storage.accounts import read_accounts
+from storage.accounts import check_callers, read_accounts
 from storage.books import Books, lock_books
 from storage.database import Connection, Database
 from storage.holds import Hold, HoldState
@@ -150,6 +150,7 @@ async def _open(
     call = load_call(row)
     accounts = await read_accounts(connection, [call])
     books = await lock_books(connection, [call.call_id])
+    check_callers([call], books)
     hold = _meant(books, accounts.of(call).booked.get(Side.BUYER), named)
     if hold is None or hold.state not in _SOLD or postback.buyer not in (None, hold.buyer):
         return None

@@ -12,7 +12,7 @@ from auction.domain.conversions import Entry, EntryKind, Side
 from auction.domain.decision import CallEvent, EndedBy, EventResult
 from auction.domain.ids import BuyerId, CallId, CampaignId, OfferId, SourceId
 from auction.domain.lifecycle import CallState, Progress
-from storage.bookings import write_entries
+from storage.bookings import ENTRY_COLUMNS, entry_row
 from storage.books import columns
 from storage.database import Connection
 from storage.holds import Hold
@@ -132,10 +132,13 @@ async def write_progress(
 ) -> None:
     """Store how far calls have come, the reports behind it, and what was booked."""
     call_rows = [_call_row(call) for call in sorted(calls, key=lambda call: call.call_id)]
-    if call_rows or logged:
-        reports = [_logged_row(each) for each in logged]
-        await connection.execute(_WRITE, *columns(call_rows, 12), *columns(reports, 11))
-    await write_entries(connection, entries)
+    if not (call_rows or logged or entries):
+        return
+    reports = [_logged_row(each) for each in logged]
+    booked = [entry_row(each) for each in entries]
+    await connection.execute(
+        _WRITE, *columns(call_rows, 12), *columns(reports, 11), *columns(booked, ENTRY_COLUMNS)
+    )
 
 
 def _call_row(call: CallRow) -> Sequence[Any]:

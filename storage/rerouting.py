@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 import asyncpg
 
@@ -14,9 +15,10 @@ from auction.ports import StorageUnavailableError
 from storage.bookings import read_booked
 from storage.books import columns, lock_books
 from storage.calls_read import stored_plan, unsealed_call
+from storage.collecting import Collecting
 from storage.database import Connection, Database
 from storage.locked import find_locked, impatient, sparing_locked
-from storage.next_pass import Claimed, LockedCall, NextPass, PassResult, Step, StepKey
+from storage.next_pass import Claimed, LockedCall, NextPass, PassResult, Step, StepKey, Uncollected
 from storage.opening import random_epoch
 from storage.past_calls import load_routes
 from storage.queries import query
@@ -28,6 +30,10 @@ _MATERIAL = query("rerouting_material")
 _WRITE = query("write_next")
 _COLLECT = query("collect_next")
 _ANSWER = query("answer_next")
+
+
+ROUNDS: Final = 3
+"""How often a request is looked at again, because its call's late route had to be collected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,8 @@ class Refusal:
 class ReroutingCalls:
     """Runs batches of requests for another route. ``on_usage`` is told the usage after each commit.
 
-    ``new_epoch`` gives the steps from one decider's epoch to the next.
+    Late routes of which something follows are left to ``collecting`` first. ``new_epoch`` gives the
+    steps from one decider's epoch to the next.
     """
 
     def __init__(
@@ -50,25 +57,53 @@ class ReroutingCalls:
         database: Database,
         vault: CallerVault,
         on_usage: Callable[[Mapping[OwnerId, Usage]], None],
+        collecting: Collecting,
         new_epoch: Callable[[], int] = random_epoch,
     ) -> None:
         self._database = database
         self._vault = vault
         self._on_usage = on_usage
+        self._collecting = collecting
         self._new_epoch = new_epoch
 
     async def run(self, requests: Sequence[NextRequest]) -> Sequence[NextResult | Exception]:
         """One result per request; of several for the same failure one claims the call at most."""
+        results: dict[int, NextResult | Exception] = {}
+        for _ in range(ROUNDS):
+            left = [place for place in range(len(requests)) if place not in results]
+            if not left:
+                break
+            await self._round(requests, left, results)
+        contended = StorageUnavailableError("too many ask for the same call at once")
+        return [results.get(place, contended) for place in range(len(requests))]
 
-        async def run(places: Collection[int]) -> dict[int, NextResult]:
-            results = await self._sit([requests[place] for place in places])
-            return dict(zip(places, results, strict=True))
+    async def _round(
+        self,
+        requests: Sequence[NextRequest],
+        left: Sequence[int],
+        results: dict[int, NextResult | Exception],
+    ) -> None:
+        """Settle those that are left, but for calls whose late route had to be collected first."""
+
+        async def run(places: Collection[int]) -> dict[int, NextResult | Uncollected]:
+            outcomes = await self._sit([requests[place] for place in places])
+            return dict(zip(places, outcomes, strict=True))
 
         async def stuck(places: Collection[int]) -> Collection[int]:
             return await self._stuck(places, requests)
 
-        results = await sparing_locked(range(len(requests)), run, stuck)
-        return [results[place] for place in range(len(requests))]
+        late: dict[int, Uncollected] = {}
+        for place, outcome in (await sparing_locked(left, run, stuck)).items():
+            if isinstance(outcome, Uncollected):
+                late[place] = outcome
+            else:
+                results[place] = outcome
+        attempts = {each.call_id: each.attempt for each in late.values()}
+        fetched = await self._collecting.apart(attempts)
+        for place, each in late.items():
+            error = fetched[each.call_id]
+            if isinstance(error, Exception):
+                results[place] = error
 
     async def refuse(self, refusals: Sequence[Refusal]) -> Sequence[bytes | Exception]:
         """The answers that stand: of each step the one stored first."""
@@ -89,7 +124,7 @@ class ReroutingCalls:
         locked = (await find_locked(self._database, calls)).calls
         return [place for place in places if items[place].call_id in locked]
 
-    async def _sit(self, requests: Sequence[NextRequest]) -> Sequence[NextResult]:
+    async def _sit(self, requests: Sequence[NextRequest]) -> Sequence[NextResult | Uncollected]:
         async with impatient(self._database.transaction()) as connection:
             step = await self._lock(connection, requests)
             results = [step.decide(request) for request in requests]
@@ -113,6 +148,7 @@ class ReroutingCalls:
             booked=await read_booked(connection, call_ids),
             books=await lock_books(connection, call_ids),
             unsealed=self._unsealed,
+            follows=self._collecting.follows,
             new_epoch=self._new_epoch,
         )
 
@@ -153,7 +189,7 @@ async def _write(connection: Connection, step: NextPass) -> None:
 
 async def _reroutings(
     connection: Connection, results: Sequence[PassResult]
-) -> Sequence[NextResult]:
+) -> Sequence[NextResult | Uncollected]:
     """The results with all that a decider needs, where a call was claimed."""
     claimed = {result.call.call_id: result for result in results if isinstance(result, Claimed)}
     items = [

@@ -8,7 +8,7 @@ from typing import Final
 from auction.domain.decision import Candidate, Finish
 from auction.domain.ids import CallId, OwnerId
 from auction.domain.usage import Usage
-from storage.accounts import caller_keys, read_accounts
+from storage.accounts import caller_keys, check_callers, read_accounts
 from storage.bookings import write_entries
 from storage.books import Books, columns, lock_books
 from storage.database import Connection, Database
@@ -52,6 +52,7 @@ class Routing:
             callers.update(caller_keys(calls))
             accounts = await read_accounts(connection, calls)
             books = await lock_books(connection, [call.call_id for call in calls])
+            check_callers(calls, books)
             step = RoutingPass(now, books, accounts, self._outbox)
             step.take_all(_routes(calls, finishes, books))
             await books.write(connection)

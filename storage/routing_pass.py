@@ -9,7 +9,15 @@ from auction.domain.decision import Candidate, Finish
 from auction.domain.ids import OwnerId
 from auction.domain.lifecycle import CallState, Progress
 from auction.domain.money import from_units, render
-from auction.domain.terms import Cap, Measure, Period, Trigger, WebhookEvent
+from auction.domain.terms import (
+    Cap,
+    ConversionRule,
+    Measure,
+    PayoutRule,
+    Period,
+    Trigger,
+    WebhookEvent,
+)
 from auction.domain.usage import Usage, window_at
 from storage.accounts import Accounts
 from storage.books import Books
@@ -69,15 +77,15 @@ class RoutingPass:
 
     def take_all(self, routes: Iterable[tuple[CallRow, Candidate, Hold]]) -> None:
         """Book what routes earn, then see which caps have no unit left."""
-        booked = [(call, won, self._take(call, won, hold)) for call, won, hold in routes]
+        booked = [(call, won, self.take(call, hold)) for call, won, hold in routes]
         for call, won, hold in booked:
             if self.outbox.wanted(hold.campaign, hold.buyer, WebhookEvent.CAP_REACHED):
                 self._look_at_caps(call, won, hold)
 
-    def _take(self, call: CallRow, won: Candidate, hold: Hold) -> Hold:
-        """The hold after what the route alone has earned."""
+    def take(self, call: CallRow, hold: Hold) -> Hold:
+        """The hold after what the route alone has earned, by the terms it was sold under."""
         self.facts.append(call_fact(WebhookEvent.CALL_ROUTED, call, hold, self.now))
-        if not _earns_by_attempt(won):
+        if not earns_by_attempt(hold.terms.rules, hold.terms.payouts):
             return hold
         progress = Progress(CallState.ROUTED, call.progress.started_at, hold.attempt)
         cause = Cause(self.now, ACTOR)
@@ -96,18 +104,22 @@ class RoutingPass:
 
 
 def has_consequences(finish: Finish, outbox: Outbox) -> bool:
-    """Whether storing a decision is not all: its route earns, or somebody is to be told of it."""
+    """Whether storing a decision is not all: its route earns, or somebody is to be told of it.
+
+    A late one is no route yet: what follows from it does when its switch fetches it.
+    """
     won = finish.candidate
-    if won is None:
+    if won is None or finish.late:
         return False
-    if _earns_by_attempt(won) and not finish.call.test:
+    if earns_by_attempt(won.conversions, won.payouts) and not finish.call.test:
         return True
-    return outbox.wanted(finish.call.campaign, won.buyer, *_TOLD)
+    return outbox.wanted(finish.campaign, won.buyer, *_TOLD)
 
 
-def _earns_by_attempt(won: Candidate) -> bool:
-    return any(rule.trigger is Trigger.ATTEMPT for rule in won.conversions) or any(
-        rule.trigger is Trigger.ATTEMPT for rule in won.payouts
+def earns_by_attempt(rules: Iterable[ConversionRule], payouts: Iterable[PayoutRule]) -> bool:
+    """Whether a route alone earns anything under these."""
+    return any(rule.trigger is Trigger.ATTEMPT for rule in rules) or any(
+        rule.trigger is Trigger.ATTEMPT for rule in payouts
     )
 
 

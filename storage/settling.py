@@ -108,7 +108,7 @@ def settle(
         state=state,
         holding=holding,
         lease_until=lease_until,
-        sweep_at=hold.sweep_from(holding, lease_until),
+        sweep_at=replace(hold, state=state).sweep_from(holding, lease_until),
         answered_at=progress.answered_at,
         ended_at=progress.ended_at,
         connected_duration_s=progress.connected_duration_s,

@@ -23,6 +23,9 @@ LATE_LEASE_MS = 10_000
 FINISH_WITHIN_S = 5.0
 """How long past its deadline a decision is tried to be stored: a buyer may have taken the call."""
 
+LEAST_WAIT_MS = 100
+"""So long every switch is given an answer, though it be late, however little it says it waits."""
+
 KEPT_FOR_THE_WAY = 1 / 3
 """The share of the reply's reserve that an answer needs to travel; storing it may take the rest."""
 

@@ -109,9 +109,9 @@ class Outcomes:
         return self._by_offer[offer].reason
 
     def was_pinged(self, offer: OfferId) -> bool:
-        """Whether the outcome comes from the auction."""
+        """Whether the outcome comes from an auction, be it that of an earlier attempt."""
         outcome = self._by_offer[offer]
-        return outcome.ms is not None
+        return outcome.ms is not None or outcome.ping_id is not None
 
     def all(self) -> Iterable[Outcome]:
         """Every outcome, in the order in which offers were looked at."""

@@ -15,7 +15,7 @@ from auction.domain.decision import (
 from auction.domain.ids import CallId, CampaignId
 from auction.domain.terms import Campaign, Catalogue
 from auction.engine.auction import Auction
-from auction.engine.conclusion import answer_within_ms
+from auction.engine.conclusion import LEAST_WAIT_MS, answer_within_ms
 from auction.engine.flights import Flights
 from auction.engine.world import Ports
 from auction.ports import CatalogueSource, StorageUnavailableError
@@ -49,7 +49,8 @@ class Reception:
         Raises StorageUnavailableError when no durable answer can be given within the switch's
         time; the decision goes on and waits for the retry.
         """
-        until = self._ports.clock.monotonic() + self._answer_within_ms(call) / 1000
+        within_ms = self._answer_within_ms(call)
+        until = self._ports.clock.monotonic() + max(within_ms, LEAST_WAIT_MS) / 1000
         key = (call.call_id, fingerprint)
         while True:
             flight = self._flights.find(key)
@@ -57,7 +58,7 @@ class Reception:
                 started = self._ports.clock.monotonic()
                 flight = self._flights.start(key, self._decide(call, fingerprint, started))
             decision = await self._flights.wait(flight, until)
-            if not decision.late:
+            if not decision.late or within_ms < LEAST_WAIT_MS:
                 return decision.answer
 
     @property

@@ -19,7 +19,7 @@ from auction.domain.ids import CallId, CampaignId
 from auction.domain.reasons import NoRouteReason
 from auction.domain.terms import AuctionTerms, Campaign
 from auction.engine.auction import Auction
-from auction.engine.conclusion import KEPT_FOR_THE_WAY
+from auction.engine.conclusion import KEPT_FOR_THE_WAY, LEAST_WAIT_MS
 from auction.engine.flights import Flights
 from auction.engine.reception import DECIDER_SLACK_MS, FIRST_POLL_MS, LONGEST_POLL_MS
 from auction.engine.reply import Reply
@@ -53,7 +53,8 @@ class Rerouter:
         Raises StorageUnavailableError when no durable answer can be given within the switch's
         time; the decision goes on and waits for the retry.
         """
-        until = self._ports.clock.monotonic() + self._answer_within_ms(timeout_ms) / 1000
+        within_ms = self._answer_within_ms(timeout_ms)
+        until = self._ports.clock.monotonic() + max(within_ms, LEAST_WAIT_MS) / 1000
         key = (request.call_id, request.attempt, request.fingerprint)
         while True:
             flight = self._flights.find(key)
@@ -61,7 +62,7 @@ class Rerouter:
                 started = self._ports.clock.monotonic()
                 flight = self._flights.start(key, self._decide(request, timeout_ms, started))
             decision = await self._flights.wait(flight, until)
-            if not decision.late:
+            if not decision.late or within_ms < LEAST_WAIT_MS:
                 return decision.answer
 
     async def drain(self) -> None:

@@ -14,6 +14,8 @@ BODY_TIMEOUT_S = 10.0
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
+_EXACT = 2.0**53
+
 JsonObject = dict[str, object]
 
 
@@ -23,8 +25,19 @@ async def read_object(request: web.Request) -> JsonObject:
 
 
 def fingerprint(content: JsonObject, keyed: Callable[[bytes], bytes]) -> bytes:
-    """Keyed hash of the canonical JSON: the same for any order of keys and any white space."""
-    return keyed(orjson.dumps(content, option=orjson.OPT_SORT_KEYS))
+    """Keyed hash of the canonical JSON: the same for any order of keys, white space or 1 and 1.0."""
+    return keyed(orjson.dumps(_plain_numbers(content), option=orjson.OPT_SORT_KEYS))
+
+
+def _plain_numbers(content: JsonObject) -> JsonObject:
+    """The numbers of an object and of the objects in it as JSON writes them shortest (RFC 8785)."""
+    return {key: _plain_number(value) for key, value in content.items()}
+
+
+def _plain_number(value: object) -> object:
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < _EXACT else value
+    return _plain_numbers(value) if isinstance(value, dict) else value
 
 
 async def read_bytes(request: web.Request, max_bytes: int) -> bytes:

@@ -30,7 +30,7 @@ class RerouteHandlers:
             raise CallerMistakeError(problems.NOT_FOUND, "There is no call with this call_id.")
         if isinstance(answer, NoSuchAttempt):
             raise CallerMistakeError(
-                problems.CONFLICT,
+                problems.NO_SUCH_ATTEMPT,
                 "The call has no route with this number; send the attempt that was answered last.",
             )
         if isinstance(answer, OtherContent):

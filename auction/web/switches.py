@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence, Set
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Final, Protocol
 
 import orjson
@@ -17,12 +17,14 @@ from auction.web.bodies import JsonObject, parse_object, read_bytes
 from auction.web.call_request import LONGEST_NAME
 from auction.web.event_request import Instant
 from auction.web.faults import faults_of
-from auction.web.problems import CallerMistakeError, invalid
+from auction.web.problems import CallerMistakeError, Fault, invalid
 from auction.web.services import Tokens
 
 MAX_LIST_BYTES: Final = 16 * 1024 * 1024
 MOST_CALLS: Final = 100_000
 MOST_SHOWN: Final = 1000
+
+FAR_AHEAD: Final = timedelta(days=1)
 
 _JSON: Final = {hdrs.CONTENT_TYPE: "application/json"}
 _NAME: Final = re.compile(rf"[^\x00-\x1f\x7f-\x9f]{{1,{LONGEST_NAME}}}")
@@ -80,7 +82,9 @@ class SwitchHandlers:
         switch = request.match_info["name"]
         await self._authorise(request, switch)
         listed = read_live_calls(parse_object(await read_bytes(request, self._max_bytes)))
-        as_of = min(listed.as_of, self._clock.now())
+        as_of = listed.as_of
+        if as_of > self._clock.now() + FAR_AHEAD:
+            raise invalid(Fault("as_of", "is more than a day ahead: the switch's clock is wrong"))
         live = frozenset(CallId(call_id) for call_id in listed.call_ids)
         compared = await self._switch_calls.compare(switch, as_of, live)
         answer = {

@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 
 from auction.domain.decision import OtherContent
-from auction.engine.world import Ports
 from auction.engine.reception import Reception, find_campaign
+from auction.engine.world import Ports
 from auction.ports import Snapshot
 from auction.web.call_request import call_fingerprint, read_call_request
 from auction.web.explanation import explain, read_trace, render_entry

@@ -124,11 +124,17 @@ async def test_of_many_that_were_closed_the_first_thousand_are_named() -> None:
     assert (len(answer["closed"]), answer["closed_count"]) == (1000, 1500)
 
 
-async def test_a_list_of_the_future_counts_as_of_now() -> None:
+async def test_a_list_is_of_the_moment_that_the_switch_names() -> None:
+    async with running() as api:
+        reply = await api.post({**LIST, "as_of": "2026-11-20T17:10:00Z"})
+    assert reply.json()["as_of"] == "2026-11-20T17:10:00.000Z"
+
+
+async def test_a_clock_that_is_a_day_ahead_is_a_fault() -> None:
     async with running() as api:
         reply = await api.post({**LIST, "as_of": "2999-01-01T00:00:00Z"})
-    assert reply.json()["as_of"] == "2026-11-20T17:00:00.000Z"
-    assert api.fake.lists[0][1] == NOON.astimezone(UTC)
+    assert (reply.status, api.fake.lists) == (422, [])
+    assert [error["path"] for error in reply.json()["errors"]] == ["as_of"]
 
 
 async def test_a_switch_without_calls_says_so() -> None:

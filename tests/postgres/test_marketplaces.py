@@ -10,6 +10,7 @@ import pytest
 
 from auction.domain.ids import OfferId
 from auction.marketplaces import Marketplaces, _warm, apply_file, export, load_at_start
+from buyers.notices import NoticeBoard
 from config.faults import ConfigError
 from config.secret_box import SecretBox
 from storage.catalogue import StoredMarketplace, latest, load, save
@@ -117,6 +118,7 @@ async def test_offers_are_compiled_before_calls_need_them_and_unusable_ones_are_
         database,
         BOX,
         ScriptedTransport({}),
+        NoticeBoard(ScriptedTransport({})),
         {},
         VAULT,
         lambda _: changed_in.append(threading.get_ident()),
@@ -158,7 +160,9 @@ async def test_those_who_ask_for_an_old_revision_at_once_load_it_once(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await apply_file(database, BOX, a_file(tmp_path), {})
-    marketplaces = Marketplaces(database, BOX, ScriptedTransport({}), {}, VAULT, lambda _: None)
+    transport = ScriptedTransport({})
+    board = NoticeBoard(transport)
+    marketplaces = Marketplaces(database, BOX, transport, board, {}, VAULT, lambda _: None)
     loaded: list[int | None] = []
 
     async def counted(where: Database, revision: int | None = None) -> StoredMarketplace:

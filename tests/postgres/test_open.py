@@ -43,6 +43,7 @@ from tests.ledger_steps import (
     route,
     usage_of,
 )
+from tests.waiting import someone_waits
 
 
 @pytest_asyncio.fixture
@@ -387,13 +388,3 @@ async def test_the_first_answer_does_not_collect_a_late_one_after_a_failure(
     async with database.connection() as connection:
         await connection.execute("update calls set attempt = 2")
         assert await connection.fetch(query("collect_late"), [call.call_id]) == []
-
-
-async def someone_waits(database: Database) -> bool:
-    """Whether a transaction in this database waits for a lock."""
-    async with database.connection() as connection:
-        waiting: int = await connection.fetchval(
-            "select count(*) from pg_stat_activity "
-            "where datname = current_database() and wait_event_type = 'Lock'"
-        )
-    return waiting > 0

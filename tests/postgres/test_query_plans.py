@@ -44,6 +44,8 @@ HOT: dict[str, Sequence[Any]] = {
     "write_progress": (
         *(IDS, TEXTS, NUMBERS, TIMES, TIMES, PRICES, PRICES, TEXTS, TEXTS, TEXTS, TEXTS, PRICES),
         *(IDS, TEXTS, BYTES, TEXTS, NUMBERS, TIMES, PRICES, PRICES, TEXTS, NUMBERS, TEXTS),
+        *(IDS, ["buyer"] * TEN, NUMBERS, ["booked"] * TEN, TEXTS, PRICES, PRICES, TIMES, TEXTS),
+        *(TEXTS, TEXTS, FLAGS, PRICES),
     ),
     "due_calls": (200,),
     "postpone_sweep": (IDS[0],),
@@ -52,6 +54,33 @@ HOT: dict[str, Sequence[Any]] = {
     "read_usage": (TEXTS,),
     "holds_by_offer": (),
     "read_call": (IDS[0],),
+    "read_entries": (IDS[0],),
+    "read_booked": (IDS,),
+    "write_entries": (
+        *(IDS, ["buyer"] * TEN, NUMBERS, ["booked"] * TEN, TEXTS, PRICES, PRICES, TIMES, TEXTS),
+        *(TEXTS, TEXTS, FLAGS, PRICES),
+    ),
+    "lock_next": (IDS,),
+    "read_steps": (IDS, NUMBERS),
+    "rerouting_material": (IDS, NUMBERS, TIMES, BYTES),
+    "write_next": (
+        *(IDS, TEXTS, NUMBERS, NUMBERS, TIMES),
+        *(IDS, NUMBERS, BYTES, TEXTS, NUMBERS),
+    ),
+    "collect_next": (IDS, NUMBERS),
+    "answer_next": (IDS, NUMBERS, BYTES),
+    "sold_by_call": (IDS[0], "b"),
+    "sold_by_post": (IDS[0], "b"),
+    "sold_by_bid": (IDS[0], None),
+    "known_postback": (IDS[0], "b", "e"),
+    "write_postback": (IDS[0], "b", "e", b"x", "converted", Decimal(1), "booked", True),
+    "calls_at_switch": ("s", NOW, 100),
+}
+
+UNDER_PLAN_BY_KEYS = {
+    *("write_progress", "lock_due", "due_calls", "write_next", "collect_next"),
+    *("sold_by_call", "sold_by_post", "sold_by_bid", "known_postback", "write_postback"),
+    "calls_at_switch",
 }
 
 FILL = """
@@ -85,6 +114,14 @@ FILL = """
     insert into next_steps (call_id, attempt, fingerprint, reason)
     select call_id, 1, '', 'busy' from calls;
 
+    insert into conversion_entries (
+        call_id, side, attempt, kind, trigger, amount, change, at, actor
+    )
+    select call_id, 'buyer', 1, 'booked', 'answered', 1, 1, now(), 'switch' from calls;
+
+    insert into postbacks (call_id, buyer, event_id, fingerprint, status, result)
+    select call_id, 'b', 'e', '', 'converted', 'booked' from calls;
+
     insert into usage_counters (owner, counters)
     select 'offer:' || n, array_fill(0::bigint, array[64]) from generate_series(1, 3000) as n;
 
@@ -102,7 +139,7 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 async def scans_of(connection: Connection, name: str) -> list[str]:
     """The tables that a statement reads from one end to the other."""
     async with connection.transaction():
-        if name in {"write_progress", "lock_due", "due_calls"}:
+        if name in UNDER_PLAN_BY_KEYS:
             await connection.execute(query("plan_by_keys"))
         text = await connection.fetchval(f"explain (format json) {query(name)}", *HOT[name])
     return [

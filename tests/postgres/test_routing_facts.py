@@ -13,7 +13,7 @@ from auction.domain.decision import (
     Candidate,
     Finished,
 )
-from auction.domain.ids import BuyerId, OwnerId
+from auction.domain.ids import BuyerId, CampaignId, OwnerId
 from auction.domain.terms import (
     Cap,
     ConversionRule,
@@ -57,10 +57,10 @@ async def ledger(database: Database) -> PostgresLedger:
     return a_ledger(database)
 
 
-@pytest.mark.parametrize("late", [False, True])
-async def test_a_route_is_told_once(database: Database, ledger: PostgresLedger, late: bool) -> None:
-    outbox, call = Noticing(WebhookEvent.CALL_ROUTED), a_call_of()
-    await routed(database, call, a_candidate(), outbox, late=late)
+@pytest.mark.parametrize("named", [CAMPAIGN, None])
+async def test_a_route_is_told_once(database: Database, named: CampaignId | None) -> None:
+    outbox, call = Noticing(WebhookEvent.CALL_ROUTED), a_call_of(campaign=named)
+    await routed(database, call, a_candidate(), outbox)
     assert await finish(database, a_finish(call, a_candidate()), outbox=outbox) != [Finished()]
     (fact,) = outbox.facts
     assert (fact.event, fact.call_id, fact.campaign, fact.buyer, fact.data) == (

@@ -49,7 +49,7 @@ REPLIES = st.one_of(
         Quote,
         amount=AMOUNTS,
         destination=st.sampled_from(
-            ["+13105550000", "gopher:x", Decimal("13105550000"), ["+13105550000"]]
+            ["+13105550000", "gopher:x", Decimal(13105550000), ["+13105550000"]]
         ),
     ),
     st.builds(Quote, amount=AMOUNTS, bid_id=st.sampled_from([["b-1"], "x" * 256, "x" * 257])),

@@ -28,7 +28,7 @@ class Part:
     async def cleanup(self) -> None:
         self._end()
 
-    async def drain(self) -> None:
+    async def finish_late_decisions(self) -> None:
         self._end()
 
     def _end(self) -> None:
@@ -41,7 +41,7 @@ async def test_every_step_of_the_stop_is_taken_whatever_the_others_raise(tmp_pat
     service: Any = Service(Settings(data_dir=tmp_path), "postgresql://nowhere/")
     service._api = Part("api", ended)
     service._ops = Part("ops", ended)
-    service._reception = Part("reception", ended)
+    service._calls = Part("reception", ended)
     for name in ("database", "ledger"):
         service._stack.push_async_callback(Part(name, ended).stop)
     with pytest.raises(OSError, match="database"):

@@ -116,6 +116,8 @@ select
     known.attempt,
     known.binding,
     known.answer,
+    known.campaign,
+    known.buyer,
     ceil(extract(epoch from known.decide_by - now()) * 1000)::integer as wait_ms,
     past.routes
 from item
@@ -153,7 +155,8 @@ cross join lateral (
 
 -- name: collect_late
 -- The switch has come back for a first decision that was late: from now on it is a route like any
--- other. Those after a failed attempt are fetched by asking for them again (next.sql).
+-- other. Those after a failed attempt are fetched by asking for them again (next.sql), and those whose
+-- terms may name an attempt as what is paid for are left to a transaction that books it.
 with patience as materialized (
     select set_config('lock_timeout', '250ms', true) as lock_timeout
 ),
@@ -170,13 +173,23 @@ late as materialized (
         for update
     ) as c
 ),
+plain as (
+    select late.*
+    from late
+    left join lateral (
+        select reservations.terms from reservations
+        where reservations.call_id = late.call_id and reservations.attempt = late.attempt
+        offset 0
+    ) as held on true
+    where late.test or held.terms is null or held.terms::text not like '%"attempt"%'
+),
 collected as (
     insert into calls as c (
         call_id, fingerprint, epoch, decide_by, received_at, revision, test, sealed, attempt
     )
     select
         call_id, fingerprint, epoch, decide_by, received_at, revision, test, sealed, attempt
-    from late
+    from plain
     order by call_id collate "C"
     on conflict (call_id) do update set state = 'routed'
     returning c.call_id, c.attempt
@@ -201,7 +214,9 @@ extended as (
     ) as held
     on conflict (call_id, attempt) do update set lease_until = excluded.lease_until
 )
-select call_id from collected
+select late.call_id, collected.call_id is not null as collected
+from late
+left join collected using (call_id)
 
 -- name: finish_calls
 -- A route needs its hold, no route must hold nothing; otherwise nothing is stored and the row says why.

@@ -10,6 +10,7 @@ cross join lateral (
 ) as e
 
 -- name: write_progress
+-- In one statement, since the owners' usage is locked meanwhile: every call waits for that.
 with item as materialized (
     select *
     from unnest(
@@ -42,16 +43,53 @@ moved as (
         price = item.price
     from item
     where c.call_id = item.call_id
+),
+logged as (
+    insert into events (
+        call_id, event_id, fingerprint, type, attempt, at, total_duration_s, connected_duration_s,
+        ended_by, sip_code, result
+    )
+    select *
+    from unnest(
+        $13::text[], $14::text[], $15::bytea[], $16::text[], $17::integer[], $18::timestamptz[],
+        $19::numeric[], $20::numeric[], $21::text[], $22::integer[], $23::text[]
+    )
+),
+entry as materialized (
+    select *
+    from unnest(
+        $24::text[], $25::text[], $26::integer[], $27::text[], $28::text[], $29::numeric[],
+        $30::numeric[], $31::timestamptz[], $32::text[], $33::text[], $34::text[], $35::boolean[],
+        $36::numeric[]
+    ) as entry (
+        call_id, side, attempt, kind, trigger, amount, change, at, actor, event_id, note,
+        beyond_hold, percent
+    )
+),
+booked as (
+    insert into conversions as c (
+        call_id, side, attempt, amount, trigger, at, event_id, withdrawn, percent
+    )
+    -- Of several entries for one side the last is what it comes to.
+    select distinct on (call_id, side)
+        call_id, side, attempt, amount, trigger, at, event_id, kind = 'withdrawn', percent
+    from (select entry.*, row_number() over () as place from entry) as entry
+    order by call_id, side, place desc
+    on conflict (call_id, side) do update set
+        attempt = excluded.attempt,
+        amount = excluded.amount,
+        trigger = excluded.trigger,
+        at = case when c.withdrawn and not excluded.withdrawn then excluded.at else c.at end,
+        event_id = excluded.event_id,
+        withdrawn = excluded.withdrawn,
+        percent = excluded.percent
 )
-insert into events (
-    call_id, event_id, fingerprint, type, attempt, at, total_duration_s, connected_duration_s,
-    ended_by, sip_code, result
+insert into conversion_entries (
+    call_id, side, attempt, kind, trigger, amount, change, at, actor, event_id, note, beyond_hold
 )
-select *
-from unnest(
-    $13::text[], $14::text[], $15::bytea[], $16::text[], $17::integer[], $18::timestamptz[],
-    $19::numeric[], $20::numeric[], $21::text[], $22::integer[], $23::text[]
-)
+select
+    call_id, side, attempt, kind, trigger, amount, change, at, actor, event_id, note, beyond_hold
+from entry
 
 -- name: due_calls
 -- The calls of lock_due, not locked. To be planned by keys.

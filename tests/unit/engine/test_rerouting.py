@@ -278,3 +278,34 @@ def test_reroutes_are_counted_apart_from_calls() -> None:
     run_virtually(played(marketplace, 2))
     assert len(marketplace.recorder.decisions) == 1
     assert len(marketplace.recorder.reroutes) == 1
+
+
+def test_an_offer_routed_statically_keeps_the_outcome_of_its_expired_bid() -> None:
+    both = an_offer("beacon-auto", buyer="beacon", static_price=Decimal(5))
+    script = {**HIGH_AND_LOW, "beacon-auto": Answering(Quote(amount="40.00", expires_in_s=5))}
+    marketplace = a_marketplace(ACME, both, script=script)
+
+    async def scenario() -> dict[str, Any]:
+        await marketplace.decide(a_call())
+        await asyncio.sleep(6)
+        return await marketplace.reroute(a_call())
+
+    assert run_virtually(scenario())["routed_by"] == "static"
+    entry = marketplace.next_trace(a_call())["beacon-auto"]
+    assert (entry["outcome"], entry["code"], entry["static"]) == ("expired", 304, True)
+
+
+@pytest.mark.parametrize("timeout_ms", [1, 20, 40])
+def test_a_switch_that_hardly_waits_still_gets_an_answer(timeout_ms: int) -> None:
+    marketplace = three()
+
+    async def scenario() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        hasty = await marketplace.decide(a_call("hasty", timeout_ms=timeout_ms))
+        await marketplace.decide(a_call())
+        repeated = await marketplace.decide(a_call(timeout_ms=timeout_ms))
+        return hasty, repeated, await marketplace.reroute(a_call(), timeout_ms=timeout_ms)
+
+    hasty, repeated, following = run_virtually(scenario())
+    assert hasty["action"] in {"route", "no_route"}
+    assert repeated["offer"] == "acme-auto"
+    assert following["attempt"] == 2

@@ -49,7 +49,10 @@ CONTRACT = {
 }
 """Every name of the contract, its kind and its labels."""
 
-OURS = {"pingpost_test_calls_total": ("counter", {"campaign", "outcome"})}
+OURS = {
+    "pingpost_test_calls_total": ("counter", {"campaign", "outcome"}),
+    "pingpost_next_routes_total": ("counter", {"campaign", "outcome"}),
+}
 """What is counted beside it."""
 
 DAILY = Cap(Measure.CALLS, Period.DAY, 10)
