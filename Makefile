@@ -22,6 +22,9 @@ demo: $(READY) ## Simulated buyers, a burst of calls through the real service, a
 test: $(READY) ## All tests, with the coverage gate on the domain
 	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered
 
+thorough: $(READY) ## The long forms: a kill after every step of a call's life, many more random lives
+	$(BIN)/pytest --all-steps tests/chaos/test_life_killed.py tests/property/test_life_machine.py
+
 lint: $(READY) ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -38,4 +41,4 @@ lock: ## Pin every dependency with hashes (needs pip-tools in the venv)
 clean: ## Remove what the targets made
 	rm -rf $(VENV) build dist *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo test lint check lock clean
+.PHONY: help setup demo test thorough lint check lock clean

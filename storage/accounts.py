@@ -1,11 +1,11 @@
 """The money of locked calls in one transaction: as it was read, and as entries have moved it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 from auction.domain.conversions import Entry, PastConversion
 from auction.domain.ids import CallId
-from storage.bookings import BookedSides, read_booked
-from storage.books import Books
+from storage.bookings import BookedSides
+from storage.books import Books, lock_books
 from storage.callers import PastConversions, caller_key, lock_conversions
 from storage.database import Connection
 from storage.holds import Hold
@@ -48,21 +48,26 @@ class Accounts:
         self._past[caller] = [*others, past]
 
 
-async def read_accounts(connection: Connection, calls: Sequence[CallRow]) -> Accounts:
-    """The accounts of calls that are locked, before their usage is.
+async def open_accounts(
+    connection: Connection, calls: Collection[CallRow]
+) -> tuple[Books, Accounts]:
+    """The books and the accounts of calls that are locked; their usage is locked by this.
 
-    Where a rule looks at a call's caller, the caller is locked too.
+    Where a rule looks at a call's caller, the caller is locked too, before the usage. Raises
+    TryAgainError when that became known too late.
     """
-    booked = await read_booked(connection, [call.call_id for call in calls])
     callers = {call.caller_hash for call in calls if call.caller_hash and _looks_back(call)}
-    return Accounts(booked, await lock_conversions(connection, callers))
+    past = await lock_conversions(connection, callers)
+    books = await lock_books(connection, [call.call_id for call in calls])
+    _check_callers(calls, books)
+    return books, Accounts(books.booked, past)
 
 
-def check_callers(calls: Iterable[CallRow], books: Books) -> None:
-    """Make sure that ``read_accounts`` locked all callers that the calls' holds look at.
+def _check_callers(calls: Iterable[CallRow], books: Books) -> None:
+    """Make sure that all callers are locked that the calls' holds look at.
 
     Whoever had a call locked before may have made a hold of which nobody knew when its row was
-    read. Raises TryAgainError then.
+    read.
     """
     for call in calls:
         unseen = call.caller_hash and not call.test and not call.dedupes
@@ -71,7 +76,7 @@ def check_callers(calls: Iterable[CallRow], books: Books) -> None:
 
 
 def caller_keys(calls: Iterable[CallRow]) -> dict[CallId, int]:
-    """The callers that ``read_accounts`` locks, by the calls that need it."""
+    """The callers that ``open_accounts`` locks, by the calls that need it."""
     return {
         call.call_id: caller_key(call.caller_hash)
         for call in calls

@@ -1,17 +1,14 @@
 """The money of calls: an append-only ledger of entries, and what each side comes to by them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final
+
+import orjson
 
 from auction.domain.conversions import Booked, Entry, Side
 from auction.domain.ids import CallId
 from auction.domain.terms import Trigger
-from storage.books import columns
-from storage.database import Connection
-from storage.queries import query
-
-_READ = query("read_booked")
-_WRITE = query("write_entries")
 
 ENTRY_COLUMNS: Final = 13
 
@@ -19,26 +16,30 @@ BookedSides = Mapping[CallId, Mapping[Side, Booked]]
 """What the sides of calls come to, by call; a side that never converted is absent."""
 
 
-async def read_booked(connection: Connection, call_ids: Iterable[CallId]) -> BookedSides:
-    """What is booked of calls that are locked."""
-    found: dict[CallId, dict[Side, Booked]] = {}
-    for row in await connection.fetch(_READ, sorted(set(call_ids))):
-        booked = Booked(
-            Side(row["side"]),
-            row["attempt"],
-            Trigger(row["trigger"]),
-            row["amount"],
-            row["withdrawn"],
-            row["percent"],
-        )
-        found.setdefault(row["call_id"], {})[booked.side] = booked
-    return found
+def load_booked(stored: str) -> Mapping[Side, Booked]:
+    """What the sides of a call come to, from a row of ``lock_books``."""
+    rows = (_booked(*row) for row in orjson.loads(stored))
+    return {booked.side: booked for booked in rows}
 
 
-async def write_entries(connection: Connection, entries: Sequence[Entry]) -> None:
-    """Append entries of calls that are locked, at most one per call and side, and apply them."""
-    if entries:
-        await connection.execute(_WRITE, *columns([entry_row(each) for each in entries], ENTRY_COLUMNS))
+def _booked(
+    side: str,
+    attempt: int,
+    trigger: str,
+    amount: str,
+    withdrawn: bool,  # noqa: FBT001 - the columns of a row
+    percent: str | None,
+    undone: Sequence[int] | None,
+) -> Booked:
+    return Booked(
+        Side(side),
+        attempt,
+        Trigger(trigger),
+        Decimal(amount),
+        withdrawn,
+        None if percent is None else Decimal(percent),
+        frozenset(undone or ()),
+    )
 
 
 def entry_row(entry: Entry) -> Sequence[Any]:
@@ -58,4 +59,3 @@ def entry_row(entry: Entry) -> Sequence[Any]:
         entry.beyond_hold,
         entry.percent,
     )
-

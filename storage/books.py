@@ -7,6 +7,7 @@ order of their ids, so that no two transactions wait for each other.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import asyncpg
@@ -15,6 +16,7 @@ import orjson
 from auction.domain.decision import RoutedBy
 from auction.domain.ids import CallId, OwnerId
 from auction.domain.usage import Change, Usage, apply, difference
+from storage.bookings import BookedSides, load_booked
 from storage.database import Connection
 from storage.holds import NOTHING_HELD, Hold, HoldState, HoldTerms
 from storage.queries import query
@@ -38,9 +40,18 @@ class PlanRow:
 
 
 class Books:
-    """Reservations and usage, as locked and as changed since."""
+    """Reservations and usage, as locked and as changed since.
 
-    def __init__(self, holds: Iterable[Hold], usage: Mapping[OwnerId, Usage]) -> None:
+    ``booked`` is what the calls' sides came to when they were locked.
+    """
+
+    def __init__(
+        self,
+        holds: Iterable[Hold],
+        usage: Mapping[OwnerId, Usage],
+        booked: BookedSides = MappingProxyType({}),
+    ) -> None:
+        self.booked = booked
         self._holds: dict[CallId, dict[int, Hold]] = {}
         for hold in holds:
             self._holds.setdefault(hold.call_id, {})[hold.attempt] = hold
@@ -115,13 +126,15 @@ async def open_usage(connection: Connection, owners: Collection[OwnerId]) -> Non
 async def lock_books(
     connection: Connection, call_ids: Iterable[CallId], owners: Iterable[OwnerId] = ()
 ) -> Books:
-    """The reservations of calls that are locked already, and all usage concerned, locked.
+    """The reservations and money of calls that are locked already, and all usage concerned, locked.
 
     An owner without a row is absent from the usage.
     """
     rows = await connection.fetch(_LOCK, sorted(set(call_ids)), sorted(set(owners)))
     usage = {row["owner"]: decode(row["counters"]) for row in rows if row["owner"] is not None}
-    return Books((_load_hold(row) for row in rows if row["owner"] is None), usage)
+    held = [_load_hold(row) for row in rows if row["attempt"] is not None]
+    booked = {row["call_id"]: load_booked(row["booked"]) for row in rows if row["booked"]}
+    return Books(held, usage, booked)
 
 
 def columns(rows: Sequence[Sequence[Any]], count: int) -> list[Sequence[Any]]:

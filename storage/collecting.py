@@ -11,8 +11,8 @@ from auction.domain.lifecycle import CallState
 from auction.domain.terms import WebhookEvent
 from auction.domain.usage import Usage
 from auction.ports import StorageUnavailableError
-from storage.accounts import caller_keys, check_callers, read_accounts
-from storage.books import columns, lock_books
+from storage.accounts import caller_keys, open_accounts
+from storage.books import columns
 from storage.database import Database
 from storage.holds import Hold
 from storage.locked import find_locked, impatient, sparing_locked
@@ -133,9 +133,7 @@ class Collecting:
             callers.update(caller_keys(calls))
             keys = [(call.call_id, call.progress.attempt) for call in calls]
             await connection.execute(_EXTEND, *columns(keys, 2))
-            accounts = await read_accounts(connection, calls)
-            books = await lock_books(connection, [call.call_id for call in calls])
-            check_callers(calls, books)
+            books, accounts = await open_accounts(connection, calls)
             step = RoutingPass(_now(rows), books, accounts, self._outbox)
             for call in calls:
                 hold = books.hold(call.call_id, call.progress.attempt)

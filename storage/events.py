@@ -16,9 +16,9 @@ from auction.domain.lifecycle import (
 )
 from auction.domain.terms import WebhookEvent
 from auction.domain.usage import Usage
-from storage.accounts import Accounts, caller_keys, check_callers, read_accounts
+from storage.accounts import Accounts, caller_keys, open_accounts
 from storage.batch import Batcher
-from storage.books import Books, lock_books
+from storage.books import Books
 from storage.call_facts import call_fact, conversion_facts
 from storage.database import Connection, Database
 from storage.holds import Hold, HoldState
@@ -67,10 +67,15 @@ class _Sitting:
             same = known == event.fingerprint
             return EventResult.REPEATED if same else EventResult.OTHER_CONTENT
         result = self._apply(event)
-        if result in _KEPT:
+        if result in _KEPT and not self._is_of_no_attempt(event):
             self.known[event.call_id, event.event_id] = event.fingerprint
             self.logged.append(Logged(event, result))
         return result
+
+    def _is_of_no_attempt(self, event: CallEvent) -> bool:
+        """Whether it names an attempt that was never given: it may be sent again, corrected."""
+        given = self.calls[event.call_id].progress.attempt
+        return event.attempt is not None and event.attempt > given
 
     def _apply(self, event: CallEvent) -> EventResult:
         call = self.calls.get(event.call_id)
@@ -213,9 +218,7 @@ async def _lock(
     calls = {row["call_id"]: load_call(row) for row in rows}
     callers.update(caller_keys(calls.values()))
     known = await _known_events(connection, events)
-    accounts = await read_accounts(connection, list(calls.values()))
-    books = await lock_books(connection, call_ids)
-    check_callers(calls.values(), books)
+    books, accounts = await open_accounts(connection, calls.values())
     now = rows[0]["now"] if rows else datetime.now(UTC)
     return _Sitting(now, calls, known, books, accounts)
 

@@ -21,8 +21,8 @@ from auction.domain.conversions import Entry
 from auction.domain.ids import CallId, OwnerId
 from auction.domain.lifecycle import CallState, Happening, transition
 from auction.domain.usage import Usage
-from storage.accounts import Accounts, check_callers, read_accounts
-from storage.books import Books, lock_books
+from storage.accounts import Accounts, open_accounts
+from storage.books import Books
 from storage.call_facts import conversion_facts
 from storage.database import Connection
 from storage.holds import Hold, HoldState
@@ -177,9 +177,7 @@ async def sweep_locked(
 
 async def _locked(connection: Connection, rows: Sequence[asyncpg.Record], actor: str) -> _Round:
     calls = {row["call_id"]: load_call(row) for row in rows}
-    accounts = await read_accounts(connection, list(calls.values()))
-    books = await lock_books(connection, calls)
-    check_callers(calls.values(), books)
+    books, accounts = await open_accounts(connection, calls.values())
     return _Round(rows[0]["now"], actor, books, accounts, calls)
 
 

@@ -24,7 +24,6 @@ from auction.domain.ids import CallId, CampaignId, OfferId
 from auction.domain.lifecycle import CallState
 from auction.domain.reasons import Reason
 from auction.domain.usage import NOTHING, Change
-from storage.bookings import BookedSides
 from storage.books import Books
 from storage.holds import Hold, HoldState
 
@@ -125,7 +124,6 @@ class NextPass:
     now: datetime
     calls: dict[CallId, LockedCall]
     steps: dict[StepKey, Step]
-    booked: BookedSides
     books: Books
     unsealed: Callable[[asyncpg.Record], Call]
     follows: Follows
@@ -173,7 +171,7 @@ class NextPass:
             if call.state is CallState.LATE:
                 self._collect(request.call_id, call)
             answer = self._converted(call)
-            self.books.put(_freed(hold))
+            self.books.put(_freed(hold, request))
             self._ask(request)
             return answer
         self.books.put(_failed(hold, request, call.row))
@@ -187,7 +185,7 @@ class NextPass:
         return self.follows(hold, call.row["campaign"], test=call.row["test"])
 
     def _has_converted(self, call_id: CallId) -> bool:
-        booked = self.booked.get(call_id, {}).get(Side.BUYER)
+        booked = self.books.booked.get(call_id, {}).get(Side.BUYER)
         return booked is not None and not booked.withdrawn
 
     def _claim(self, request: NextRequest, call: LockedCall) -> Claimed:
@@ -234,10 +232,16 @@ def _known(first: Decimal | None, second: Decimal | None) -> Decimal | None:
     return second if first is None else first
 
 
-def _freed(hold: Hold) -> Hold:
-    """A sold attempt whose call is over: what it has used stays."""
+def _freed(hold: Hold, request: NextRequest) -> Hold:
+    """A sold attempt that the switch gave up: what it has used stays, and why it failed is kept."""
     holding = Change(0, hold.holding.used, NOTHING)
-    return replace(hold, holding=holding, sweep_at=hold.sweep_from(holding, hold.lease_until))
+    return replace(
+        hold,
+        holding=holding,
+        sweep_at=hold.sweep_from(holding, hold.lease_until),
+        reason=request.reason.reason.outcome,
+        sip_code=request.sip_code,
+    )
 
 
 def _tried(holds: Iterable[Hold]) -> tuple[tuple[OfferId, Reason], ...]:

@@ -23,12 +23,13 @@ from auction.domain.terms import Measure
 from storage.accounts import Accounts
 from storage.books import Books
 from storage.call_facts import conversion_facts
-from storage.holds import Hold
+from storage.holds import Hold, HoldState
 from storage.outbox import Fact
 from storage.progress import CallRow, paid_by
 from storage.settling import Cause, attempt_progress, marked, source_entry
 
 _NOTHING: Final = Decimal(0)
+_ROUTED: Final = frozenset({HoldState.ROUTED, HoldState.ANSWERED, HoldState.ENDED, HoldState.LOST})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Hearing:
             return self._reported(ReportResult.REPEATED, flagged=self.known.flagged)
         if self.call.test:
             return self._reported(ReportResult.IGNORED)
-        judged = judge_report(self._report(), _sale(self.hold), self._booked(Side.BUYER))
+        judged = judge_report(self._report(), self._sale(), self._booked(Side.BUYER))
         if isinstance(judged, Refused):
             return judged
         self._take(judged)
@@ -87,6 +88,20 @@ class Hearing:
 
     def _booked(self, side: Side) -> Booked | None:
         return self.accounts.of(self.call).booked.get(side)
+
+    def _sale(self) -> Sale:
+        hold = self.hold
+        later = (each for each in self.books.holds_of(hold.call_id) if each.attempt > hold.attempt)
+        return Sale(
+            hold.call_id,
+            hold.attempt,
+            hold.buyer,
+            hold.price,
+            hold.terms.rules,
+            hold.holding,
+            billed=hold.terms.units[Measure.CONVERSIONS] > 0,
+            passed_on=any(each.state in _ROUTED for each in later),
+        )
 
     def _report(self) -> Report:
         """No report happens before its call came in, or in the future."""
@@ -130,18 +145,6 @@ class Hearing:
         [fact] = conversion_facts([entry], self.call, hold)
         self.facts.append(replace(fact, data={**fact.data, **_told(entry, before)}))
         return hold
-
-
-def _sale(hold: Hold) -> Sale:
-    return Sale(
-        hold.call_id,
-        hold.attempt,
-        hold.buyer,
-        hold.price,
-        hold.terms.rules,
-        hold.holding,
-        billed=hold.terms.units[Measure.CONVERSIONS] > 0,
-    )
 
 
 def _told(entry: Entry, before: Booked | None) -> dict[str, str | None]:

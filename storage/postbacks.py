@@ -21,8 +21,8 @@ from auction.domain.postbacks import (
 )
 from auction.domain.usage import Usage
 from auction.ports import StorageUnavailableError
-from storage.accounts import check_callers, read_accounts
-from storage.books import Books, lock_books
+from storage.accounts import open_accounts
+from storage.books import Books
 from storage.database import Connection, Database
 from storage.holds import Hold, HoldState
 from storage.locked import find_locked, impatient, sparing_locked
@@ -54,9 +54,7 @@ AT_ONCE: Final = 2
 PATIENCE_S: Final = 2.0
 """How long a report waits for its turn."""
 
-_SOLD: Final = frozenset(
-    {HoldState.ROUTED, HoldState.ANSWERED, HoldState.ENDED, HoldState.LOST, HoldState.FAILED}
-)
+_SOLD: Final = frozenset({HoldState.ROUTED, HoldState.ANSWERED, HoldState.ENDED, HoldState.LOST})
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,27 +146,36 @@ async def _open(
 ) -> Hearing | None:
     """All that a report needs, locked; None when the buyer has no such call (any more)."""
     call = load_call(row)
-    accounts = await read_accounts(connection, [call])
-    books = await lock_books(connection, [call.call_id])
-    check_callers([call], books)
-    hold = _meant(books, accounts.of(call).booked.get(Side.BUYER), named)
-    if hold is None or hold.state not in _SOLD or postback.buyer not in (None, hold.buyer):
+    books, accounts = await open_accounts(connection, [call])
+    booked = accounts.of(call).booked.get(Side.BUYER)
+    hold = _meant(books, booked, named)
+    if hold is None or postback.buyer not in (None, hold.buyer):
         return None
     event_id = postback.event_id or derived_event_id(
         call.call_id, hold.buyer, postback.status, postback.amount
     )
     before = await connection.fetchrow(_KNOWN, call.call_id, hold.buyer, event_id)
     known = None if before is None else Known(before["fingerprint"], before["flagged"])
+    if known is None and not _is_sold(hold, booked):
+        return None
     return Hearing(postback, event_id, row["now"], call, hold, books, accounts, known)
 
 
 def _meant(books: Books, booked: Booked | None, named: Named) -> Hold | None:
-    """The attempt that is named, or the same buyer's where the call's conversion is."""
+    """The attempt that is named, or the same buyer's where the call's conversion stands."""
     hold = books.hold(named.call_id, named.attempt)
-    converted = None if booked is None else books.hold(named.call_id, booked.attempt)
-    if hold is not None and converted is not None and converted.buyer == hold.buyer:
-        return converted
-    return hold
+    if hold is None or booked is None or booked.withdrawn:
+        return hold
+    converted = books.hold(named.call_id, booked.attempt)
+    return converted if converted is not None and converted.buyer == hold.buyer else hold
+
+
+def _is_sold(hold: Hold, booked: Booked | None) -> bool:
+    """Whether the buyer had the call: one that failed only if it was answered or has converted."""
+    if hold.state is HoldState.FAILED:
+        converted = booked is not None and booked.attempt == hold.attempt
+        return converted or hold.answered_at is not None
+    return hold.state in _SOLD
 
 
 async def _write(connection: Connection, hearing: Hearing, outbox: Outbox) -> None:

@@ -12,7 +12,6 @@ from auction.domain.decision import NextRequest, NextResult, Rerouting
 from auction.domain.ids import CallId, OwnerId
 from auction.domain.usage import Usage
 from auction.ports import StorageUnavailableError
-from storage.bookings import read_booked
 from storage.books import columns, lock_books
 from storage.calls_read import stored_plan, unsealed_call
 from storage.collecting import Collecting
@@ -145,7 +144,6 @@ class ReroutingCalls:
                 (row["call_id"], row["attempt"]): Step(row["fingerprint"], row["answer"])
                 for row in steps
             },
-            booked=await read_booked(connection, call_ids),
             books=await lock_books(connection, call_ids),
             unsealed=self._unsealed,
             follows=self._collecting.follows,

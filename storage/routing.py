@@ -8,15 +8,14 @@ from typing import Final
 from auction.domain.decision import Candidate, Finish
 from auction.domain.ids import CallId, OwnerId
 from auction.domain.usage import Usage
-from storage.accounts import caller_keys, check_callers, read_accounts
-from storage.bookings import write_entries
-from storage.books import Books, columns, lock_books
+from storage.accounts import caller_keys, open_accounts
+from storage.books import Books, columns
 from storage.database import Connection, Database
 from storage.decisions import Rows, is_stored, store_decisions
 from storage.holds import Hold
 from storage.locked import impatient
 from storage.outbox import Fact, Outbox
-from storage.progress import CallRow, EarnedListener, load_call, tell_earned
+from storage.progress import CallRow, EarnedListener, load_call, tell_earned, write_progress
 from storage.queries import query
 from storage.routing_pass import ReachedCap, RoutingPass
 
@@ -50,13 +49,11 @@ class Routing:
             found = [load_call(row) for row in locked if is_stored(rows[row["call_id"]])]
             calls = [replace(call, currency=finishes[call.call_id].currency) for call in found]
             callers.update(caller_keys(calls))
-            accounts = await read_accounts(connection, calls)
-            books = await lock_books(connection, [call.call_id for call in calls])
-            check_callers(calls, books)
+            books, accounts = await open_accounts(connection, calls)
             step = RoutingPass(now, books, accounts, self._outbox)
             step.take_all(_routes(calls, finishes, books))
             await books.write(connection)
-            await write_entries(connection, accounts.entries)
+            await write_progress(connection, (), accounts.entries)
             news = await _never_told(connection, step.reached)
             await self._outbox.write(connection, [*step.facts, *news])
         self._on_usage(books.usage)

@@ -39,7 +39,7 @@ from auction.domain.terms import Measure, Trigger
 from auction.domain.usage import NOTHING, Change, Units
 from storage.holds import Hold, HoldState
 
-STRAGGLER_S: Final = 10
+STRAGGLER_S: Final = 1
 """How long an end that tells nothing of an answer waits for a report of one that is on its way."""
 
 
@@ -56,6 +56,10 @@ class Account:
 
     def after(self, entry: Entry) -> "Account":
         """The account with an entry booked."""
+        before = self.booked.get(entry.side)
+        undone = frozenset() if before is None else before.undone
+        if entry.kind is EntryKind.WITHDRAWN:
+            undone |= {entry.attempt}
         side = Booked(
             entry.side,
             entry.attempt,
@@ -63,6 +67,7 @@ class Account:
             entry.amount,
             entry.kind is EntryKind.WITHDRAWN,
             entry.percent,
+            undone,
         )
         return replace(self, booked={**self.booked, entry.side: side})
 
@@ -147,7 +152,10 @@ def lapse(
 def source_entry(
     hold: Hold, facts: CallFacts, account: Account, cause: Cause, *, restores: bool = False
 ) -> Entry | None:
-    """What the source's side becomes once the buyer's is what ``account`` says; None: it stays."""
+    """What the source's side becomes once the buyer's is what ``account`` says; None: it stays.
+
+    What was withdrawn comes back by another attempt, or when something ``restores`` it.
+    """
     if not account.billed:
         return None
     buyer, payout = account.booked.get(Side.BUYER), account.booked.get(Side.SOURCE)
@@ -158,7 +166,7 @@ def source_entry(
         replace(facts, reported=stands and told),
         account.booked,
         repeated_for_source(account.past, hold.call_id, hold.campaign, hold.source, cause.at),
-        restores=restores,
+        restores=restores or (payout is not None and payout.open_to(hold.attempt)),
     )
     if change is None:
         return None
@@ -226,9 +234,10 @@ def _entries(hold: Hold, facts: CallFacts, account: Account, cause: Cause) -> tu
 
 
 def _buyer_entry(hold: Hold, facts: CallFacts, account: Account, cause: Cause) -> Entry | None:
-    """The one conversion that a call's buyer side ever gets by what is known of the call."""
+    """The conversion that an attempt brings: one per call, and none where it was withdrawn."""
     sold = account.billed and hold.terms.units[Measure.CONVERSIONS] > 0
-    if not sold or Side.BUYER in account.booked:
+    before = account.booked.get(Side.BUYER)
+    if not sold or not (before is None or before.open_to(hold.attempt)):
         return None
     repeated = repeated_for_buyer(account.past, hold.call_id, hold.offer, cause.at)
     conversion = buyer_conversion(hold.terms.rules, hold.price, facts, repeated)
@@ -238,7 +247,7 @@ def _buyer_entry(hold: Hold, facts: CallFacts, account: Account, cause: Cause) -
         call_id=hold.call_id,
         side=Side.BUYER,
         attempt=hold.attempt,
-        kind=EntryKind.BOOKED,
+        kind=EntryKind.BOOKED if before is None else EntryKind.AMENDED,
         trigger=conversion.trigger,
         amount=conversion.amount,
         change=conversion.amount,

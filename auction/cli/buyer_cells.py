@@ -16,6 +16,7 @@ from auction.domain.reconcile import DIGITS_THAT_COUNT
 LONGEST_S: Final = 86_400
 """No call is longer than a day."""
 
+LONGEST_ID: Final = 256
 _LONGEST_CELL: Final = 64
 _ZERO: Final = Decimal(0)
 _CLOCK: Final = re.compile(r"(?:(\d{1,2}):)?(\d{1,4}):([0-5]\d(?:\.\d{1,6})?)", re.ASCII)
@@ -23,6 +24,7 @@ _UNIX: Final = re.compile(r"\d{10}(?:\d{3})?(?:\.\d{1,6})?", re.ASCII)
 _SPACED_OFFSET: Final = re.compile(r" (?=[+-]\d\d:?\d\d$)", re.ASCII)
 _PUNCTUATION: Final = re.compile(r"[ ().\-\u00A0]")
 _NOT_DIGITS: Final = re.compile(r"\D", re.ASCII)
+_QUOTED_FORMULA: Final = re.compile(r"^'(?=[=+\-@])")
 _UTC_NAMES: Final = (" UTC", " GMT", " Z")
 
 _FIRST_YEAR: Final = 2000
@@ -147,6 +149,11 @@ def read_amount(text: str) -> Decimal:
     return amount
 
 
+def read_id(text: str) -> str | None:
+    """An id without the quote that keeps a spreadsheet, and our own export, from formulas."""
+    return _QUOTED_FORMULA.sub("", text)[:LONGEST_ID] or None
+
+
 def read_number(text: str, country: str) -> tuple[str | None, str | None]:
     """A caller's number in E.164 and its last ten digits; both None for what is no number."""
     number = normalise_number(_PUNCTUATION.sub("", text), country)
@@ -162,6 +169,7 @@ COLUMN_NAMES: Final[dict[str, Sequence[str]]] = {
         *("duration", "duration_s", "connected", "connected_duration_s", "seconds"),
         *("billable", "billable_seconds"),
     ),
-    "amount": ("amount", "payout", "price", "revenue"),
+    # Where there are several, as in our own export, payout is what the source gets of us.
+    "amount": ("revenue", "amount", "price", "payout"),
 }
 """By which headers a column is known, the likeliest first."""

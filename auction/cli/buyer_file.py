@@ -14,6 +14,7 @@ from auction.cli.buyer_cells import (
     Times,
     read_amount,
     read_duration,
+    read_id,
     read_number,
 )
 from auction.domain.tie_out import ListedCall
@@ -23,7 +24,6 @@ MAXIMUM_ROWS: Final = 1_000_000
 TOLD_ROWS: Final = 20
 """How many unreadable rows are named."""
 
-LONGEST_ID: Final = 256
 DELIMITERS: Final = (",", ";", "\t", "|")
 _STEP: Final = 1 << 16
 _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -216,14 +216,14 @@ def _call(line: int, cells: Sequence[str], places: Mapping[str, int], how: Readi
         place = places.get(ours)
         return None if place is None else cells[place].strip()
 
-    call_id, start = cell("call_id") or None, cell("start")
+    call_id, start = read_id(cell("call_id") or ""), cell("start")
     duration, amount = cell("duration"), cell("amount")
     if call_id is None and not start:
         raise CellError("has no start" if "start" in places else "has no call_id")
     caller, digits = read_number(cell("caller_id") or "", how.country)
     return ListedCall(
         line=line,
-        call_id=None if call_id is None else call_id[:LONGEST_ID],
+        call_id=call_id,
         caller=caller,
         digits=digits,
         start=how.times.read(start) if start else None,

@@ -177,7 +177,8 @@ async def _reconcile(settings: "Settings", request: Request) -> "Report":
             if since is None or until is None:
                 show_notes(file)
                 raise BuyerFileError("no row tells a start: give --from and --to, or mend the file")
-            ours = await _ours(store, request, since, until, shown)
+            has_ids = "call_id" in file.columns
+            ours = await _ours(store, request, since, until, shown, has_ids=has_ids)
     if not ours and request.buyer not in {buyer.id for buyer in marketplace.buyers}:
         raise BuyerFileError(f"there is no buyer {request.buyer!r} and no call of one")
     by_caller = "caller_id" in file.columns and "start" in file.columns
@@ -237,15 +238,22 @@ def _moment(text: str | None, zone: ZoneInfo) -> datetime | None:
 
 
 async def _ours(
-    store: "Store", request: Request, since: datetime, until: datetime, shown: "Progress"
+    store: "Store",
+    request: Request,
+    since: datetime,
+    until: datetime,
+    shown: "Progress",
+    *,
+    has_ids: bool,
 ) -> list["SoldCall"]:
     """Our calls in that time, and as far beyond it as a match may reach."""
     from auction.cli.buyer_file import BuyerFileError
     from auction.domain.ids import BuyerId
-    from storage.tie_out import read_sold
+    from storage.tie_out import LONGEST_SEARCH, read_sold
 
     bar = shown.add_task("Our calls", total=None)
-    reach = request.start_tolerance
+    # A file may tell when a call came in where we tell when it was sent: ids match all the same.
+    reach = max(request.start_tolerance, LONGEST_SEARCH) if has_ids else request.start_tolerance
     vault = await _vault(store)
     ours: list[SoldCall] = []
     pages = read_sold(store.database, vault, BuyerId(request.buyer), since - reach, until + reach)

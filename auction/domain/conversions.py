@@ -39,7 +39,8 @@ class EntryKind(Enum):
 class Booked:
     """What one side of a call comes to by now.
 
-    ``amount`` is 0 when withdrawn; ``percent``: the payout is so much of the revenue.
+    ``amount`` is 0 when withdrawn; ``percent``: the payout is so much of the revenue. ``undone``
+    are the attempts whose conversion was withdrawn, known while nothing stands.
     """
 
     side: Side
@@ -48,6 +49,11 @@ class Booked:
     amount: Decimal
     withdrawn: bool = False
     percent: Decimal | None = None
+    undone: frozenset[int] = frozenset()
+
+    def open_to(self, attempt: int) -> bool:
+        """Whether reports may convert this attempt: nothing stands, its own was never undone."""
+        return self.withdrawn and attempt != self.attempt and attempt not in self.undone
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,11 +99,15 @@ class Reported:
 
 
 class Refused(Enum):
-    """Why a report was not taken: nothing of it is kept."""
+    """Why a report was not taken: nothing of it is kept.
+
+    ``passed_on``: the attempt failed, and a later one has the call.
+    """
 
     UNKNOWN_CALL = "unknown_call"
     OTHER_CONTENT = "other_content"
     OTHER_BUYER = "other_buyer"
+    PASSED_ON = "passed_on"
 
 
 PostbackResult = Reported | Refused
@@ -113,7 +117,8 @@ PostbackResult = Reported | Refused
 class Sale:
     """An attempt that was sold: under which rules and price, and its share of the counters.
 
-    ``billed`` False: a buyer that never pays.
+    ``billed`` False: a buyer that never pays. ``passed_on``: it failed, and the call went on to a
+    later attempt; nothing converts here any more.
     """
 
     call_id: CallId
@@ -123,6 +128,7 @@ class Sale:
     rules: Sequence[ConversionRule]
     holding: Change
     billed: bool = True
+    passed_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +189,7 @@ def judge_report(report: Report, sale: Sale, booked: Booked | None) -> Judged | 
     if report.status is ReportStatus.WITHDRAWN:
         return _withdrawal(report, sale, booked)
     if booked is None or booked.withdrawn:
-        return _conversion(report, sale, booked)
+        return Refused.PASSED_ON if sale.passed_on else _conversion(report, sale, booked)
     if booked.attempt != sale.attempt:
         return Refused.OTHER_BUYER
     if report.amount is None or report.amount == booked.amount:

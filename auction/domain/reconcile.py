@@ -25,8 +25,9 @@ def reconcile(
 ) -> tuple[Row, ...]:
     """Match both sides one to one, and compare what matches; by start, then by line.
 
-    A row that names a call we know is that call. The others match by the caller's number and the
-    nearest start within the tolerance: as many as can be, then as near as can be.
+    A row that names a call we know is that call: of its attempts at this buyer the one that
+    converted, else the latest that did not fail, else the latest. The others match by the caller's
+    number and the nearest start within the tolerance: as many as can be, then as near as can be.
     """
     pairing = _Pairing(ours, theirs)
     pairing.by_id()
@@ -37,7 +38,7 @@ def reconcile(
         *(
             Row(ours[each], None, (Finding.MISSING_AT_THEM,))
             for each in pairing.ours_left
-            if ours[each].due
+            if ours[each].due and each not in pairing.told
         ),
         *(
             Row(None, theirs[other], (Finding.MISSING_AT_US,))
@@ -77,13 +78,17 @@ def _agree(theirs: Decimal | None, ours: Decimal | None, tolerance_s: Decimal) -
 
 @dataclass(slots=True)
 class _Pairing:
-    """Pairs of positions found so far, and the positions that are left on each side."""
+    """Pairs of positions found so far, and the positions that are left on each side.
+
+    ``told``: ours that earned nothing and need no row of their own, as one named their call.
+    """
 
     ours: Sequence[SoldCall]
     theirs: Sequence[ListedCall]
     pairs: list[tuple[int, int]] = field(default_factory=list)
     ours_left: dict[int, None] = field(init=False)
     theirs_left: dict[int, None] = field(init=False)
+    told: set[int] = field(default_factory=set)
     _named: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -102,9 +107,23 @@ class _Pairing:
             if named is not None and named in known:
                 listed[named].append(position)
                 self._named.add(position)
-        for named, rows in listed.items():
+        calls = {call.call_id for call in self.ours}
+        # Bids and posts are of one attempt: they come before what names any attempt of a call.
+        for named in sorted(listed, key=calls.__contains__):
             free = [position for position in known[named] if position in self.ours_left]
-            self._pair(free, rows, None)
+            if named in calls:
+                free = self._likeliest(named, free, len(listed[named]))
+            self._pair(free, listed[named], None)
+
+    def _likeliest(self, named: str, free: Sequence[int], count: int) -> list[int]:
+        """Which attempts so many rows are that name their call."""
+        attempts = [position for position in free if self.ours[position].call_id == named]
+        self.told.update(each for each in attempts if not self.ours[each].amount)
+        return sorted(attempts, key=self._likelihood)[-count:]
+
+    def _likelihood(self, position: int) -> tuple[Decimal, bool, int]:
+        call = self.ours[position]
+        return call.amount, call.due, call.attempt
 
     def by_caller(self, within: timedelta) -> None:
         """Pair what is left by number and start; withheld callers by start alone."""

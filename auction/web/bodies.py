@@ -25,7 +25,7 @@ async def read_object(request: web.Request) -> JsonObject:
 
 
 def fingerprint(content: JsonObject, keyed: Callable[[bytes], bytes]) -> bytes:
-    """Keyed hash of the canonical JSON: the same for any order of keys, white space or 1 and 1.0."""
+    """Keyed hash of the canonical JSON: the same in any order, with any white space, 1 as 1.0."""
     return keyed(orjson.dumps(_plain_numbers(content), option=orjson.OPT_SORT_KEYS))
 
 

@@ -21,6 +21,7 @@ _JSON: Final = {hdrs.CONTENT_TYPE: "application/json", hdrs.CACHE_CONTROL: "no-s
 _CONVERTED: Final = ProblemKind(
     409, "converted-by-another-buyer", "The call was converted by another buyer"
 )
+_PASSED_ON: Final = ProblemKind(409, "went-to-another-buyer", "The call went on to another buyer")
 
 _MISTAKES: Final = {
     Refused.UNKNOWN_CALL: (problems.NOT_FOUND, "No call of this name was sold to this buyer."),
@@ -31,6 +32,11 @@ _MISTAKES: Final = {
     Refused.OTHER_BUYER: (
         _CONVERTED,
         "A call converts once, and the conversion of another buyer stands.",
+    ),
+    Refused.PASSED_ON: (
+        _PASSED_ON,
+        "This attempt failed and the call went on to another buyer; only a conversion that stands "
+        "can still be amended or withdrawn.",
     ),
 }
 

@@ -269,6 +269,7 @@ async def test_a_fingerprint_tells_content_apart_but_not_how_a_call_was_named() 
         (Refused.UNKNOWN_CALL, 404, "not-found"),
         (Refused.OTHER_CONTENT, 409, "conflict"),
         (Refused.OTHER_BUYER, 409, "converted-by-another-buyer"),
+        (Refused.PASSED_ON, 409, "went-to-another-buyer"),
     ],
 )
 async def test_why_a_report_was_not_taken_is_told(result: Refused, status: int, kind: str) -> None:

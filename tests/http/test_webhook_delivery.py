@@ -235,14 +235,16 @@ async def test_a_buyer_is_not_told_where_its_failed_call_went(
     async with database.transaction() as connection:
         await store_call(connection)
         await connection.execute(
-            "update calls set offer = 'beacon-auto', buyer = 'beacon', price = 77"
+            "update calls set offer = 'beacon-auto', buyer = 'beacon', price = 7654"
         )
-        await store_attempt(connection, attempt=2, offer="beacon-auto", buyer="beacon", price="77")
+        await store_attempt(
+            connection, attempt=2, offer="beacon-auto", buyer="beacon", price="7654"
+        )
         await market.outbox.write(connection, [a_fact(buyer=BuyerId("acme"))])
     await market.worker(database, sender).deliver_due()
     [(_, body)] = receiver.requests
     assert b"beacon" not in body
-    assert b"77" not in body.replace(orjson.loads(body)["event_id"].encode(), b"")
+    assert b"7654" not in body
     assert [each["offer"] for each in orjson.loads(body)["call"]["attempts"]] == ["acme-auto"]
 
 

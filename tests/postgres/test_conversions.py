@@ -15,11 +15,11 @@ from auction.domain.ids import CallId, CampaignId, SourceId
 from auction.domain.terms import ConversionRule, Trigger
 from auction.domain.usage import NOTHING
 from auction.ports import StorageUnavailableError
-from storage.bookings import write_entries
 from storage.callers import caller_key
 from storage.database import Database
 from storage.events import CallEvents
 from storage.ledger import PostgresLedger
+from storage.progress import write_progress
 from storage.sweeper import Sweeper
 from tests.builders import CAMPAIGN
 from tests.ledger_steps import (
@@ -407,7 +407,7 @@ async def test_what_was_withdrawn_is_not_booked_again_by_what_the_switch_reports
         "buyer:acme",
     )
     async with database.transaction() as connection:
-        await write_entries(connection, [withdrawal])
+        await write_progress(connection, (), [withdrawal])
         await connection.execute("update reservations set converted_at = null")
     await events.record(an_event(call, ENDED, 128))
     assert await entries(database) == [

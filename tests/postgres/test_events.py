@@ -113,6 +113,24 @@ async def test_the_same_event_id_with_other_content_is_told_apart(
     assert await events.record(other) is EventResult.OTHER_CONTENT
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_report_of_an_attempt_never_given_may_be_sent_again_corrected(
+    database: Database, ledger: PostgresLedger, events: CallEvents, *, at_once: bool
+) -> None:
+    call = a_recent_call()
+    await route(ledger, call)
+    ahead = an_event(call, EventType.ANSWERED, 8, event_id="e", attempt=2)
+    right = an_event(call, EventType.ANSWERED, 9, event_id="e", attempt=1)
+    if at_once:
+        results = list(await asyncio.gather(events.record(ahead), events.record(right)))
+    else:
+        results = [await events.record(ahead), await events.record(right)]
+    assert results == [IGNORED, APPLIED]
+    assert await events.record(right) is EventResult.REPEATED
+    assert await events.record(ahead) is EventResult.OTHER_CONTENT
+    assert (await call_row(database))["state"] == "answered"
+
+
 async def test_one_report_to_two_workers_counts_once(
     dsn: str, database: Database, ledger: PostgresLedger
 ) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -128,9 +129,9 @@ async def test_a_delivery_keeps_the_record_as_its_transaction_left_it(database: 
             "update reservations set state = 'failed', reason = 'busy' where attempt = 1"
         )
         await connection.execute(
-            "update calls set state = 'ended', offer = 'beacon-auto', buyer = 'beacon', price = 40,"
-            " answered_at = received_at, ended_at = received_at, total_duration_s = 95.4,"
-            " connected_duration_s = 89.6, ended_by = 'caller'"
+            "update calls set state = 'ended', attempt = 2, offer = 'beacon-auto',"
+            " buyer = 'beacon', price = 40, answered_at = received_at, ended_at = received_at,"
+            " total_duration_s = 95.4, connected_duration_s = 89.6, ended_by = 'caller'"
         )
         await store_conversion(connection, "buyer", "40", attempt=2)
         await store_conversion(connection, "source", "10.5", attempt=2)
@@ -381,3 +382,28 @@ async def test_the_outbox_is_read_by_its_indexes(database: Database, name: str) 
         plan = await connection.fetch("explain " + query(name), *PLANNED[name])
     text = "\n".join(line for (line,) in plan)
     assert "Seq Scan" not in text, text
+
+
+async def test_a_delivery_shows_the_times_of_the_attempt_that_was_sold(database: Database) -> None:
+    async with database.transaction() as connection:
+        await store_call(connection)
+        await store_attempt(connection, attempt=2, offer="beacon-auto", buyer="beacon", price="40")
+        await connection.execute(
+            "update reservations set reason = 'busy', answered_at = '2026-11-20 12:00Z',"
+            " ended_at = '2026-11-20 12:01Z', connected_duration_s = 60 where attempt = 1"
+        )
+        await connection.execute(
+            "update calls set state = 'ended', attempt = 2, answered_at = received_at,"
+            " ended_at = received_at, total_duration_s = 95.4, connected_duration_s = 89.6"
+        )
+        await store_conversion(connection, "buyer", "40", attempt=1)
+        await an_outbox().write(connection, [a_fact()])
+    [delivery] = await Deliveries(database).claim(room_for(1))
+    now = await CallRecords(database, VAULT).get_call(CallId("call-1"))
+    assert now is not None
+    record = as_it_was(now, delivery.facts)
+    at = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    assert (record.answered_at, record.ended_at) == (at, at + timedelta(minutes=1))
+    durations = (record.connected_duration_s, record.total_duration_s)
+    assert durations == (Decimal(60), Decimal("95.4"))
+    assert record.attempts[0].outcome == "failed"

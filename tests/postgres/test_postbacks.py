@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,6 +15,7 @@ from auction.domain.call import Call
 from auction.domain.conversions import Side
 from auction.domain.decision import (
     Candidate,
+    EventResult,
     EventType,
     FailReason,
     Finished,
@@ -21,7 +23,7 @@ from auction.domain.decision import (
     Rerouting,
     Reserved,
 )
-from auction.domain.ids import BuyerId, CallId, CampaignId, PostId, SourceId
+from auction.domain.ids import BuyerId, CallId, CampaignId, OwnerId, PostId, SourceId
 from auction.domain.postbacks import (
     NamedBy,
     Postback,
@@ -441,32 +443,144 @@ async def test_a_fixed_payout_stays_whatever_the_buyer_withdraws(
     assert await money(database) == {"buyer": (1, Decimal(0)), "source": (1, Decimal(11))}
 
 
-async def test_an_attempt_that_failed_may_convert_and_then_its_buyer_pays(
+SECOND = a_candidate("beacon-auto", buyer="beacon", price="30.00")
+BEACON = BuyerId("beacon")
+
+
+async def answer(events: CallEvents, call: Call, attempt: int = 1) -> None:
+    """An attempt is answered."""
+    event_id = f"answered-{attempt}"
+    report = an_event(call, EventType.ANSWERED, 8, attempt=attempt, event_id=event_id)
+    assert await events.record(report) is EventResult.APPLIED
+
+
+async def test_an_attempt_that_failed_unanswered_was_not_sold(
     database: Database, ledger: PostgresLedger, postbacks: Postbacks
 ) -> None:
     call = a_recent_call()
     await route(ledger, call, a_candidate(bid_id="b-1"))
-    second = a_candidate("beacon-auto", buyer="beacon", price="30.00")
-    await reroute(ledger, call, second, FailReason.SHORT_CALL)
-    assert (await call_row(database))["buyer"] == "beacon"
+    await reroute(ledger, call, SECOND, FailReason.BUSY)
+    for named_by, name in ((NamedBy.CALL_ID, "call-1"), (NamedBy.BID_ID, "b-1")):
+        for report in (a_postback("0.01"), a_withdrawal()):
+            named = replace(report, named_by=named_by, name=name)
+            assert await postbacks.report(named) is Refused.UNKNOWN_CALL
+    assert taken(await postbacks.report(a_postback(buyer=BEACON))) == (BOOKED, Decimal(30), False)
+    assert await money(database) == {"buyer": (2, Decimal(30))}
+    await assert_balanced(database)
+
+
+async def test_a_short_call_that_went_on_to_another_buyer_is_not_the_firsts_any_more(
+    database: Database, ledger: PostgresLedger, events: CallEvents, postbacks: Postbacks
+) -> None:
+    call = a_recent_call()
+    await route(ledger, call, a_candidate(conversions=(ON_POSTBACK,)))
+    await answer(events, call)
+    await reroute(ledger, call, SECOND, FailReason.SHORT_CALL)
+    for _ in range(2):
+        assert await postbacks.report(a_postback("0.01")) is Refused.PASSED_ON
+    assert taken(await postbacks.report(a_withdrawal()))[0] is IGNORED
+    await answer(events, call, 2)
+    assert await money(database) == {"buyer": (2, Decimal(30))}
+    assert await postbacks.report(a_postback("0.01")) is Refused.OTHER_BUYER
+    await assert_balanced(database)
+
+
+async def test_a_short_call_that_nobody_else_has_may_convert_and_then_its_buyer_pays(
+    database: Database, ledger: PostgresLedger, events: CallEvents, postbacks: Postbacks
+) -> None:
+    call = a_recent_call()
+    await route(ledger, call, a_candidate(conversions=(ON_POSTBACK,)))
+    await answer(events, call)
+    await reroute(ledger, call, None, FailReason.SHORT_CALL)
     assert taken(await postbacks.report(a_postback())) == (BOOKED, Decimal(52), True)
     row = await call_row(database)
-    assert (row["buyer"], row["offer"], row["price"]) == ("acme", "acme-auto", Decimal(52))
-    theirs = a_postback(buyer=BuyerId("beacon"))
-    assert await postbacks.report(theirs) is Refused.OTHER_BUYER
-    assert await money(database) == {"buyer": (1, Decimal(52))}
+    assert (row["state"], row["buyer"], row["price"]) == ("no_route", "acme", Decimal(52))
+    await assert_balanced(database)
+
+
+async def test_what_stands_at_a_failed_attempt_is_amended_and_withdrawn_but_not_brought_back(
+    database: Database, ledger: PostgresLedger, events: CallEvents, postbacks: Postbacks
+) -> None:
+    call = a_recent_call()
+    await route(ledger, call)
+    await reroute(ledger, call, SECOND, FailReason.SHORT_CALL)
+    await answer(events, call)
+    assert taken(await postbacks.report(a_postback("40", event_id="a")))[0] is AMENDED
+    assert taken(await postbacks.report(a_withdrawal("b")))[0] is WITHDRAWN
+    assert taken(await postbacks.report(a_withdrawal("c")))[0] is UNCHANGED
+    assert await postbacks.report(a_postback("40", event_id="d")) is Refused.PASSED_ON
+    await answer(events, call, 2)
+    assert await money(database) == {"buyer": (2, Decimal(30))}
+    assert taken(await postbacks.report(a_postback("40", event_id="a")))[0] is REPEATED
+
+
+async def test_of_a_buyers_failed_attempts_the_one_that_was_answered_is_meant(
+    ledger: PostgresLedger, events: CallEvents, postbacks: Postbacks
+) -> None:
+    call = a_recent_call()
+    await route(ledger, call, a_candidate(conversions=(ON_POSTBACK,)))
+    await answer(events, call)
+    await reroute(ledger, call, a_candidate("acme-home"), FailReason.SHORT_CALL)
+    again = await ledger.open_next(NextRequest(call.call_id, 2, FailReason.BUSY, b"x", 10_000))
+    assert isinstance(again, Rerouting)
+    finish = a_finish(call, None, epoch=again.epoch, attempt=3)
+    assert await ledger.finish(finish) == Finished()
+    assert taken(await postbacks.report(a_postback("7")))[:2] == (BOOKED, Decimal(7))
+
+
+async def test_a_withdrawn_conversion_leaves_the_call_to_the_next_buyer(
+    database: Database, ledger: PostgresLedger, events: CallEvents, postbacks: Postbacks
+) -> None:
+    call = a_recent_call()
+    await route(ledger, call, a_candidate(payouts=(PERCENT,)))
+    await postbacks.report(a_postback("9"))
+    await answer(events, call)
+    assert await money(database) == {"buyer": (1, Decimal(9)), "source": (1, Decimal("2.997"))}
+    await postbacks.report(a_withdrawal())
+    await reroute(ledger, call, replace(SECOND, payouts=(PERCENT,)), FailReason.SHORT_CALL)
+    await answer(events, call, 2)
+    both = {"buyer": (2, Decimal(30)), "source": (2, Decimal("9.99"))}
+    assert await money(database) == both
+    row = await call_row(database)
+    assert (row["buyer"], row["offer"], row["price"]) == ("beacon", "beacon-auto", Decimal(30))
+    kinds = [(each["attempt"], each["kind"], each["trigger"]) for each in await entries(database)]
+    assert kinds == [
+        (1, "booked", "postback"),
+        (1, "withdrawn", "postback"),
+        (2, "amended", "answered"),
+    ]
+    assert today(await usage_of(database, OwnerId("offer:beacon-auto"))) == (
+        (1, 1, 1, 300_000),
+        NOTHING,
+    )
+    await assert_balanced(database)
+
+
+async def test_nobody_who_withdrew_converts_again_by_what_the_switch_reports(
+    database: Database, ledger: PostgresLedger, events: CallEvents, postbacks: Postbacks
+) -> None:
+    call = a_recent_call()
+    await route(ledger, call)
+    await postbacks.report(a_postback("9"))
+    await postbacks.report(a_withdrawal())
+    await reroute(ledger, call, SECOND, FailReason.BUSY)
+    await answer(events, call, 2)
+    await postbacks.report(a_withdrawal("theirs", buyer=BEACON))
+    await answer(events, call)
+    ended = an_event(call, EventType.ENDED, 99, attempt=2, connected_duration_s=Decimal(90))
+    await events.record(ended)
+    assert await money(database) == {"buyer": (2, Decimal(0))}
     await assert_balanced(database)
 
 
 async def test_what_one_buyer_withdrew_another_may_convert(
-    database: Database, ledger: PostgresLedger, postbacks: Postbacks
+    database: Database, ledger: PostgresLedger, events: CallEvents, postbacks: Postbacks
 ) -> None:
     call = a_recent_call()
     await route(ledger, call)
-    second = a_candidate("beacon-auto", buyer="beacon", price="30.00")
-    await reroute(ledger, call, second, FailReason.SHORT_CALL)
-    await postbacks.report(a_postback())
+    await answer(events, call)
     await postbacks.report(a_withdrawal())
+    await reroute(ledger, call, SECOND, FailReason.SHORT_CALL)
     theirs = await postbacks.report(a_postback(buyer=BuyerId("beacon")))
     assert taken(theirs) == (AMENDED, Decimal(30), False)
     assert await money(database) == {"buyer": (2, Decimal(30))}
@@ -475,28 +589,30 @@ async def test_what_one_buyer_withdrew_another_may_convert(
     await assert_balanced(database)
 
 
+async def test_a_buyers_second_attempt_converts_what_its_first_withdrew(
+    database: Database, ledger: PostgresLedger, events: CallEvents, postbacks: Postbacks
+) -> None:
+    call = a_recent_call()
+    await route(ledger, call)
+    await answer(events, call)
+    await postbacks.report(a_withdrawal())
+    await reroute(ledger, call, a_candidate("acme-home"), FailReason.SHORT_CALL)
+    assert taken(await postbacks.report(a_postback("45"))) == (AMENDED, Decimal(45), False)
+    assert await money(database) == {"buyer": (2, Decimal(45))}
+
+
 async def test_a_buyers_second_attempt_amends_the_conversion_of_its_first(
-    database: Database, ledger: PostgresLedger, postbacks: Postbacks
+    database: Database, ledger: PostgresLedger, events: CallEvents, postbacks: Postbacks
 ) -> None:
     call = a_recent_call()
     await route(ledger, call)
     await reroute(ledger, call, a_candidate("acme-home"), FailReason.SHORT_CALL)
+    await answer(events, call)
     first = a_postback("40", named_by=NamedBy.POST_ID, name="acme-auto-post")
     await postbacks.report(first)
     again = a_postback("45", event_id="e-2", named_by=NamedBy.POST_ID, name="acme-home-post")
     assert taken(await postbacks.report(again))[:2] == (AMENDED, Decimal(45))
     assert await money(database) == {"buyer": (1, Decimal(45))}
-
-
-async def test_a_report_of_a_call_that_found_no_further_route_names_who_pays(
-    database: Database, ledger: PostgresLedger, postbacks: Postbacks
-) -> None:
-    call = a_recent_call()
-    await route(ledger, call)
-    await reroute(ledger, call, None, FailReason.SHORT_CALL)
-    assert taken(await postbacks.report(a_postback()))[0] is BOOKED
-    row = await call_row(database)
-    assert (row["state"], row["buyer"], row["price"]) == ("no_route", "acme", Decimal(52))
 
 
 async def test_a_late_decision_that_nobody_fetched_but_that_converted_stays_the_answer(

@@ -55,11 +55,6 @@ HOT: dict[str, Sequence[Any]] = {
     "holds_by_offer": (),
     "read_call": (IDS[0],),
     "read_entries": (IDS[0],),
-    "read_booked": (IDS,),
-    "write_entries": (
-        *(IDS, ["buyer"] * TEN, NUMBERS, ["booked"] * TEN, TEXTS, PRICES, PRICES, TIMES, TEXTS),
-        *(TEXTS, TEXTS, FLAGS, PRICES),
-    ),
     "lock_next": (IDS,),
     "read_steps": (IDS, NUMBERS),
     "rerouting_material": (IDS, NUMBERS, TIMES, BYTES),

@@ -14,15 +14,24 @@ import pytest_asyncio
 from click.testing import CliRunner
 
 from auction.cli import main
-from auction.domain.decision import EndedBy, EventType
+from auction.domain.call import Call, Caller
+from auction.domain.call_list import CallFilter
+from auction.domain.decision import AlreadyConverted, Candidate, EndedBy, EventType
+from auction.domain.ids import BuyerId
 from auction.marketplaces import apply_file
+from auction.web.cdr_formats import CdrFormat, render_cdrs, render_head
+from auction.web.record_view import View, render_listed
 from config.secret_box import SecretBox, new_key, read_key
+from storage.call_lists import CallLists
 from storage.database import Database
 from storage.events import CallEvents
 from storage.keys import ServiceKey, service_key
 from storage.ledger import PostgresLedger
+from storage.records import CallRecords
 from storage.vault import CallerVault
 from tests.ledger_steps import a_candidate, a_recent_call, an_event, from_number, route
+from tests.money_steps import fail_over, give_up
+from tests.next_steps import a_failure
 
 NEW_YORK = ZoneInfo("America/New_York")
 SECRET_KEY = new_key()
@@ -49,6 +58,8 @@ class Scene:
     dsn: str
     folder: Path
     starts: Sequence[datetime]
+    database: Database
+    vault: CallerVault
 
     def row(self, number: int, **changes: object) -> dict[str, object]:
         """The buyer's row of a call, in its own words and zone."""
@@ -69,6 +80,16 @@ class Scene:
             writer.writerows(rows)
         return path
 
+    async def export(self, buyer: str) -> Path:
+        """Our own CSV of a buyer's calls, as ``GET /v1/calls`` streams it."""
+        lists = CallLists(CallRecords(self.database, self.vault))
+        page = await lists.list_calls(CallFilter(buyer=BuyerId(buyer)), None, 1000)
+        assert page.next is None
+        cdrs = [render_listed(each, View(None, None, unmasked=False)) for each in page.calls]
+        path = self.folder / f"{buyer}-export.csv"
+        path.write_bytes(render_head(CdrFormat.CSV) + render_cdrs(CdrFormat.CSV, cdrs))
+        return path
+
     async def reconcile(self, path: Path, *options: str) -> tuple[int, str, str]:
         """The exit code, standard output and standard error."""
         environment = {"PINGPOST_DSN": self.dsn, "PINGPOST_SECRET_KEY": SECRET_KEY}
@@ -86,10 +107,11 @@ async def scene(database: Database, dsn: str, tmp_path: Path) -> Scene:
     await apply_file(database, box, marketplace, {})
     call_box = SecretBox(await service_key(database, box, ServiceKey.CALL_DATA))
     identity = await service_key(database, box, ServiceKey.CALLER_IDENTITY)
-    ledger = PostgresLedger(database, CallerVault(call_box, identity), new_epoch=lambda: 1)
+    vault = CallerVault(call_box, identity)
+    ledger = PostgresLedger(database, vault, new_epoch=lambda: 1)
     events = CallEvents(database, lambda _: None)
     starts = [await _play(ledger, events, number) for number in range(CALLS)]
-    return Scene(dsn, tmp_path, starts)
+    return Scene(dsn, tmp_path, starts, database, vault)
 
 
 async def _play(ledger: PostgresLedger, events: CallEvents, number: int) -> datetime:
@@ -196,3 +218,78 @@ async def test_a_buyer_without_calls_has_nothing_of_ours(scene: Scene) -> None:
     path = scene.file(scene.row(0), name="idle.csv")
     code, output, _ = await scene.reconcile(path, "--buyer", "idle")
     assert (code, figures(output)["total"][0]) == (1, "1")
+
+
+COBALT = a_candidate("cobalt-auto", buyer="cobalt", price="18.00")
+OTHER = a_candidate("beacon-auto", buyer="beacon", price="44.20")
+
+
+@dataclass(slots=True)
+class Lives:
+    """Calls that came in a while before they were sent to anybody."""
+
+    ledger: PostgresLedger
+    events: CallEvents
+
+    async def begin(self, call_id: str, candidate: Candidate = COBALT, **changes: Any) -> Call:
+        """A call that has gone to its first buyer."""
+        received_at = datetime.now(UTC) - timedelta(minutes=20)
+        call = a_recent_call(call_id, received_at=received_at, **changes)
+        await route(self.ledger, call, candidate)
+        return call
+
+    async def tell(self, call: Call, attempt: int, **ends: float | None) -> None:
+        """When an attempt was answered and when it ended, in seconds."""
+        for kind in (EventType.ANSWERED, EventType.ENDED):
+            if (at := ends.get(kind.value)) is not None:
+                told = {"attempt": attempt, "event_id": f"{call.call_id} {attempt} {kind.value}"}
+                await self.events.record(an_event(call, kind, at, **told))
+
+
+@pytest.fixture
+def lives(scene: Scene) -> Lives:
+    ledger = PostgresLedger(scene.database, scene.vault, new_epoch=lambda: 1)
+    return Lives(ledger, CallEvents(scene.database, lambda _: None))
+
+
+async def test_our_own_export_agrees_with_us(scene: Scene, lives: Lives) -> None:
+    await lives.tell(await lives.begin("unanswered"), 1, ended=30)
+    await lives.begin("live", caller=Caller())
+    await lives.begin("a test", test=True)
+    await lives.tell(await lives.begin("-looks like a formula"), 1, answered=5, ended=95.25)
+    twice = await lives.begin("twice here")
+    await fail_over(lives.ledger, twice, COBALT)
+    await lives.tell(twice, 2, answered=40, ended=160)
+    came = await lives.begin("came here", OTHER)
+    await fail_over(lives.ledger, came, COBALT)
+    await lives.tell(came, 2, answered=40, ended=70)
+    left = await lives.begin("left")
+    await fail_over(lives.ledger, left, OTHER)
+    await lives.tell(left, 2, answered=40, ended=170)
+    await give_up(lives.ledger, await lives.begin("being decided again"))
+    sold = await lives.begin("sold at once")
+    await lives.tell(sold, 1, answered=5)
+    assert isinstance(await lives.ledger.open_next(a_failure(sold)), AlreadyConverted)
+    await lives.tell(sold, 1, ended=65)
+
+    for buyer in ("cobalt", "beacon"):
+        code, output, errors = await scene.reconcile(await scene.export(buyer), "--buyer", buyer)
+        assert code == 0, output + errors
+        found = figures(output)
+        assert found["matched"] == found["total"]
+        assert found["total"][1:3] == {"cobalt": ["144.00"] * 2, "beacon": ["44.20"] * 2}[buyer]
+
+
+@pytest.mark.parametrize("then", [COBALT, OTHER])
+async def test_our_own_export_agrees_on_what_an_attempt_earned_that_had_been_given_up(
+    scene: Scene, lives: Lives, then: Candidate
+) -> None:
+    call = await lives.begin("sold after all")
+    await fail_over(lives.ledger, call, then)
+    await lives.tell(call, 1, answered=5, ended=25)
+    await lives.tell(call, 2, answered=40, ended=160)
+    # The record of a call tells the connected time of its last attempt only.
+    options = ("--buyer", "cobalt", "--tolerance-s", "100")
+    code, output, errors = await scene.reconcile(await scene.export("cobalt"), *options)
+    assert code == 0, output + errors
+    assert figures(output)["total"] == ["5", "90.00", "90.00", "0.00"]

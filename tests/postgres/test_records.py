@@ -13,11 +13,13 @@ import pytest
 import pytest_asyncio
 
 from auction.domain.call import Caller
+from auction.domain.call_list import CallFilter, CallOutcome
 from auction.domain.conversions import Entry, EntryKind, Side
 from auction.domain.decision import AttemptRecord, EndedBy, EventType, RoutedBy
 from auction.domain.ids import CallId, CampaignId, OfferId
 from auction.domain.terms import Trigger
 from auction.ports import StorageUnavailableError
+from storage.call_lists import CallLists
 from storage.database import Connection, Database
 from storage.events import CallEvents
 from storage.holds import HoldState
@@ -172,6 +174,43 @@ async def test_every_attempt_is_told_with_how_it_went(database: Database) -> Non
         AttemptRecord(2, OfferId("beacon-auto"), RoutedBy.AUCTION, price, "lost"),
         AttemptRecord(3, OfferId("cobalt-auto"), RoutedBy.STATIC, price, "ended"),
     )
+
+
+async def test_a_call_that_an_earlier_attempt_sold_shows_the_times_of_that(
+    database: Database,
+) -> None:
+    answered_at, ended_at = NEWEST + timedelta(seconds=1), NEWEST + timedelta(seconds=21)
+    first = an_attempt_row(
+        "sold", 1, state="failed", reason="short_call", answered_at=answered_at, ended_at=ended_at
+    )
+    second = an_attempt_row("sold", 2, offer="beacon-auto", buyer="beacon", reason=None)
+    records = await stored(
+        database,
+        calls=[a_call_row("sold", attempt=2)],
+        reservations=[{**first, "connected_duration_s": Decimal(20)}, second],
+        conversions=[a_conversion_row("sold")],
+    )
+    [listed] = (await CallLists(records).list_calls(CallFilter(), None, 10)).calls
+    record = await records.get_call(CallId("sold"))
+    for shown in (record, listed):
+        assert shown is not None
+        assert (shown.buyer, shown.answered_at, shown.ended_at) == ("acme", answered_at, ended_at)
+        assert [shown.connected_duration_s, shown.total_duration_s] == [20, 128]
+
+
+@pytest.mark.parametrize(("withdrawn", "found"), [(False, ["sold"]), (True, [])])
+async def test_a_call_counts_as_answered_where_it_was_sold(
+    database: Database, *, withdrawn: bool, found: list[str]
+) -> None:
+    records = await stored(
+        database,
+        calls=[a_call_row("sold", attempt=2, answered_at=None, connected_duration_s=None)],
+        reservations=[an_attempt_row("sold", 1, state="failed", answered_at=NEWEST)],
+        conversions=[a_conversion_row("sold", withdrawn=withdrawn)],
+    )
+    wanted = CallFilter(outcome=CallOutcome.ANSWERED)
+    page = await CallLists(records).list_calls(wanted, None, 10)
+    assert [each.call.call_id for each in page.calls] == found
 
 
 async def test_a_withdrawn_conversion_earns_nothing_and_has_no_trigger(database: Database) -> None:

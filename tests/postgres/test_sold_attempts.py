@@ -21,11 +21,13 @@ from storage.events import CallEvents
 from storage.holds import HoldState
 from storage.ledger import PostgresLedger
 from storage.readings import read_ledger
+from storage.records import CallRecords
 from storage.sweeper import Sweeper
 from tests.eventually import eventually
 from tests.ledger_steps import (
     LEASE_OVER,
     LOCK_CALL,
+    VAULT,
     a_candidate,
     a_finish,
     a_ledger,
@@ -134,6 +136,23 @@ async def test_a_sold_call_whose_end_nobody_tells_of_is_given_up_with_its_lease(
     calls, answers = {"before": (1, 1), "after": (1, 0), "never": (0, 0)}[answered]
     assert today(await usage_of(database)) == ((calls, answers, 1, 520_000), NOTHING)
     await assert_balanced(database)
+
+
+async def test_a_sold_attempt_that_the_switch_gave_up_shows_why(
+    database: Database, ledger: PostgresLedger, events: CallEvents
+) -> None:
+    call = a_recent_call()
+    await route(ledger, call, a_candidate(conversions=(ATTEMPT,)))
+    assert isinstance(await ledger.open_next(a_failure(call)), AlreadyConverted)
+    await events.record(an_event(call, EventType.ENDED, 30))
+    record = await CallRecords(database, VAULT).get_call(call.call_id)
+    assert record is not None
+    assert [(each.outcome, each.reason) for each in record.attempts] == [("failed", "busy")]
+    assert (record.converted, record.state) == (True, "ended")
+    async with database.connection() as connection:
+        row = await connection.fetchrow("select state, sip_code from reservations")
+    assert row is not None
+    assert tuple(row) == ("ended", 486)
 
 
 async def test_a_sold_call_that_ends_is_not_looked_at_again(

@@ -28,6 +28,7 @@ from tests.ledger_steps import (
     rewind,
     route,
 )
+from tests.money_steps import fail_over
 
 HOUR = timedelta(hours=1)
 
@@ -98,6 +99,24 @@ async def test_tests_and_failed_attempts_need_not_be_listed(
         "a-test": False,
         "failed": False,
     }
+
+
+async def test_a_sold_attempt_before_the_latest_has_its_own_connected_time(
+    database: Database, ledger: PostgresLedger
+) -> None:
+    call = a_recent_call()
+    events = CallEvents(database, lambda _: None)
+    await route(ledger, call)
+    beacon = a_candidate("beacon-auto", buyer="beacon")
+    await fail_over(ledger, call, beacon)
+    for attempt, at_s in ((1, 5), (2, 40)):
+        for kind, later in ((EventType.ANSWERED, 0), (EventType.ENDED, 20 * attempt)):
+            event_id = f"{attempt}-{kind.value}"
+            report = an_event(call, kind, at_s + later, attempt=attempt, event_id=event_id)
+            await events.record(report)
+    [first], [second] = await sold(database), await sold(database, "beacon")
+    assert [first.amount, first.connected_s, first.total_s] == [52, 20, 80]
+    assert [second.amount, second.connected_s, second.total_s] == [0, 40, 80]
 
 
 async def test_a_conversion_that_was_withdrawn_or_is_anothers_earns_nothing(

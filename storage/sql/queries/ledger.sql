@@ -110,7 +110,8 @@ order by owner collate "C"
 on conflict (owner) do nothing
 
 -- name: lock_books
--- The reservations of these calls, then the usage of the owners that are named or that they hold under.
+-- The reservations of these calls and what is booked of them, then the usage of the owners that are
+-- named or that they hold under. All in one statement: every call waits for whoever has the usage.
 with held as materialized (
     select r.*
     from unnest($1::text[]) as item (call_id)
@@ -136,14 +137,33 @@ select
     null as post_id, null as caller_hash, null as terms, null as holding, null as lease_until,
     null as sweep_at, null as answered_lease_ms, null as answered_at, null as converted_at,
     null as ended_at, null as source, null as bid_id, null as dedupes, null as reason,
-    null as sip_code, null as connected_duration_s, null as paid_at
+    null as sip_code, null as connected_duration_s, null as paid_at, null::json as booked
 from locked
 union all
 select
     null, null, call_id, attempt, state, position, campaign, offer, buyer, routed_by, price,
     post_id, caller_hash, terms, holding, lease_until, sweep_at, answered_lease_ms, answered_at,
-    converted_at, ended_at, source, bid_id, dedupes, reason, sip_code, connected_duration_s, paid_at
+    converted_at, ended_at, source, bid_id, dedupes, reason, sip_code, connected_duration_s,
+    paid_at, null
 from held
+union all
+select
+    null, null, item.call_id, null, null, null, null, null, null, null, null, null, null, null, null,
+    null, null, null, null, null, null, null, null, null, null, null, null, null, money.sides
+from unnest($1::text[]) as item (call_id)
+cross join lateral (
+    select json_agg(json_build_array(
+        s.side, s.attempt, s.trigger, s.amount::text, s.withdrawn, s.percent::text,
+        case when s.withdrawn then (
+            select json_agg(distinct e.attempt) from conversion_entries as e
+            where e.call_id = s.call_id and e.side = s.side and e.kind = 'withdrawn'
+        ) end
+    )) as sides
+    from (
+        select conversions.* from conversions where conversions.call_id = item.call_id offset 0
+    ) as s
+) as money
+where money.sides is not null
 
 -- name: write_books
 with counted as (

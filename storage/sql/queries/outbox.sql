@@ -20,9 +20,9 @@ cross join lateral (
             'routed_by', coalesce(payer.routed_by, c.routed_by),
             'offer', coalesce(payer.offer, c.offer), 'buyer', coalesce(payer.buyer, c.buyer),
             'price', coalesce(payer.price, c.price)::text, 'currency', c.currency,
-            'answered_at', c.answered_at, 'ended_at', c.ended_at,
+            'answered_at', times.answered_at, 'ended_at', times.ended_at,
             'total_duration_s', c.total_duration_s::text,
-            'connected_duration_s', c.connected_duration_s::text, 'ended_by', c.ended_by,
+            'connected_duration_s', times.connected_duration_s::text, 'ended_by', c.ended_by,
             'converted_by', money.converted_by, 'revenue', money.revenue::text,
             'payout', money.payout::text, 'attempts', attempts.rows
         ) as facts
@@ -37,14 +37,23 @@ cross join lateral (
         where s.call_id = c.call_id and not s.withdrawn
     ) as money on true
     left join lateral (
-        select r.routed_by, r.offer, r.buyer, r.price from reservations as r
+        select r.* from reservations as r
         where r.call_id = c.call_id and r.attempt = money.attempt
     ) as payer on true
+    -- see read_call
+    cross join lateral (
+        select c.answered_at, c.ended_at, c.connected_duration_s
+        where payer.attempt is null or payer.attempt = c.attempt
+        union all
+        select payer.answered_at, payer.ended_at, payer.connected_duration_s
+        where payer.attempt <> c.attempt
+    ) as times
     left join lateral (
         select
             json_agg(
                 json_build_array(
-                    r.attempt, r.offer, r.routed_by, r.price::text, r.state, r.reason, r.buyer
+                    r.attempt, r.offer, r.routed_by, r.price::text,
+                    case when r.reason is null then r.state else 'failed' end, r.reason, r.buyer
                 )
                 order by r.attempt
             ) as rows

@@ -7,7 +7,7 @@ from reservations as r
 where r.call_id = $1
     and ($2::text is null or r.buyer = $2)
     and r.state in ('routed', 'answered', 'ended', 'lost', 'failed')
-order by r.converted_at is null, r.state = 'failed', r.attempt desc
+order by r.converted_at is null, r.state = 'failed', r.answered_at is null, r.attempt desc
 limit 1
 
 -- name: sold_by_post

@@ -1,4 +1,5 @@
--- What is kept of calls, and where.
+-- What is kept of calls, and where. Of one that was sold by another attempt than its latest, the times
+-- that are shown are that attempt's: they belong to whom the call names.
 
 -- name: read_call
 select
@@ -9,6 +10,11 @@ select
     money.converted_by,
     money.revenue,
     money.payout,
+    case when sold.attempt is null then c.answered_at else sold.answered_at end as shown_answered_at,
+    case when sold.attempt is null then c.ended_at else sold.ended_at end as shown_ended_at,
+    case
+        when sold.attempt is null then c.connected_duration_s else sold.connected_duration_s
+    end as shown_connected_duration_s,
     past.routes
 from calls as c
 left join lateral (
@@ -20,7 +26,10 @@ left join lateral (
 ) as kept on true
 left join lateral (
     select json_agg(
-        json_build_array(r.attempt, r.offer, r.routed_by, r.price::text, r.state, r.reason)
+        json_build_array(
+            r.attempt, r.offer, r.routed_by, r.price::text,
+            case when r.reason is null then r.state else 'failed' end, r.reason
+        )
         order by r.attempt
     ) as rows
     from reservations as r
@@ -29,11 +38,18 @@ left join lateral (
 left join lateral (
     select
         max(conversions.trigger) filter (where conversions.side = 'buyer') as converted_by,
+        max(conversions.attempt) filter (where conversions.side = 'buyer') as sold_attempt,
         sum(conversions.amount) filter (where conversions.side = 'buyer') as revenue,
         sum(conversions.amount) filter (where conversions.side = 'source') as payout
     from conversions
     where conversions.call_id = c.call_id and not conversions.withdrawn
 ) as money on true
+left join lateral (
+    select reservations.* from reservations
+    where reservations.call_id = c.call_id and reservations.attempt = money.sold_attempt
+        and money.sold_attempt <> c.attempt
+    offset 0
+) as sold on true
 left join lateral (
     select json_agg(json_build_array(
         r.offer, r.buyer, r.campaign, extract(epoch from coalesce(r.routed_at, r.reserved_at)),
@@ -74,10 +90,15 @@ limit 1
 -- From the place of $1 and $2 up to that of $3 and $4, which is left out; for the buyer $11 its own.
 -- Not "exists": the planner might read the whole table for it, to look up each call in what it found.
 select
-    c.*, attempts.rows as attempts, money.converted_by, money.revenue, money.payout
+    c.*, attempts.rows as attempts, money.converted_by, money.revenue, money.payout,
+    case when sold.attempt is null then c.answered_at else sold.answered_at end as shown_answered_at,
+    case when sold.attempt is null then c.ended_at else sold.ended_at end as shown_ended_at,
+    case
+        when sold.attempt is null then c.connected_duration_s else sold.connected_duration_s
+    end as shown_connected_duration_s
 from (
     select
-        k.call_id, k.state, k.received_at, k.revision, k.test, k.timeout_ms, k.campaign,
+        k.call_id, k.attempt, k.state, k.received_at, k.revision, k.test, k.timeout_ms, k.campaign,
         k.named_campaign, k.dialed_number, k.source, k.switch, k.sealed, k.routed_by, k.offer,
         k.buyer, k.price, k.currency, k.reason, k.answered_at, k.ended_at, k.total_duration_s,
         k.connected_duration_s, k.ended_by
@@ -97,7 +118,13 @@ from (
             when 'routed' then k.routed_by is not null
             when 'no_route' then k.state = 'no_route'
             when 'lost' then k.state = 'lost'
-            when 'answered' then k.answered_at is not null
+            when 'answered' then coalesce((
+                select r.answered_at is not null
+                from conversions as s
+                join reservations as r on r.call_id = s.call_id and r.attempt = s.attempt
+                where k.attempt > 1 and s.call_id = k.call_id and s.side = 'buyer'
+                    and not s.withdrawn and s.attempt <> k.attempt
+            ), k.answered_at is not null)
             when 'converted' then (
                 select not s.withdrawn from conversions as s
                 where s.call_id = k.call_id and s.side = 'buyer'
@@ -115,7 +142,10 @@ from (
 ) as c
 left join lateral (
     select json_agg(
-        json_build_array(r.attempt, r.offer, r.routed_by, r.price::text, r.state, r.reason)
+        json_build_array(
+            r.attempt, r.offer, r.routed_by, r.price::text,
+            case when r.reason is null then r.state else 'failed' end, r.reason
+        )
         order by r.attempt
     ) as rows
     from reservations as r
@@ -125,9 +155,16 @@ left join lateral (
 left join lateral (
     select
         max(conversions.trigger) filter (where conversions.side = 'buyer') as converted_by,
+        max(conversions.attempt) filter (where conversions.side = 'buyer') as sold_attempt,
         sum(conversions.amount) filter (where conversions.side = 'buyer') as revenue,
         sum(conversions.amount) filter (where conversions.side = 'source') as payout
     from conversions
     where conversions.call_id = c.call_id and not conversions.withdrawn
 ) as money on true
+left join lateral (
+    select reservations.* from reservations
+    where reservations.call_id = c.call_id and reservations.attempt = money.sold_attempt
+        and money.sold_attempt <> c.attempt
+    offset 0
+) as sold on true
 order by c.received_at desc, c.call_id desc

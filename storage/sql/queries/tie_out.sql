@@ -16,7 +16,9 @@ limit 1
 select
     c.call_id, c.received_at, c.sealed, c.test, r.attempt, r.state, r.post_id, r.bid_id, r.amount,
     coalesce(r.routed_at, r.reserved_at) as start,
-    case when r.attempt = c.attempt then c.total_duration_s end as total_duration_s,
+    case
+        when r.attempt = c.attempt or r.amount is not null then c.total_duration_s
+    end as total_duration_s,
     case
         when r.attempt = c.attempt then coalesce(c.connected_duration_s, r.connected_duration_s)
         else r.connected_duration_s

@@ -6,7 +6,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from auction.cli.buyer_cells import CellError, Times, read_amount, read_duration, read_number
+from auction.cli.buyer_cells import (
+    COLUMN_NAMES,
+    LONGEST_ID,
+    CellError,
+    Times,
+    read_amount,
+    read_duration,
+    read_id,
+    read_number,
+)
 
 NEW_YORK = ZoneInfo("America/New_York")
 NOON = datetime(2026, 11, 20, 17, 0, tzinfo=UTC)
@@ -136,3 +145,24 @@ def test_numbers_become_e164_or_at_least_their_last_ten_digits(
     text: str, number: tuple[str | None, str | None]
 ) -> None:
     assert read_number(text, "US") == number
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        ("c-1", "c-1"),
+        ("'-c1", "-c1"),
+        ("'+c1", "+c1"),
+        ("'@c1", "@c1"),
+        ("'=c1", "=c1"),
+        ("'c1", "'c1"),
+        ("", None),
+        ("x" * 300, "x" * LONGEST_ID),
+    ],
+)
+def test_an_id_that_was_kept_from_being_a_formula_is_itself(text: str, known: str | None) -> None:
+    assert read_id(text) == known
+
+
+def test_what_was_earned_is_the_likeliest_amount_and_what_a_source_gets_the_last() -> None:
+    assert COLUMN_NAMES["amount"] == ("revenue", "amount", "price", "payout")

@@ -12,6 +12,7 @@ from auction.cli import buyer_file
 from auction.cli.buyer_cells import Times
 from auction.cli.buyer_file import BuyerFile, BuyerFileError, Reading, read_buyer_file
 from auction.domain.tie_out import ListedCall
+from auction.web.cdr_formats import CSV_COLUMNS
 
 NOON = datetime(2026, 11, 20, 17, 0, tzinfo=UTC)
 ROW = "3105551234,11/20/2026 12:00:00,2:00,$52.00"
@@ -66,6 +67,34 @@ def test_columns_that_are_named_come_before_those_that_are_known(path: Path) -> 
     content = lines(ROW + ",+13105559999,90", header=HEADER + ",Real Caller,Secs")
     found = read(path, content, columns={"caller_id": "real caller", "duration": "Secs"})
     assert (found.calls[0].caller, found.calls[0].duration_s) == ("+13105559999", Decimal(90))
+
+
+@pytest.mark.parametrize(
+    ("headers", "taken"),
+    [
+        ("Payout,Price,Amount,Revenue", "Revenue"),
+        ("Payout,Price,Amount", "Amount"),
+        ("Payout,Price", "Price"),
+        ("Payout", "Payout"),
+    ],
+)
+def test_of_several_amounts_the_one_that_the_buyer_owes_is_taken(
+    path: Path, headers: str, taken: str
+) -> None:
+    amounts = ",".join(str(number) for number in range(1, headers.count(",") + 2))
+    found = read(path, f"Call ID,{headers}\nc-1,{amounts}\n")
+    assert found.columns["amount"] == taken
+    assert found.calls[0].amount == headers.split(",").index(taken) + 1
+
+
+def test_the_right_columns_of_our_own_export_are_taken(path: Path) -> None:
+    assert read(path, ",".join(CSV_COLUMNS) + "\n").columns == {
+        "call_id": "call_id",
+        "caller_id": "caller_id",
+        "start": "started_at",
+        "duration": "connected_duration_s",
+        "amount": "revenue",
+    }
 
 
 def test_what_the_file_does_not_have_is_none(path: Path) -> None:

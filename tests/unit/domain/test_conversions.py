@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from auction.domain.conversions import (
+    Booked,
     CallFacts,
     Conversion,
     PastConversion,
+    Side,
     buyer_conversion,
     payable_rules,
     repeated_for_buyer,
@@ -202,3 +204,14 @@ def test_an_attempt_that_is_repeated_converts_at_no_later_time() -> None:
     rules = [ConversionRule(Trigger.ATTEMPT, dedupe_days=30)]
     assert buyer_conversion(rules, PRICE, ROUTED) == Conversion(Trigger.ATTEMPT, PRICE)
     assert buyer_conversion(rules, PRICE, ended("600"), lambda days: days == 30) is None
+
+
+@pytest.mark.parametrize(
+    ("withdrawn", "attempt", "opens"), [(False, 3, False), (True, 3, True), (True, 2, False)]
+)
+def test_where_a_conversion_was_withdrawn_another_attempt_may_convert(
+    *, withdrawn: bool, attempt: int, opens: bool
+) -> None:
+    side = Booked(Side.BUYER, 2, Trigger.ANSWERED, PRICE, withdrawn, undone=frozenset({1}))
+    assert side.open_to(attempt) is opens
+    assert not side.open_to(1)

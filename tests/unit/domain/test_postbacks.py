@@ -154,6 +154,14 @@ def test_what_stands_for_another_buyer_is_not_touched() -> None:
     assert judged(a_withdrawal(), a_sale(), theirs).result is ReportResult.IGNORED
 
 
+def test_what_went_on_to_another_attempt_converts_here_no_more() -> None:
+    sale = replace(a_sale(), passed_on=True)
+    for before in (None, WITHDRAWN):
+        assert judge_report(a_report(), sale, before) is Refused.PASSED_ON
+    assert judged(a_report("45"), sale, booked()).result is ReportResult.AMENDED
+    assert judged(a_withdrawal(), sale, booked()).result is ReportResult.WITHDRAWN
+
+
 def test_what_another_buyer_withdrew_may_be_converted_by_this_one() -> None:
     result = judged(a_report("45"), a_sale(), replace(WITHDRAWN, attempt=2))
     entry = result.entry

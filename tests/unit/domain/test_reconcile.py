@@ -151,7 +151,7 @@ def test_an_unknown_id_leaves_number_and_start_to_decide() -> None:
     assert row.agrees
 
 
-def test_of_two_attempts_at_one_buyer_the_nearer_is_named() -> None:
+def test_of_two_attempts_that_earned_the_same_the_later_is_named_and_the_other_missed() -> None:
     ours = [sold("c-1", 0), sold("c-1", 40, attempt=2)]
     rows = compare(ours, [listed(2, 39, call_id="c-1")])
     assert [(row.ours and row.ours.attempt, row.theirs is None) for row in rows] == [
@@ -160,6 +160,57 @@ def test_of_two_attempts_at_one_buyer_the_nearer_is_named() -> None:
     ]
     rows = compare(ours, [listed(2, None, call_id="c-1"), listed(3, 40, call_id="c-1")])
     assert [row.theirs and row.theirs.line for row in rows] == [2, 3]
+
+
+def attempts(rows: Sequence[Row]) -> dict[int, int | None]:
+    """The buyer's line of each of our attempts that has a row."""
+    return {row.ours.attempt: row.theirs.line if row.theirs else None for row in rows if row.ours}
+
+
+NAMED = listed(2, 0, call_id="c-1")
+"""A row of the call c-1, at the very start of its first attempt."""
+
+
+def test_a_row_by_call_id_is_the_attempt_that_stands_not_the_nearest() -> None:
+    failed = sold("c-1", 0, due=False, amount=Decimal(0), connected_s=None, total_s=None)
+    rows = compare([failed, sold("c-1", 40, attempt=2)], [NAMED])
+    assert attempts(rows) == {2: 2}
+    assert rows[0].agrees
+
+
+def test_a_row_by_call_id_is_the_attempt_that_converted_though_a_later_one_stands() -> None:
+    converted = sold("c-1", 0, due=False)
+    later = sold("c-1", 40, attempt=2, amount=Decimal(0))
+    rows = compare([later, converted], [NAMED])
+    assert attempts(rows) == {1: 2}, "the later attempt is not missed: its call was listed"
+    assert rows[0].agrees
+
+
+def test_a_row_by_call_id_is_the_latest_attempt_when_none_stands() -> None:
+    nothing = {"due": False, "amount": Decimal(0)}
+    ours = [sold("c-1", 40 * number, attempt=number, **nothing) for number in (3, 1, 2)]
+    assert attempts(compare(ours, [NAMED])) == {3: 2}
+
+
+def test_rows_that_name_a_call_as_often_as_it_was_sent_have_an_attempt_each() -> None:
+    ours = [sold("c-1", 0, due=False, amount=Decimal(0)), sold("c-1", 40, attempt=2)]
+    rows = compare(ours, [NAMED, listed(3, 39, call_id="c-1")])
+    assert attempts(rows) == {1: 2, 2: 3}
+
+
+def test_a_row_by_post_id_is_that_attempt_and_leaves_the_other_to_the_call_id() -> None:
+    ours = [
+        sold("c-1", 0, ids=frozenset({"c-1", "post-1"})),
+        sold("c-1", 40, attempt=2, ids=frozenset({"c-1", "post-2"})),
+    ]
+    assert attempts(compare(ours, [NAMED, listed(3, 0, call_id="post-2")])) == {1: 2, 2: 3}
+    assert attempts(compare(ours, [listed(3, 0, call_id="post-1")])) == {1: 3, 2: None}
+
+
+def test_a_bid_id_that_a_buyer_repeats_is_the_nearest_call() -> None:
+    same = {"ids": frozenset({"bid-7"})}
+    ours = [sold("a", 0, **same), sold("b", 500, amount=Decimal(99), **same)]
+    assert ("a", 2) in pairs(compare(ours, [listed(2, 10, call_id="bid-7")]))
 
 
 def test_a_call_listed_twice_is_not_taken_for_another_call() -> None:

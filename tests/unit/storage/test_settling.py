@@ -21,7 +21,6 @@ from auction.domain.terms import ConversionRule, PayoutRule, Trigger
 from auction.domain.usage import NOTHING, Change, held_by
 from storage.holds import NOTHING_HELD, Hold, HoldState, sold
 from storage.settling import (
-    STRAGGLER_S,
     Account,
     Cause,
     Settled,
@@ -152,7 +151,7 @@ def test_a_call_that_was_surely_not_answered_uses_its_call_alone() -> None:
 def test_an_end_without_a_word_of_an_answer_waits_a_little_for_one() -> None:
     hold = report(a_hold(), ended(None, heard_answer=False)).hold
     assert hold.holding == Change(0, (1, 0, 0, 0), (0, 1, 1, 520_000))
-    assert hold.lease_until == NOW + timedelta(seconds=STRAGGLER_S)
+    assert hold.lease_until == NOW + timedelta(seconds=1)
     late = report(hold, ended())
     assert earned(late) is not None
     assert late.hold.holding == Change(0, (1, 1, 1, 520_000), NOTHING)
