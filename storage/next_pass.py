@@ -65,7 +65,6 @@ class LockedCall:
     @classmethod
     def load(cls, row: asyncpg.Record) -> "LockedCall":
         """A call from a row of ``lock_next``."""
-        lost = row["state"] == CallState.LOST.value
         reported = row["answered_at"] is not None or row["ended_at"] is not None
         return cls(
             row=row,
@@ -73,7 +72,7 @@ class LockedCall:
             attempt=row["attempt"],
             epoch=row["epoch"],
             decide_by=row["decide_by"],
-            lapsed=not row["binding"] and not (lost and reported),
+            lapsed=not (row["binding"] or reported),
         )
 
 
@@ -147,7 +146,7 @@ class NextPass:
     def _repeat(self, request: NextRequest, call: LockedCall, step: Step) -> PassResult:
         """The same request again."""
         is_latest = call.attempt == request.attempt + 1
-        if step.answer is not None and not (is_latest and call.lapsed):
+        if step.answer is not None and not (is_latest and self._decides_anew(call)):
             if is_latest and call.state is CallState.LATE:
                 if self._brings_more(call):
                     return Uncollected(request.call_id, call.attempt)
@@ -158,6 +157,12 @@ class NextPass:
         if call.state is CallState.REROUTING and call.decide_by > self.now:
             return BeingDecided(ceil((call.decide_by - self.now) / timedelta(milliseconds=1)))
         return self._claim(request, call)
+
+    def _decides_anew(self, call: LockedCall) -> bool:
+        """Whether its last decision may be replaced: no late route of which a buyer has reported."""
+        lost = call.state is CallState.LOST
+        sold = Side.BUYER in self.books.booked.get(call.row["call_id"], {})
+        return call.lapsed and not (lost and sold)
 
     def _fail(self, request: NextRequest, call: LockedCall) -> PassResult:
         """The first that is heard of this failure."""

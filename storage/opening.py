@@ -179,8 +179,7 @@ def _read(row: asyncpg.Record, opening: Opening) -> OpenResult | None:
     if not row["known"] or row["free"]:
         return None
     if row["fingerprint"] != opening.fingerprint:
-        stays = row["binding"] or row["attempt"] > 1 or row["state"] == CallState.LOST.value
-        return OtherContent() if stays else None
+        return OtherContent()
     if row["state"] == CallState.DECIDING.value:
         return BeingDecided(row["wait_ms"]) if row["wait_ms"] > 0 else None
     return AlreadyDecided(row["answer"])

@@ -10,6 +10,7 @@ import asyncpg
 
 from auction.domain.conversions import Booked, Side
 from auction.domain.ids import CallId, OwnerId
+from auction.domain.lifecycle import CallState
 from auction.domain.postbacks import (
     NamedBy,
     Postback,
@@ -29,6 +30,7 @@ from storage.locked import find_locked, impatient, sparing_locked
 from storage.outbox import SILENT, Outbox
 from storage.postback_pass import Hearing, Known
 from storage.progress import (
+    CallRow,
     EarnedListener,
     ignore_earned,
     load_call,
@@ -54,6 +56,10 @@ AT_ONCE: Final = 2
 PATIENCE_S: Final = 2.0
 """How long a report waits for its turn."""
 
+LOOKS: Final = 3
+"""How often the attempt is looked up that a report names, because it was passed on meanwhile."""
+
+_DECIDING: Final = frozenset({CallState.DECIDING, CallState.REROUTING})
 _SOLD: Final = frozenset({HoldState.ROUTED, HoldState.ANSWERED, HoldState.ENDED, HoldState.LOST})
 
 
@@ -90,17 +96,25 @@ class Postbacks:
     async def report(self, postback: Postback) -> PostbackResult:
         """What became of a report, once that is durable. Raises StorageUnavailableError."""
         async with self._turn():
-            named = await self._find(postback)
-            if named is None:
-                return Refused.UNKNOWN_CALL
+            before: Named | None = None
+            for _ in range(LOOKS):
+                named = await self._find(postback)
+                if named is None or named == before:
+                    break
+                result = await self._hear_sparing(postback, named)
+                if result is not Refused.UNKNOWN_CALL:
+                    return result
+                before = named
+        return Refused.UNKNOWN_CALL
 
-            async def run(calls: Collection[CallId]) -> dict[CallId, PostbackResult]:
-                return dict.fromkeys(calls, await self._hear(postback, named))
+    async def _hear_sparing(self, postback: Postback, named: Named) -> PostbackResult:
+        async def run(calls: Collection[CallId]) -> dict[CallId, PostbackResult]:
+            return dict.fromkeys(calls, await self._hear(postback, named))
 
-            async def stuck(calls: Collection[CallId]) -> Collection[CallId]:
-                return (await find_locked(self._database, calls)).calls
+        async def stuck(calls: Collection[CallId]) -> Collection[CallId]:
+            return (await find_locked(self._database, calls)).calls
 
-            result = (await sparing_locked([named.call_id], run, stuck))[named.call_id]
+        result = (await sparing_locked([named.call_id], run, stuck))[named.call_id]
         if isinstance(result, StorageUnavailableError):
             raise result
         return result
@@ -156,7 +170,7 @@ async def _open(
     )
     before = await connection.fetchrow(_KNOWN, call.call_id, hold.buyer, event_id)
     known = None if before is None else Known(before["fingerprint"], before["flagged"])
-    if known is None and not _is_sold(hold, booked):
+    if known is None and (_is_decided(call, hold) or not _is_sold(hold, booked)):
         return None
     return Hearing(postback, event_id, row["now"], call, hold, books, accounts, known)
 
@@ -168,6 +182,11 @@ def _meant(books: Books, booked: Booked | None, named: Named) -> Hold | None:
         return hold
     converted = books.hold(named.call_id, booked.attempt)
     return converted if converted is not None and converted.buyer == hold.buyer else hold
+
+
+def _is_decided(call: CallRow, hold: Hold) -> bool:
+    """Whether somebody is deciding this very attempt anew: what it held is about to be replaced."""
+    return call.progress.state in _DECIDING and call.progress.attempt == hold.attempt
 
 
 def _is_sold(hold: Hold, booked: Booked | None) -> bool:

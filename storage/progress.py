@@ -19,6 +19,7 @@ from storage.holds import Hold
 from storage.queries import query
 
 _WRITE = query("write_progress")
+_NAME_CURRENT = query("name_current")
 
 
 EarnedListener: TypeAlias = Callable[[CampaignId | None, str, Decimal], None]
@@ -108,9 +109,13 @@ def _load_progress(row: asyncpg.Record) -> Progress:
 
 def paid_by(call: CallRow, hold: Hold, entries: Iterable[Entry]) -> CallRow:
     """The call with the route of the attempt whose buyer pays, where these entries say so."""
-    if any(entry.side is Side.BUYER and entry.attempt == hold.attempt for entry in entries):
+    if any(_sells(entry) and entry.attempt == hold.attempt for entry in entries):
         return replace(call, route=Route.of(hold))
     return call
+
+
+def _sells(entry: Entry) -> bool:
+    return entry.side is Side.BUYER and entry.kind is not EntryKind.WITHDRAWN
 
 
 def tell_earned(
@@ -130,7 +135,10 @@ async def write_progress(
     entries: Sequence[Entry],
     logged: Sequence[Logged] = (),
 ) -> None:
-    """Store how far calls have come, the reports behind it, and what was booked."""
+    """Store how far calls have come, the reports behind it, and what was booked.
+
+    Calls of which a buyer's conversion is withdrawn name their current attempts again.
+    """
     call_rows = [_call_row(call) for call in sorted(calls, key=lambda call: call.call_id)]
     if not (call_rows or logged or entries):
         return
@@ -139,6 +147,13 @@ async def write_progress(
     await connection.execute(
         _WRITE, *columns(call_rows, 12), *columns(reports, 11), *columns(booked, ENTRY_COLUMNS)
     )
+    unsold = [
+        (entry.call_id, entry.attempt)
+        for entry in entries
+        if entry.side is Side.BUYER and entry.kind is EntryKind.WITHDRAWN
+    ]
+    if unsold:
+        await connection.execute(_NAME_CURRENT, *columns(unsold, 2))
 
 
 def _call_row(call: CallRow) -> Sequence[Any]:

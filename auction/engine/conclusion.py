@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from auction.domain.call import Call
 from auction.domain.decision import Finish, FinishResult, RoutedBy, Superseded
+from auction.domain.reasons import Reason
 from auction.domain.terms import AuctionTerms, Campaign
 from auction.engine.notices import notices_of
 from auction.engine.outcomes import Outcomes
@@ -57,7 +58,7 @@ class Conclusion:
         elapsed_ms = (self.ports.clock.monotonic() - self.started) * 1000
         outcomes.timings.total_ms = elapsed_ms
         answer, trace = reply.dump(elapsed_ms), outcomes.dump()
-        nobody_posted = taken is None and outcomes.timings.post_ms == 0
+        nobody_posted = taken is None and not _maybe_posted(outcomes)
 
         def step() -> Awaitable[FinishResult]:
             self.late = self.is_late()
@@ -142,6 +143,13 @@ class Conclusion:
             recorder.decided(campaign, routed_by, total_ms / 1000, overhead_ms / 1000)
         else:
             recorder.rerouted(campaign, routed_by)
+
+
+def _maybe_posted(outcomes: Outcomes) -> bool:
+    """Whether a buyer may have been handed the call, by us or by a decider that died."""
+    handed = {Reason.POST_REJECTED, Reason.POST_UNKNOWN}
+    reasons = {outcome.reason for outcome in outcomes.all()}
+    return outcomes.timings.post_ms > 0 or not handed.isdisjoint(reasons)
 
 
 def answer_within_ms(call: Call, campaign: Campaign | None) -> float:

@@ -93,6 +93,9 @@ class Reception:
             answer = await auction.decide(opened)
             if isinstance(answer, bytes):
                 return _Decision(answer, auction.late)
+            if answer.answer is not None:
+                # It may be late: only a switch that still waits may fetch it.
+                return _Decision(answer.answer, late=True)
 
     async def _open(
         self, opening: Opening, call: Call, started: float

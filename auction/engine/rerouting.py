@@ -86,6 +86,9 @@ class Rerouter:
             answer = await auction.decide_next(opened)
             if isinstance(answer, bytes):
                 return _Decision(answer, auction.late)
+            if answer.answer is not None:
+                # It may be late: only a switch that still waits may fetch it.
+                return _Decision(answer.answer, late=True)
 
     def _auction(self, again: Rerouting, timeout_ms: int | None, started: float) -> Auction:
         snapshot = self._catalogue.current()

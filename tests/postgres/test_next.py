@@ -392,7 +392,7 @@ async def test_who_bought_an_earlier_attempt_meanwhile_stays_whom_the_call_names
     assert usage.get(BEACON_OWNER, Usage()).live == int(routed)
 
 
-async def test_a_late_refusal_of_a_call_that_ended_is_decided_anew_all_the_same(
+async def test_a_late_refusal_of_a_call_that_ended_is_not_decided_anew(
     database: Database, ledger: PostgresLedger
 ) -> None:
     call = a_recent_call()
@@ -401,7 +401,7 @@ async def test_a_late_refusal_of_a_call_that_ended_is_decided_anew_all_the_same(
     nobody = a_finish(call, None, epoch=again.epoch, attempt=2, late=True, binding=False)
     assert await ledger.finish(nobody) == Finished()
     await report(database, call, EventType.ENDED, 5, attempt=2)
-    assert (await reroute(ledger, call)).attempt == 2
+    assert await ledger.open_next(a_failure(call)) == AlreadyDecided(nobody.answer)
 
 
 @pytest.mark.parametrize("over", [[CLAIM_OVER], ALL_OVER])

@@ -70,12 +70,14 @@ HOT: dict[str, Sequence[Any]] = {
     "known_postback": (IDS[0], "b", "e"),
     "write_postback": (IDS[0], "b", "e", b"x", "converted", Decimal(1), "booked", True),
     "calls_at_switch": ("s", NOW, 100),
+    "name_current": (IDS, NUMBERS),
 }
 
 UNDER_PLAN_BY_KEYS = {
     *("write_progress", "lock_due", "due_calls", "write_next", "collect_next"),
     *("sold_by_call", "sold_by_post", "sold_by_bid", "known_postback", "write_postback"),
     "calls_at_switch",
+    "name_current",
 }
 
 FILL = """

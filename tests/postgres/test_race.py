@@ -65,6 +65,9 @@ async def test_two_hundred_calls_for_the_last_seven_slots_sell_exactly_seven(
 
 CONCURRENCY = 9
 
+AT_ONCE = 60
+"""Calls under way: all wait for one buyer's row, and more would wait longer than anyone may."""
+
 
 class Floor:
     """A worker: its own connections, its own batches."""
@@ -109,9 +112,15 @@ async def test_deciders_switches_and_sweepers_at_once_leave_the_books_balanced(d
             usage = await assert_never_over(databases[0])
             highest = max(highest, usage)
 
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def handle(number: int) -> None:
+        async with room:
+            await floors[number % 3].handle(number, floors[(number // 3) % 3])
+
     watching = asyncio.create_task(watch())
     async with asyncio.timeout(TIME_S):
-        await asyncio.gather(*(floors[n % 3].handle(n, floors[(n // 3) % 3]) for n in range(300)))
+        await asyncio.gather(*(handle(number) for number in range(300)))
     watching.cancel()
     await asyncio.wait([watching])
     assert watching.cancelled()

@@ -29,7 +29,7 @@ known as materialized (
             when c.state = 'lost'
                 then not c.binding and c.answered_at is null and c.ended_at is null
                     and c.fingerprint = item.fingerprint
-            else not c.binding
+            else not c.binding and c.answered_at is null and c.ended_at is null
         end as free
     from item
     cross join lateral (
@@ -99,7 +99,7 @@ opened as (
             when c.state = 'lost'
                 then not c.binding and c.answered_at is null and c.ended_at is null
                     and c.fingerprint = excluded.fingerprint
-            else not c.binding
+            else not c.binding and c.answered_at is null and c.ended_at is null
         end
     -- A row that was there before has been locked by this very statement.
     returning c.call_id, c.epoch, c.received_at, c.xmax <> 0 as known_before
@@ -134,6 +134,16 @@ left join lateral (
             and opened.epoch is not null
             and reservations.state <> 'released'
             and (reservations.state <> 'failed' or reservations.answered_at is not null)
+            and (
+                reservations.state <> 'lost'
+                or reservations.answered_at is not null or reservations.converted_at is not null
+                or reservations.lease_until
+                    >= reservations.routed_at + reservations.collected_lease_ms * interval '1 millisecond'
+                or (
+                    select c.binding and c.state = 'lost' from calls as c
+                    where c.call_id = reservations.call_id
+                )
+            )
             and reservations.call_id <> item.call_id
         order by reservations.reserved_at desc
         limit 500

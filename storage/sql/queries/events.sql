@@ -25,12 +25,20 @@ moved as (
     update calls as c set
         state = item.state,
         epoch = item.epoch,
-        -- Nobody came for a late decision and its hold is gone: a retry decides anew, unless a
-        -- report shows that the call went there after all. No route binds as it did before.
+        -- Nobody came for a late decision and its hold is gone: a retry decides anew, unless a report
+        -- of the switch or the buyer shows that the call went there after all. No route binds as it
+        -- did before.
         binding = case
             when item.state = 'no_route' then c.binding
             when item.answered_at is not null or item.ended_at is not null then true
-            else c.binding and not (c.state = 'late' and item.state = 'lost')
+            when c.state = 'late' and item.state = 'lost'
+                then c.binding and exists (
+                    select from conversions
+                    where conversions.call_id = c.call_id
+                        and conversions.side = 'buyer'
+                    offset 0
+                )
+            else c.binding
         end,
         answered_at = item.answered_at,
         ended_at = item.ended_at,

@@ -76,6 +76,8 @@ cross join lateral (
 select pg_advisory_xact_lock(key) from unnest($1::bigint[]) as key
 
 -- name: past_routes
+-- A late route that nobody came for has never reached its switch. Its call says so, and is asked only
+-- where the lease is shorter than that of a route that was fetched.
 select
     r.caller_hash, r.call_id, r.attempt, r.offer, r.buyer, r.campaign,
     coalesce(r.routed_at, r.reserved_at) as routed_at, r.answered_at, r.converted_at
@@ -85,6 +87,16 @@ cross join lateral (
     where reservations.caller_hash = item.caller_hash
         and reservations.state <> 'released'
         and (reservations.state <> 'failed' or reservations.answered_at is not null)
+        and (
+            reservations.state <> 'lost'
+            or reservations.answered_at is not null or reservations.converted_at is not null
+            or reservations.lease_until
+                >= reservations.routed_at + reservations.collected_lease_ms * interval '1 millisecond'
+            or (
+                select c.binding and c.state = 'lost' from calls as c
+                where c.call_id = reservations.call_id
+            )
+        )
     order by reserved_at desc
     limit 500
 ) as r
@@ -196,6 +208,7 @@ held as (
         routed_by = excluded.routed_by,
         price = excluded.price,
         post_id = excluded.post_id,
+        caller_hash = excluded.caller_hash,
         terms = excluded.terms,
         holding = excluded.holding,
         lease_until = excluded.lease_until,
@@ -203,6 +216,7 @@ held as (
         answered_at = excluded.answered_at,
         converted_at = excluded.converted_at,
         ended_at = excluded.ended_at,
+        source = excluded.source,
         bid_id = excluded.bid_id,
         dedupes = excluded.dedupes,
         reason = excluded.reason,

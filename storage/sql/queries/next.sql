@@ -58,6 +58,16 @@ left join lateral (
         where reservations.caller_hash = item.caller_hash
             and reservations.state <> 'released'
             and (reservations.state <> 'failed' or reservations.answered_at is not null)
+            and (
+                reservations.state <> 'lost'
+                or reservations.answered_at is not null or reservations.converted_at is not null
+                or reservations.lease_until
+                    >= reservations.routed_at + reservations.collected_lease_ms * interval '1 millisecond'
+                or (
+                    select c.binding and c.state = 'lost' from calls as c
+                    where c.call_id = reservations.call_id
+                )
+            )
             and reservations.call_id <> item.call_id
         order by reservations.reserved_at desc
         limit 500
@@ -94,10 +104,17 @@ from unnest($6::text[], $7::integer[], $8::bytea[], $9::text[], $10::integer[])
 on conflict (call_id, attempt) do update set answer = null
 
 -- name: collect_next
--- The switch has come back for a late decision: see collect_late.
+-- The switch has come back for a late decision: see collect_late. What it is told must last, so
+-- this is flushed as the database flushes by itself, whatever lock_next has said.
+with durable as materialized (
+    select set_config('synchronous_commit', null, true) as synchronous_commit
+)
 update reservations as r
 set lease_until = now() + r.collected_lease_ms * interval '1 millisecond'
-from unnest($1::text[], $2::integer[]) as item (call_id, attempt)
+from durable
+cross join lateral unnest(
+    $1::text[], case when durable.synchronous_commit is not null then $2::integer[] end
+) as item (call_id, attempt)
 where r.call_id = item.call_id
     and r.attempt = item.attempt
     and r.state = 'routed'

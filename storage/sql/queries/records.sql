@@ -61,6 +61,16 @@ left join lateral (
             and reservations.reserved_at < c.decided_at
             and reservations.state <> 'released'
             and not (reservations.state = 'failed' and reservations.answered_at is null)
+            and (
+                reservations.state <> 'lost'
+                or reservations.answered_at is not null or reservations.converted_at is not null
+                or reservations.lease_until
+                    >= reservations.routed_at + reservations.collected_lease_ms * interval '1 millisecond'
+                or (
+                    select k.binding and k.state = 'lost' from calls as k
+                    where k.call_id = reservations.call_id
+                )
+            )
             and reservations.call_id <> c.call_id
         order by reservations.reserved_at desc
         limit 500
@@ -168,3 +178,16 @@ left join lateral (
     offset 0
 ) as sold on true
 order by c.received_at desc, c.call_id desc
+
+-- name: name_current
+-- Calls that were sold by another attempt than their latest, and are not any more, name the latest one
+-- again, or nobody where that is no route. Their rows are locked.
+update calls as c
+set (routed_by, offer, buyer, price) = (
+    select r.routed_by, r.offer, r.buyer, r.price from reservations as r
+    where r.call_id = c.call_id and r.attempt = c.attempt
+        and r.state not in ('held', 'released')
+        and c.state not in ('deciding', 'rerouting', 'no_route')
+)
+from unnest($1::text[], $2::integer[]) as item (call_id, sold_attempt)
+where c.call_id = item.call_id and c.attempt <> item.sold_attempt

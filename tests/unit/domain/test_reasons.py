@@ -1,5 +1,6 @@
 """The published numbers of reasons."""
 
+from auction.domain.decision import FailReason
 from auction.domain.ids import BuyerId, OfferId, buyer_owner, offer_owner
 from auction.domain.reasons import Reason
 
@@ -57,3 +58,12 @@ def test_no_number_is_used_twice() -> None:
 def test_owners_of_caps_are_told_apart() -> None:
     assert offer_owner(OfferId("acme")) == "offer:acme"
     assert buyer_owner(BuyerId("acme")) == "buyer:acme"
+
+
+def test_what_a_switch_says_of_a_failed_attempt_has_its_number() -> None:
+    assert {each.value: int(each.reason) for each in FailReason} == {
+        "busy": 502,
+        "no_answer": 501,
+        "failed": 503,
+        "short_call": 504,
+    }

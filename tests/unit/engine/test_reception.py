@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from auction.domain.decision import (
     ReserveRequest,
     ReserveResult,
 )
+from auction.domain.lifecycle import CallState
 from auction.domain.terms import ConversionRule, OnUnknown, Trigger
 from auction.engine.persistence import persist
 from auction.ports import StorageUnavailableError
@@ -379,3 +381,50 @@ def test_a_step_is_given_up_when_its_time_is_over() -> None:
     run_virtually(scenario())
     assert len(tried_at) > 10
     assert tried_at[-1] <= 1.0
+
+
+def test_a_late_take_over_of_a_decider_that_may_have_posted_binds() -> None:
+    marketplace = a_marketplace(an_offer())
+    marketplace.use(SlowLedger(marketplace.ledger, dies_after="reserve"))
+
+    async def scenario() -> dict[str, Any]:
+        with pytest.raises(StorageUnavailableError):
+            await marketplace.decide(a_call(timeout_ms=1000))
+        await asyncio.sleep(3)
+        marketplace.use(SlowLedger(marketplace.ledger, open_ms=1200))
+        with pytest.raises(StorageUnavailableError):
+            await marketplace.decide(a_call(timeout_ms=1000))
+        await marketplace.reception.drain()
+        marketplace.use(marketplace.ledger)
+        return await marketplace.decide(a_call(timeout_ms=1000))
+
+    assert run_virtually(scenario())["action"] == "no_route"
+    assert marketplace.gateway.posts == []
+    assert len(pinged(marketplace)) == 1
+
+
+@dataclass
+class DoubtfulLedger(SlowLedger):
+    """Stores the first decision and does not say so."""
+
+    doubts: int = 1
+
+    async def finish(self, finish: Finish) -> FinishResult:
+        result = await super().finish(finish)
+        if self.doubts:
+            self.doubts -= 1
+            raise StorageUnavailableError("the commit is in doubt")
+        return result
+
+
+def test_a_decider_does_not_fetch_its_own_late_decision() -> None:
+    marketplace = a_marketplace(a_static_offer())
+    marketplace.use(DoubtfulLedger(marketplace.ledger, reserve_ms=1200))
+
+    async def scenario() -> CallState:
+        with pytest.raises(StorageUnavailableError):
+            await marketplace.decide(a_call(timeout_ms=1000))
+        await marketplace.reception.drain()
+        return marketplace.ledger._calls[a_call().call_id].state
+
+    assert run_virtually(scenario()) is CallState.LATE
