@@ -159,7 +159,7 @@ class NextPass:
         return self._claim(request, call)
 
     def _decides_anew(self, call: LockedCall) -> bool:
-        """Whether its last decision may be replaced: no late route of which a buyer has reported."""
+        """Whether its last decision may be replaced: not a late route that a buyer has reported."""
         lost = call.state is CallState.LOST
         sold = Side.BUYER in self.books.booked.get(call.row["call_id"], {})
         return call.lapsed and not (lost and sold)
