@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
@@ -25,6 +25,7 @@ from auction.domain.ids import CallId, CampaignId, OfferId, OwnerId, PingId
 from auction.domain.notices import Notice
 from auction.domain.terms import Campaign, Catalogue, OfferTerms
 from auction.domain.usage import Usage
+from auction.domain.value import value
 
 
 class StorageUnavailableError(Exception):
@@ -52,7 +53,7 @@ class Ids(Protocol):
         """A fresh random identifier of 32 hexadecimal characters."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PingOrder:
     """One bid request. ``timeout_ms`` is what is really left for this buyer."""
 
@@ -63,7 +64,7 @@ class PingOrder:
     timeout_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PostOrder:
     """One call handed to a buyer. ``timeout_ms`` bounds each try, ``within_ms`` all together."""
 
@@ -112,7 +113,7 @@ class Silence:
         """Nothing is sent."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Snapshot:
     """A revision of the catalogue with its gateway; a call keeps the one it began with."""
 
