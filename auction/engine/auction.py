@@ -11,7 +11,8 @@ from auction.domain.reasons import NoRouteReason, Reason
 from auction.domain.terms import Campaign, OfferTerms
 from auction.engine.bidding_round import BiddingRound
 from auction.engine.conclusion import Conclusion
-from auction.engine.outcomes import Outcome, Outcomes
+from auction.engine.outcome import Outcome
+from auction.engine.outcomes import Outcomes
 from auction.engine.plan import SAID_NO, standing_bids
 from auction.engine.walk import Walk
 from auction.engine.world import Ports

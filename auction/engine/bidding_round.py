@@ -14,7 +14,8 @@ from auction.domain.ranking import rank
 from auction.domain.reasons import Reason
 from auction.domain.terms import Campaign, OfferTerms, PayoutRule
 from auction.engine.fanout import FanOut, Invited
-from auction.engine.outcomes import Outcome, Outcomes
+from auction.engine.outcome import Outcome
+from auction.engine.outcomes import Outcomes
 from auction.engine.plan import SAID_NO, auction_candidate, payouts_of, static_candidates
 from auction.engine.world import Ports
 from auction.ports import PingOrder, Snapshot
