@@ -7,9 +7,10 @@ import orjson
 
 from auction.domain.bidding import Bid, Quote
 from auction.domain.decision import Candidate, Timings
-from auction.domain.ids import OfferId, PingId
+from auction.domain.ids import OfferId
 from auction.domain.reasons import Reason
 from auction.engine.outcome import JsonValue, Outcome
+
 
 class Outcomes:
     """Collects outcomes by offer and writes them down as the trace."""
