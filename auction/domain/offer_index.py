@@ -134,7 +134,7 @@ def _keys(filters: Iterable[Filter]) -> tuple[_Key, ...]:
     for condition in filters:
         if condition.op in {Op.EQ, Op.IN}:
             keys.append(_Key((condition.field, 0), condition.texts))
-        elif condition.op is Op.PREFIX and condition.prefix:
+        elif condition.op is Op.PREFIX:
             part = condition.field, len(condition.prefix)
             keys.append(_Key(part, frozenset({condition.prefix})))
     return tuple(keys)
