@@ -52,6 +52,8 @@ CONTRACT = {
 OURS = {
     "pingpost_test_calls_total": ("counter", {"campaign", "outcome"}),
     "pingpost_next_routes_total": ("counter", {"campaign", "outcome"}),
+    "pingpost_workers": ("gauge", set()),
+    "pingpost_worker_restarts_total": ("counter", set()),
 }
 """What is counted beside it."""
 
