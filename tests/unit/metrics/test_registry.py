@@ -68,8 +68,8 @@ def a_marketplace(*offers: str) -> Catalogue:
     return a_catalogue(a_campaign(*bidders, a_static_offer("cobalt-auto", caps=[DAILY])))
 
 
-def loaded(**limits: int) -> Metrics:
-    metrics = Metrics(**limits)
+def loaded() -> Metrics:
+    metrics = Metrics()
     metrics.preload(a_marketplace("acme-auto"))
     return metrics
 
