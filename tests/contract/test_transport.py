@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from buyers.aiohttp_transport import AiohttpTransport
+from buyers.native_pool import PoolLimits
+from buyers.native_transport import NativeTransport
 from buyers.outbound import OutboundRule
 from buyers.transport import (
     MAXIMUM_ANSWER,
@@ -52,7 +54,18 @@ async def _aiohttp(
         await transport.close()
 
 
-@pytest.fixture(params=[_aiohttp], ids=["aiohttp"])
+@asynccontextmanager
+async def _native(
+    rule: OutboundRule = LOOPBACK, *, per_origin: int = 1000, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Transport]:
+    transport = NativeTransport(rule, limits=PoolLimits(in_flight=per_origin, spare=0), tls=tls)
+    try:
+        yield transport
+    finally:
+        await transport.close()
+
+
+@pytest.fixture(params=[_aiohttp, _native], ids=["aiohttp", "native"])
 def opening(request: pytest.FixtureRequest) -> Open:
     """Opens a transport of each kind."""
     opener: Open = request.param
