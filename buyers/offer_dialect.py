@@ -69,6 +69,21 @@ def compile_offer(offer: Offer, resolve: Resolve, hash_key_for: HashKeyFor) -> O
         raise UnusableOfferError(str(error)) from None
 
 
+Line = OfferDialect | str
+"""How an offer is spoken to, or why it can't be asked."""
+
+
+def compile_line(offer: Offer, resolve: Resolve, hash_key_for: HashKeyFor) -> Line:
+    """As ``compile_offer``; whatever is wrong with one offer keeps no other from being asked."""
+    try:
+        return compile_offer(offer, resolve, hash_key_for)
+    except UnusableOfferError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - one offer's bug must not keep the others out of force
+        # Its text may hold a part of what it was about.
+        return f"it can't be compiled ({type(error).__name__})"
+
+
 @dataclass(frozen=True, slots=True)
 class _Keys:
     offer: Offer
