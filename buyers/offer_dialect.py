@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
 
 from auction.domain.ids import OfferId
 from auction.domain.money import render
@@ -13,9 +15,12 @@ from buyers.endpoint import CompiledEndpoint, compile_endpoint
 from buyers.mapping import compile_mapping
 from buyers.templates import TemplateFaultError
 from buyers.tokens import CallerIdMode, CallerIdRule
-from config.endpoints import Endpoint, PingPost
+from config.endpoints import Endpoint, PingPost, Response
 from config.offers import Offer
 from config.sealing import SecretUnavailableError
+
+SHARED: Final = 4096
+"""How many different ways of reading answers are kept, each for all offers that use it."""
 
 HashKeyFor = Callable[[OfferId], bytes]
 """The key that hashes callers for an offer which names none of its own."""
@@ -104,18 +109,37 @@ class _Keys:
 
 
 def _ping_side(ping: Endpoint, keys: _Keys) -> PingSide:
-    mapping = None if ping.response is None else compile_mapping(ping.response)
-    read_body = plain_dialect.read_ping if mapping is None else mapping.read_ping
+    answers = _ping_answers(ping.response, _spelled(ping.response), ping.no_bid_statuses)
     return PingSide(
-        compile_endpoint(ping, keys.rule(ping), plain_dialect.ping_body, keys.resolve),
-        PingDialect(read_body, frozenset(ping.no_bid_statuses)),
+        compile_endpoint(ping, keys.rule(ping), plain_dialect.ping_body, keys.resolve), answers
     )
 
 
 def _post_side(post: Endpoint, keys: _Keys) -> PostSide:
-    mapping = None if post.response is None else compile_mapping(post.response)
-    read_body = plain_dialect.read_post if mapping is None else mapping.read_post
+    answers = _post_answers(post.response, _spelled(post.response), idempotent=post.idempotent)
     return PostSide(
-        compile_endpoint(post, keys.rule(post), plain_dialect.post_body, keys.resolve),
-        PostDialect(read_body, post.idempotent),
+        compile_endpoint(post, keys.rule(post), plain_dialect.post_body, keys.resolve), answers
     )
+
+
+@lru_cache(maxsize=SHARED)
+def _ping_answers(
+    response: Response | None,
+    _: str,
+    no_bid_statuses: tuple[int, ...],
+) -> PingDialect:
+    mapping = None if response is None else compile_mapping(response)
+    read_body = plain_dialect.read_ping if mapping is None else mapping.read_ping
+    return PingDialect(read_body, frozenset(no_bid_statuses))
+
+
+@lru_cache(maxsize=SHARED)
+def _post_answers(response: Response | None, _: str, *, idempotent: bool) -> PostDialect:
+    mapping = None if response is None else compile_mapping(response)
+    read_body = plain_dialect.read_post if mapping is None else mapping.read_post
+    return PostDialect(read_body, idempotent)
+
+
+def _spelled(response: Response | None) -> str:
+    """Tells true from 1 as what an answer equals, which Python takes for the same."""
+    return "" if response is None else response.model_dump_json()
