@@ -12,7 +12,7 @@ from buyers.authentication import Resolve
 from buyers.dialect import PingDialect, PostDialect
 from buyers.documents import ExpressionFaultError
 from buyers.endpoint import CompiledEndpoint, compile_endpoint
-from buyers.mapping import compile_mapping
+from buyers.mapping import AnswerMapping, compile_mapping
 from buyers.templates import TemplateFaultError
 from buyers.tokens import CallerIdMode, CallerIdRule
 from config.endpoints import Endpoint, PingPost, Response
@@ -109,37 +109,34 @@ class _Keys:
 
 
 def _ping_side(ping: Endpoint, keys: _Keys) -> PingSide:
-    answers = _ping_answers(ping.response, _spelled(ping.response), ping.no_bid_statuses)
+    mapping = None if ping.response is None else _mapping(ping.response, _spelled(ping.response))
+    read_body = plain_dialect.read_ping if mapping is None else mapping.read_ping
     return PingSide(
-        compile_endpoint(ping, keys.rule(ping), plain_dialect.ping_body, keys.resolve), answers
+        compile_endpoint(ping, keys.rule(ping), plain_dialect.ping_body, keys.resolve),
+        PingDialect(read_body, _statuses(ping.no_bid_statuses)),
     )
 
 
 def _post_side(post: Endpoint, keys: _Keys) -> PostSide:
-    answers = _post_answers(post.response, _spelled(post.response), idempotent=post.idempotent)
+    mapping = None if post.response is None else _mapping(post.response, _spelled(post.response))
+    read_body = plain_dialect.read_post if mapping is None else mapping.read_post
     return PostSide(
-        compile_endpoint(post, keys.rule(post), plain_dialect.post_body, keys.resolve), answers
+        compile_endpoint(post, keys.rule(post), plain_dialect.post_body, keys.resolve),
+        PostDialect(read_body, post.idempotent),
     )
 
 
 @lru_cache(maxsize=SHARED)
-def _ping_answers(
-    response: Response | None,
-    _: str,
-    no_bid_statuses: tuple[int, ...],
-) -> PingDialect:
-    mapping = None if response is None else compile_mapping(response)
-    read_body = plain_dialect.read_ping if mapping is None else mapping.read_ping
-    return PingDialect(read_body, frozenset(no_bid_statuses))
+def _mapping(response: Response, spelled: str) -> AnswerMapping:
+    del spelled  # it only tells answers apart
+    return compile_mapping(response)
+
+
+def _spelled(response: Response) -> str:
+    """Tells true from 1 as what an answer equals, which are the same to Python."""
+    return response.model_dump_json()
 
 
 @lru_cache(maxsize=SHARED)
-def _post_answers(response: Response | None, _: str, *, idempotent: bool) -> PostDialect:
-    mapping = None if response is None else compile_mapping(response)
-    read_body = plain_dialect.read_post if mapping is None else mapping.read_post
-    return PostDialect(read_body, idempotent)
-
-
-def _spelled(response: Response | None) -> str:
-    """Tells true from 1 as what an answer equals, which Python takes for the same."""
-    return "" if response is None else response.model_dump_json()
+def _statuses(statuses: tuple[int, ...]) -> frozenset[int]:
+    return frozenset(statuses)
