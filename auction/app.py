@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -59,6 +60,9 @@ SERVER_STOP_S = 1.0
 
 GC_THRESHOLDS = (50_000, 50, 50)
 """Collections are rare: what start-up made is frozen, and a call leaves few cycles behind."""
+
+THREADS_GIVE_WAY_S = 0.0005
+"""How long a thread that works beside the loop may keep the interpreter when the loop wants it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,7 @@ class Service:
         ops = self._ops_services(database, marketplaces)
         self._background.keep_running("loop lag", LoopLagMonitor(self._metrics.loop_lag).run)
         _freeze_what_is_loaded()
+        sys.setswitchinterval(THREADS_GIVE_WAY_S)
         self._ops, ops_url = await _listen(build_ops(ops), settings.host, settings.ops_port)
         self._api, base_url = await _listen(
             build_api(self._calls.services, self._calls.life), settings.host, settings.port

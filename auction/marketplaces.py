@@ -9,21 +9,22 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from auction.domain.ids import BuyerId, CampaignId
+from auction.domain.ids import BuyerId, CampaignId, OfferId
 from auction.domain.terms import Catalogue, Subscriber
 from auction.ports import Snapshot, StorageUnavailableError
 from auction.webhooks.hooks import Webhooks, compile_webhooks
-from buyers.gateway import HttpBuyerGateway, compile_gateway
-from buyers.notices import NoticeBoard, compile_notices
-from buyers.terms import build_catalogue
+from auction.workbench import Workbench, unwatched
+from buyers.gateway import HttpBuyerGateway
+from buyers.notices import NoticeBoard, OfferNotices
 from buyers.transport import Transport
 from config.check import CheckResult, check_file
 from config.faults import ConfigError, Fault
-from config.marketplace import Marketplace, export_yaml, read_marketplace
-from config.sealing import seal
+from config.marketplace import export_yaml, read_marketplace
+from config.sealing import resolve_secret, seal
 from config.secret_box import SecretBox
 from storage import catalogue
-from storage.catalogue_items import CatalogueItem, join, split
+from storage.catalogue import StoredItem
+from storage.catalogue_items import join, split
 from storage.database import Database
 from storage.errors import RevisionConflictError
 from storage.vault import CallerVault
@@ -123,12 +124,14 @@ class Marketplaces:
         self._transport = transport
         self._board = board
         self._environ = environ
-        self._vault = vault
         self._on_change = on_change
         self._snapshot: Snapshot | None = None
         self._webhooks = Webhooks()
         self._old: OrderedDict[int, Catalogue] = OrderedDict()
         self._loading_old = asyncio.Lock()
+        self._workbench = Workbench(
+            lambda secret: resolve_secret(secret, box, environ), vault.hash_key_for
+        )
 
     @property
     def revision(self) -> int:
@@ -164,7 +167,7 @@ class Marketplaces:
 
     async def take_up(self, revision: int) -> None:
         """Load a revision and put it in force for the calls that come."""
-        items = await self._load(revision)
+        items = await _load(self._database, revision)
         # Compiling thousands of offers takes a while; calls go on being decided meanwhile.
         self._snapshot, self._webhooks = await asyncio.to_thread(self._compile, items, revision)
         logger.info(
@@ -179,60 +182,38 @@ class Marketplaces:
         async with self._loading_old:
             if revision not in self._old:
                 try:
-                    items = await self._load(revision)
+                    items = await _load(self._database, revision)
                 except LookupError:
                     return None
-                self._old[revision] = await asyncio.to_thread(_terms, items, revision)
+                terms = self._workbench.terms
+                self._old[revision] = await asyncio.to_thread(terms, items, revision)
             self._old.move_to_end(revision)
             while len(self._old) > KEPT_REVISIONS:
                 self._old.popitem(last=False)
             return self._old[revision]
 
-    async def _load(self, revision: int) -> Sequence[CatalogueItem]:
-        if revision == 0:
-            return ()
-        return (await catalogue.load(self._database, revision)).items
-
-    def _compile(self, items: Sequence[CatalogueItem], revision: int) -> tuple[Snapshot, Webhooks]:
-        marketplace = _marketplace(items)
-        terms = build_catalogue(marketplace, revision)
-        self._on_change(terms)
-        gateway = compile_gateway(
-            marketplace,
-            transport=self._transport,
-            environ=self._environ,
-            box=self._box,
-            hash_key_for=self._vault.hash_key_for,
-        )
-        _warm(gateway)
-        notices = compile_notices(marketplace, self._board)
-        webhooks = compile_webhooks(marketplace, self._environ, self._box)
-        return Snapshot(terms, gateway, notices), webhooks
+    def _compile(self, items: Sequence[StoredItem], revision: int) -> tuple[Snapshot, Webhooks]:
+        with unwatched():
+            ready = self._workbench.make(items, revision)
+            self._on_change(ready.catalogue)
+            gateway = HttpBuyerGateway(ready.lines, self._transport)
+            _tell_unusable(gateway.unusable())
+            notices = OfferNotices(ready.notices, self._board)
+            webhooks = compile_webhooks(ready.marketplace, self._environ, self._box)
+            return Snapshot(ready.catalogue, gateway, notices), webhooks
 
 
-def _warm(gateway: HttpBuyerGateway) -> None:
-    """Compile every offer before calls need it, and say which can't be asked."""
-    try:
-        unusable = gateway.unusable()
-    except Exception as error:  # noqa: BLE001 - one offer's bug must not keep the others out of force
-        # Its text may hold a part of what it was about.
-        name = type(error).__name__
-        logger.error("Compiling the offers crashed: %s", name, extra={"action": "unusable_offer"})
-        return
+async def _load(database: Database, revision: int) -> Sequence[StoredItem]:
+    return () if revision == 0 else await catalogue.load_unread(database, revision)
+
+
+def _tell_unusable(unusable: Mapping[OfferId, str]) -> None:
     for offer, why in islice(unusable.items(), TOLD_UNUSABLE):
         text = "Offer %s can't be asked: %s"
         logger.warning(text, offer, why, extra={"action": "unusable_offer"})
     if len(unusable) > TOLD_UNUSABLE:
         more = len(unusable) - TOLD_UNUSABLE
         logger.warning("%d more offers can't be asked", more, extra={"action": "unusable_offer"})
-
-
-def _marketplace(items: Sequence[CatalogueItem]) -> Marketplace:
-    return read_marketplace(join(items) if items else {})
-
-
-def _terms(items: Sequence[CatalogueItem], revision: int) -> Catalogue:
-    return build_catalogue(_marketplace(items), revision)
 
 
 def _name(path: Path) -> str:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final
 from urllib.parse import urlsplit
 
 from buyers.authentication import Credentials, Headers, Resolve, Signer, compile_credentials
@@ -13,6 +15,9 @@ from config.endpoints import Endpoint
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 USER_AGENT = "pingpost"
+
+SHARED: Final = 4096
+"""How many different origins and header blocks are kept, each for all offers that use it."""
 
 RenderBody = Callable[[Occasion], bytes]
 
@@ -92,7 +97,18 @@ def compile_endpoint(
 
 def _origin(url: str) -> Origin:
     parts = urlsplit(url)
-    return Origin(parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme])
+    return _shared_origin(parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme])
+
+
+_shared_origin = lru_cache(maxsize=SHARED)(Origin)
+
+
+@lru_cache(maxsize=SHARED)
+def _header(name: str, value: str) -> tuple[str, str]:
+    return (name, value)
+
+
+_shared_block = lru_cache(maxsize=SHARED)(HeaderBlock)
 
 
 def _target(
@@ -126,8 +142,9 @@ def _constant_headers(
     if endpoint.method != "GET":
         sent = "json" if endpoint.body is None else endpoint.format
         ours.append(("Content-Type", _CONTENT_TYPES[sent]))
-    kept = [(name, value) for name, value in ours if name.lower() not in named]
-    return HeaderBlock((*kept, *credentials.headers, *constant))
+    kept = [pair for pair in ours if pair[0].lower() not in named]
+    pairs = (*kept, *credentials.headers, *constant)
+    return _shared_block(tuple(_header(*pair) for pair in pairs))
 
 
 def _body(

@@ -14,12 +14,17 @@ from auction.domain.money import render
 from auction.domain.reasons import Reason
 from auction.ports import PingOrder, PostOrder
 from buyers.dialect import PostDialect, PostTry
-from buyers.offer_dialect import HashKeyFor, OfferDialect, UnusableOfferError, compile_offer
+from buyers.offer_dialect import (
+    HashKeyFor,
+    Line,
+    OfferDialect,
+    UnusableOfferError,
+    compile_line,
+)
 from buyers.post_retry import PostLimits, PostTries
 from buyers.tokens import Occasion
 from buyers.transport import Answer, Transport
 from config.marketplace import Marketplace
-from config.offers import Offer
 from config.sealing import resolve_secret
 from config.secret_box import SecretBox
 from config.secret_values import Secret
@@ -40,7 +45,7 @@ def compile_gateway(
     hash_key_for: HashKeyFor,
     clock: Callable[[], float] = time.time,
 ) -> "HttpBuyerGateway":
-    """The gateway for a marketplace; cheap, since each offer is compiled when it is first used.
+    """The gateway for a marketplace.
 
     ``box`` opens sealed secrets, ``environ`` has the others; ``clock`` is the wall clock in Unix
     seconds.
@@ -49,32 +54,28 @@ def compile_gateway(
     def resolve(secret: Secret) -> str:
         return resolve_secret(secret, box, environ)
 
-    offers = {
-        OfferId(offer.id): offer
+    lines = {
+        OfferId(offer.id): compile_line(offer, resolve, hash_key_for)
         for buyer in marketplace.buyers
         for offer in buyer.offers
         if offer.ping_post is not None
     }
-    return HttpBuyerGateway(
-        offers, lambda offer: compile_offer(offer, resolve, hash_key_for), transport, clock
-    )
+    return HttpBuyerGateway(lines, transport, clock)
 
 
 class HttpBuyerGateway:
-    """The ``BuyerGateway`` over HTTP; made by ``compile_gateway``."""
+    """The ``BuyerGateway`` over HTTP, to offers that ``compile_line`` has compiled."""
 
     def __init__(
         self,
-        offers: Mapping[OfferId, Offer],
-        compile_: Callable[[Offer], OfferDialect],
+        lines: Mapping[OfferId, Line],
         transport: Transport,
-        clock: Callable[[], float],
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._offers = offers
-        self._compile = compile_
+        self._compiled = lines
         self._transport = transport
         self._clock = clock
-        self._lines: dict[OfferId, _Line | str] = {}
+        self._lines: dict[OfferId, _Line] = {}
 
     def ping(self, order: PingOrder) -> asyncio.Future[PingReply]:
         """See ``BuyerGateway.ping``."""
@@ -106,14 +107,8 @@ class HttpBuyerGateway:
             return _MAYBE_SENT
 
     def unusable(self) -> dict[OfferId, str]:
-        """The offers that can't be asked, and why. Compiles every offer."""
-        found = {}
-        for offer in self._offers:
-            try:
-                self._line(offer)
-            except UnusableOfferError as error:
-                found[offer] = str(error)
-        return found
+        """The offers that can't be asked, and why."""
+        return {offer: why for offer, why in self._compiled.items() if isinstance(why, str)}
 
     def _sender(
         self, line: "_Line", order: PostOrder
@@ -130,18 +125,13 @@ class HttpBuyerGateway:
         line = self._lines.get(offer)
         if line is None:
             line = self._lines[offer] = self._open_line(offer)
-        if isinstance(line, str):
-            raise UnusableOfferError(line)
         return line
 
-    def _open_line(self, offer: OfferId) -> "_Line | str":
-        terms = self._offers.get(offer)
-        if terms is None:
-            return "the offer is not in this revision"
-        try:
-            return _Line(offer, self._compile(terms))
-        except UnusableOfferError as error:
-            return str(error)
+    def _open_line(self, offer: OfferId) -> "_Line":
+        compiled = self._compiled.get(offer, "the offer is not in this revision")
+        if isinstance(compiled, str):
+            raise UnusableOfferError(compiled)
+        return _Line(offer, compiled)
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)

@@ -29,7 +29,7 @@ from auction.domain.filters import Filter, Op
 from auction.domain.hours import Hours
 from auction.domain.ids import OwnerId, SourceId
 from auction.domain.reasons import Reason
-from auction.domain.terms import OfferTerms, OwnerLimits
+from auction.domain.terms import OfferTerms
 from auction.domain.usage import NOTHING, Units, Usage, is_full, reached_cap
 
 Check = Callable[[CallView], Refusal | None]
@@ -42,15 +42,14 @@ _UNUSED: Final = Usage()
 class CompiledOffer:
     """One offer ready to be asked about thousands of calls.
 
-    ``position`` is its place among the offers of its campaign; ``limits`` are those that can refuse
-    a call, each with its place in ``OfferTerms.limits``; ``units`` are held at its lowest price.
+    ``position`` is its place among the offers of its campaign; ``owners`` are those whose limits
+    can refuse a call; ``units`` are held at its lowest price.
     """
 
     terms: OfferTerms
     position: int
     opening: OpeningHours | None
     checks: tuple[Check, ...]
-    limits: tuple[tuple[int, OwnerLimits], ...]
     owners: tuple[OwnerId, ...]
     units: Units
 
@@ -71,7 +70,7 @@ class CompiledOffer:
         """
         if past_calls and self._is_duplicate(view, past_calls):
             return DUPLICATE
-        if not self.limits or view.call.test:
+        if not self.owners or view.call.test:
             return None
         return self._cap_reached(view, usage) or self._concurrency_full(usage)
 
@@ -82,7 +81,7 @@ class CompiledOffer:
         )
 
     def _cap_reached(self, view: CallView, usage: Mapping[OwnerId, Usage]) -> Refusal | None:
-        for place, limits in self.limits:
+        for place, limits in enumerate(self.terms.limits):
             if limits.caps:
                 reading = usage.get(limits.owner, _UNUSED)
                 cap = reached_cap(reading, limits, view.starts[limits.zone], self.units)
@@ -91,7 +90,7 @@ class CompiledOffer:
         return None
 
     def _concurrency_full(self, usage: Mapping[OwnerId, Usage]) -> Refusal | None:
-        for place, limits in self.limits:
+        for place, limits in enumerate(self.terms.limits):
             if is_full(usage.get(limits.owner, _UNUSED), limits):
                 return concurrency_refusal(place)
         return None
@@ -112,16 +111,15 @@ class Compiler:
     def compile(self, offer: OfferTerms, position: int) -> CompiledOffer:
         """One offer, which must be switched on and for sale."""
         opening = None if offer.hours is None else self._openings[offer.hours]
-        limits = tuple(each for each in enumerate(offer.limits) if each[1].limited)
-        units = hold_units(offer, lowest_price(offer)) if limits else NOTHING
+        owners = tuple(limits.owner for limits in offer.limits if limits.limited)
+        units = hold_units(offer, lowest_price(offer)) if owners else NOTHING
         checks = self._checks(offer, opening)
         return CompiledOffer(
             terms=offer,
             position=position,
             opening=opening,
             checks=self._all_checks.setdefault(checks, checks),
-            limits=limits,
-            owners=tuple(each.owner for _, each in limits),
+            owners=owners,
             units=self._units.setdefault(units, units),
         )
 
