@@ -136,7 +136,7 @@ OK = sending(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 
 async def test_a_post_arrives_as_it_was_prepared(transport: Transport) -> None:
     async with raw_buyer(answering(OK)) as buyer:
-        request = replace(a_request(buyer, body='{"é": 1}'.encode()), headers=(("X-Mine", "ü 1"),))
+        request = a_request(buyer, body='{"é": 1}'.encode())._replace(headers=(("X-Mine", "ü 1"),))
         answer = await ask(transport, request)
 
     assert answer == RawAnswer(200, b"{}")
@@ -246,7 +246,7 @@ async def test_a_redirect_is_an_answer_and_not_followed(transport: Transport) ->
 async def test_cookies_are_not_kept(transport: Transport) -> None:
     data = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b; Path=/\r\nContent-Length: 2\r\n\r\n{}"
     async with raw_buyer(answering(sending(data))) as buyer:
-        named = replace(a_request(buyer), origin=replace(buyer.origin, host="localhost"))
+        named = a_request(buyer)._replace(origin=replace(buyer.origin, host="localhost"))
         await ask(transport, named)
         await ask(transport, named)
 
@@ -473,7 +473,7 @@ async def test_a_name_that_does_not_resolve_is_unreachable(
 async def test_an_address_that_is_not_allowed_is_not_connected_to(opening: Open, host: str) -> None:
     async with opening(OutboundRule()) as transport, raw_buyer(answering(OK)) as buyer:
         origin = replace(buyer.origin, host=host)
-        answer = await ask(transport, replace(a_request(buyer), origin=origin))
+        answer = await ask(transport, a_request(buyer)._replace(origin=origin))
 
     assert isinstance(answer, TransportFault)
     assert answer.never_sent
@@ -494,7 +494,7 @@ async def test_a_public_name_that_resolves_to_loopback_is_not_connected_to(
 
         monkeypatch.setattr(socket, "getaddrinfo", resolve)
         origin = replace(buyer.origin, host="buyer.example")
-        answer = await ask(transport, replace(a_request(buyer), origin=origin))
+        answer = await ask(transport, a_request(buyer)._replace(origin=origin))
 
     assert isinstance(answer, TransportFault)
     assert answer.kind is FaultKind.FORBIDDEN
@@ -612,7 +612,7 @@ async def test_a_certificate_for_another_name_is_unreachable(opening: Open, tmp_
     server, client = a_certificate(tmp_path)
     async with raw_buyer(answering(OK), server) as buyer, opening(tls=client) as transport:
         origin = replace(buyer.origin, host="localhost")
-        answer = await ask(transport, replace(a_request(buyer), origin=origin))
+        answer = await ask(transport, a_request(buyer)._replace(origin=origin))
 
     assert isinstance(answer, TransportFault)
     assert answer.kind is FaultKind.UNREACHABLE
@@ -624,7 +624,7 @@ async def test_a_buyer_that_speaks_no_tls_is_unreachable(transport: Transport) -
 
     async with raw_buyer(greet) as buyer:
         origin = replace(buyer.origin, scheme="https")
-        answer = await ask(transport, replace(a_request(buyer), origin=origin))
+        answer = await ask(transport, a_request(buyer)._replace(origin=origin))
 
     assert isinstance(answer, TransportFault)
     assert answer.kind is FaultKind.UNREACHABLE
