@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ from auction.webhooks.hooks import Webhooks, compile_webhooks
 from auction.workbench import Workbench, unwatched
 from buyers.gateway import HttpBuyerGateway
 from buyers.notices import NoticeBoard, OfferNotices
-from buyers.transport import Transport
+from buyers.transport import Origin, Transport
 from config.check import CheckResult, check_file
 from config.faults import ConfigError, Fault
 from config.marketplace import export_yaml, read_marketplace
@@ -118,10 +118,14 @@ class Marketplaces:
         environ: Mapping[str, str],
         vault: CallerVault,
         on_change: Callable[[Catalogue], None],
+        *,
+        aiohttp: Transport | None = None,
+        warm: Callable[[Iterable[Origin]], None] | None = None,
     ) -> None:
         self._database = database
         self._box = box
-        self._transport = transport
+        self._transports = {"native": transport, "aiohttp": aiohttp or transport}
+        self._connect_ahead = warm
         self._board = board
         self._environ = environ
         self._on_change = on_change
@@ -169,7 +173,10 @@ class Marketplaces:
         """Load a revision and put it in force for the calls that come."""
         items = await _load(self._database, revision)
         # Compiling thousands of offers takes a while; calls go on being decided meanwhile.
-        self._snapshot, self._webhooks = await asyncio.to_thread(self._compile, items, revision)
+        compiled = await asyncio.to_thread(self._compile, items, revision)
+        self._snapshot, self._webhooks, origins = compiled
+        if self._connect_ahead is not None:
+            self._connect_ahead(origins)
         logger.info(
             "The marketplace is at revision %d", revision, extra={"action": "catalogue_loaded"}
         )
@@ -192,15 +199,18 @@ class Marketplaces:
                 self._old.popitem(last=False)
             return self._old[revision]
 
-    def _compile(self, items: Sequence[StoredItem], revision: int) -> tuple[Snapshot, Webhooks]:
+    def _compile(
+        self, items: Sequence[StoredItem], revision: int
+    ) -> tuple[Snapshot, Webhooks, Iterable[Origin]]:
         with unwatched():
             ready = self._workbench.make(items, revision)
             self._on_change(ready.catalogue)
-            gateway = HttpBuyerGateway(ready.lines, self._transport)
+            gateway = HttpBuyerGateway(ready.lines, self._transports)
             _tell_unusable(gateway.unusable())
             notices = OfferNotices(ready.notices, self._board)
             webhooks = compile_webhooks(ready.marketplace, self._environ, self._box)
-            return Snapshot(ready.catalogue, gateway, notices), webhooks
+            snapshot = Snapshot(ready.catalogue, gateway, notices)
+            return snapshot, webhooks, gateway.native_origins()
 
 
 async def _load(database: Database, revision: int) -> Sequence[StoredItem]:

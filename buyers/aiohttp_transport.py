@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import select
 import ssl
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
@@ -158,9 +159,23 @@ class _Connector(aiohttp.TCPConnector):
     ) -> Connection:
         while True:
             connection = await super().connect(req, traces, timeout)
-            if connection.protocol is None or not connection.protocol.should_close:
+            if _is_quiet(connection):
                 return connection
             connection.close()
+
+
+def _is_quiet(connection: Connection) -> bool:
+    """Whether nothing has come in, not even what the event loop has not seen yet."""
+    if connection.protocol is None or connection.transport is None:
+        return True
+    if connection.protocol.should_close:
+        return False
+    if connection.transport.get_extra_info("ssl_object") is not None:
+        # What comes may be a ticket.
+        return True
+    poll = select.poll()
+    poll.register(connection.transport.get_extra_info("socket").fileno(), select.POLLIN)
+    return not poll.poll(0)
 
 
 class _DroppedError(Exception):

@@ -23,7 +23,7 @@ from buyers.offer_dialect import (
 )
 from buyers.post_retry import PostLimits, PostTries
 from buyers.tokens import Occasion
-from buyers.transport import Answer, Transport
+from buyers.transport import Answer, Origin, Transport
 from config.marketplace import Marketplace
 from config.sealing import resolve_secret
 from config.secret_box import SecretBox
@@ -40,6 +40,7 @@ def compile_gateway(
     marketplace: Marketplace,
     *,
     transport: Transport,
+    aiohttp: Transport | None = None,
     environ: Mapping[str, str],
     box: SecretBox | None,
     hash_key_for: HashKeyFor,
@@ -47,9 +48,11 @@ def compile_gateway(
 ) -> "HttpBuyerGateway":
     """The gateway for a marketplace.
 
+    ``aiohttp`` is for the offers that ask for it, which go through ``transport`` too without it.
     ``box`` opens sealed secrets, ``environ`` has the others; ``clock`` is the wall clock in Unix
     seconds.
     """
+    chosen: Mapping[str, Transport] = {"native": transport, "aiohttp": aiohttp or transport}
 
     def resolve(secret: Secret) -> str:
         return resolve_secret(secret, box, environ)
@@ -60,7 +63,7 @@ def compile_gateway(
         for offer in buyer.offers
         if offer.ping_post is not None
     }
-    return HttpBuyerGateway(lines, transport, clock)
+    return HttpBuyerGateway(lines, chosen, clock)
 
 
 class HttpBuyerGateway:
@@ -69,11 +72,11 @@ class HttpBuyerGateway:
     def __init__(
         self,
         lines: Mapping[OfferId, Line],
-        transport: Transport,
+        transports: Mapping[str, Transport],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._compiled = lines
-        self._transport = transport
+        self._transports = transports
         self._clock = clock
         self._lines: dict[OfferId, _Line] = {}
 
@@ -83,7 +86,7 @@ class HttpBuyerGateway:
             line = self._line(order.offer.id)
             occasion = _ping_occasion(order, line.dialect)
             prepared = line.dialect.ping.endpoint.prepare(occasion, int(self._clock()))
-            return self._transport.request(prepared, line.read_ping)
+            return line.transport.request(prepared, line.read_ping)
         except UnusableOfferError as error:
             return _done(PingFault(Reason.NOT_ASKED, str(error), blames_buyer=False))
         except Exception as error:  # noqa: BLE001 - one offer's bug never reaches the fan-out
@@ -110,6 +113,17 @@ class HttpBuyerGateway:
         """The offers that can't be asked, and why."""
         return {offer: why for offer, why in self._compiled.items() if isinstance(why, str)}
 
+    def native_origins(self) -> list[Origin]:
+        """Where offers send to by the native transport."""
+        found = [
+            side.endpoint.origin
+            for line in self._compiled.values()
+            if not isinstance(line, str) and line.transport == "native"
+            for side in (line.ping, line.post)
+            if side is not None
+        ]
+        return list(dict.fromkeys(found))
+
     def _sender(
         self, line: "_Line", order: PostOrder
     ) -> Callable[[Callable[[], None]], Awaitable[PostTry]]:
@@ -119,7 +133,7 @@ class HttpBuyerGateway:
         occasion = _post_occasion(order, line.dialect)
         prepared = side.endpoint.prepare(occasion, int(self._clock()))
         read = partial(line.read_post, side.answers)
-        return lambda opened: self._transport.request(prepared, read, opened)
+        return lambda opened: line.transport.request(prepared, read, opened)
 
     def _line(self, offer: OfferId) -> "_Line":
         line = self._lines.get(offer)
@@ -131,7 +145,7 @@ class HttpBuyerGateway:
         compiled = self._compiled.get(offer, "the offer is not in this revision")
         if isinstance(compiled, str):
             raise UnusableOfferError(compiled)
-        return _Line(offer, compiled)
+        return _Line(offer, compiled, self._transports[compiled.transport])
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)
@@ -146,11 +160,12 @@ def _limits(order: PostOrder) -> PostLimits:
 class _Line:
     """A compiled offer whose readers never raise."""
 
-    __slots__ = ("_offer", "dialect")
+    __slots__ = ("_offer", "dialect", "transport")
 
-    def __init__(self, offer: OfferId, dialect: OfferDialect) -> None:
+    def __init__(self, offer: OfferId, dialect: OfferDialect, transport: Transport) -> None:
         self._offer = offer
         self.dialect = dialect
+        self.transport = transport
 
     def read_ping(self, answer: Answer) -> PingReply:
         try:

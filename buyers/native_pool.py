@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Protocol
 
-from buyers.faults import connect_fault
+from buyers.faults import BROKEN, connect_fault
 from buyers.native_connection import AnyExchange, NativeConnection
 from buyers.transport import Answer, FaultKind, PreparedRequest, TransportFault
 
@@ -117,7 +117,7 @@ class OriginPool:
         for connection in [*self._idle, *self._busy]:
             connection.break_off()
         for exchange in [*self._repeated, *self._waiting]:
-            exchange.settle(TransportFault(FaultKind.OWN_LIMIT, "closed"))
+            self._give_up(exchange, TransportFault(FaultKind.OWN_LIMIT, "closed"))
         self._repeated.clear()
         self._waiting.clear()
         return dials
@@ -243,8 +243,12 @@ class OriginPool:
         self._ahead_at = self._loop.time() + self._limits.again_s
         queue = self._repeated or self._waiting
         if queue:
-            self._in_flight -= 1
-            queue.popitem(last=False)[0].settle(fault)
+            self._give_up(queue.popitem(last=False)[0], fault)
+
+    def _give_up(self, exchange: AnyExchange, fault: TransportFault) -> None:
+        self._in_flight -= 1
+        # What is to be sent again may have arrived the first time.
+        exchange.settle(TransportFault(*BROKEN) if exchange.repeated else fault)
 
     def _dialled(self, task: asyncio.Task[None]) -> None:
         self._dials.discard(task)

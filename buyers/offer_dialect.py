@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, Literal
 
 from auction.domain.ids import OfferId
 from auction.domain.money import render
@@ -50,12 +50,13 @@ class PostSide:
 class OfferDialect:
     """One offer, compiled. Without ``post`` it bids and is never posted to.
 
-    ``minimum_bid`` is a rendered amount.
+    ``minimum_bid`` is a rendered amount, ``transport`` the one that its requests leave through.
     """
 
     minimum_bid: str
     ping: PingSide
     post: PostSide | None
+    transport: Literal["native", "aiohttp"] = "native"
 
 
 def compile_offer(offer: Offer, resolve: Resolve, hash_key_for: HashKeyFor) -> OfferDialect:
@@ -69,6 +70,7 @@ def compile_offer(offer: Offer, resolve: Resolve, hash_key_for: HashKeyFor) -> O
             minimum_bid=render(terms.minimum_bid),
             ping=_ping_side(terms.ping, keys),
             post=None if terms.post is None else _post_side(terms.post, keys),
+            transport=terms.transport,
         )
     except (SecretUnavailableError, TemplateFaultError, ExpressionFaultError) as error:
         raise UnusableOfferError(str(error)) from None

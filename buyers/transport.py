@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 MAXIMUM_ANSWER = 65_536
 """The largest answer that is read, in bytes, after decompression."""
@@ -59,27 +59,29 @@ class HeaderBlock:
         object.__setattr__(self, "encoded", lines.encode())
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedRequest:
-    """One HTTP request, complete but for Host and Content-Length.
+class PreparedRequest(NamedTuple):
+    """One HTTP request, complete but for Host and Content-Length; a tuple, which costs least.
 
     ``target`` is path and query, percent-encoded. ``constant`` is shared between requests,
     ``headers`` belong to this one. ``body`` None: no body and no Content-Length. ``head`` is
     ``request_head`` of it, where that was made before. ``repeatable``: may be sent once more when a
     kept connection breaks before anything was answered. ``ping_id`` tells which requests belong
-    together: a post goes best where its ping was answered. The repr tells neither credentials nor
-    anything of the call.
+    together: a post goes best where its ping was answered.
     """
 
     origin: Origin
     method: str
-    target: str = field(repr=False)
-    constant: HeaderBlock = field(repr=False)
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    body: bytes | None = field(default=None, repr=False)
-    head: bytes | None = field(default=None, repr=False, compare=False)
+    target: str
+    constant: HeaderBlock
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None
+    head: bytes | None = None
     repeatable: bool = False
-    ping_id: str | None = field(default=None, repr=False)
+    ping_id: str | None = None
+
+    def __repr__(self) -> str:
+        """Neither credentials nor anything of the call."""
+        return f"PreparedRequest({self.method} {self.origin})"
 
 
 def request_head(origin: Origin, method: str, target: str, constant: HeaderBlock) -> bytes:
