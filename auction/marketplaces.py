@@ -135,16 +135,15 @@ class Marketplaces:
         """The revision in force; 0 before the first."""
         return 0 if self._snapshot is None else self._snapshot.catalogue.revision
 
-    @property
-    def loaded(self) -> bool:
-        """Whether calls can be decided."""
-        return self._snapshot is not None
-
     def current(self) -> Snapshot:
         """See ``auction.ports.CatalogueSource``."""
         if self._snapshot is None:
             raise StorageUnavailableError("the marketplace is not loaded yet")
         return self._snapshot
+
+    def terms(self) -> Catalogue | None:
+        """The terms in force, None before the first."""
+        return None if self._snapshot is None else self._snapshot.catalogue
 
     def default_country(self) -> str:
         """Where numbers without a country code belong."""
@@ -164,7 +163,7 @@ class Marketplaces:
 
     async def take_up(self, revision: int) -> None:
         """Load a revision and put it in force for the calls that come."""
-        items = await self._load(revision)
+        items = await _load(self._database, revision)
         # Compiling thousands of offers takes a while; calls go on being decided meanwhile.
         self._snapshot, self._webhooks = await asyncio.to_thread(self._compile, items, revision)
         logger.info(
@@ -179,19 +178,13 @@ class Marketplaces:
         async with self._loading_old:
             if revision not in self._old:
                 try:
-                    items = await self._load(revision)
+                    self._old[revision] = await load_terms(self._database, revision)
                 except LookupError:
                     return None
-                self._old[revision] = await asyncio.to_thread(_terms, items, revision)
             self._old.move_to_end(revision)
             while len(self._old) > KEPT_REVISIONS:
                 self._old.popitem(last=False)
             return self._old[revision]
-
-    async def _load(self, revision: int) -> Sequence[CatalogueItem]:
-        if revision == 0:
-            return ()
-        return (await catalogue.load(self._database, revision)).items
 
     def _compile(self, items: Sequence[CatalogueItem], revision: int) -> tuple[Snapshot, Webhooks]:
         marketplace = _marketplace(items)
@@ -208,6 +201,18 @@ class Marketplaces:
         notices = compile_notices(marketplace, self._board)
         webhooks = compile_webhooks(marketplace, self._environ, self._box)
         return Snapshot(terms, gateway, notices), webhooks
+
+
+async def load_terms(database: Database, revision: int) -> Catalogue:
+    """The terms of a revision; of 0, those of an empty marketplace. Raises LookupError."""
+    items = await _load(database, revision)
+    return await asyncio.to_thread(_terms, items, revision)
+
+
+async def _load(database: Database, revision: int) -> Sequence[CatalogueItem]:
+    if revision == 0:
+        return ()
+    return (await catalogue.load(database, revision)).items
 
 
 def _warm(gateway: HttpBuyerGateway) -> None:
