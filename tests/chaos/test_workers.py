@@ -1,6 +1,7 @@
 """``serve --workers 2``: real processes that are raced, killed, renewed and orphaned."""
 
 import asyncio
+import re
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
+import orjson
 import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -17,6 +19,7 @@ from buyers.simulator.script import parse_script
 from buyers.simulator.server import SimulatedBuyers
 from config.secret_box import new_key
 from tests.eventually import eventually
+from tests.http.raw_http import request_bytes
 from tests.service_process import AUTHORISED, ServiceProcess, a_service
 
 pytestmark = pytest.mark.chaos
@@ -242,16 +245,18 @@ async def _never_falls(site: Site) -> None:
 
 async def test_sighup_renews_every_worker_without_a_refused_call(tmp_path: Path, dsn: str) -> None:
     async with a_site(tmp_path, on(dsn), cap=1) as site:
-        old = site.workers
-        load = Load(site)
+        old, load = site.workers, Load(site)
         assert site.service.process is not None
-        async with load.running(), aiohttp.ClientSession(headers=AUTHORISED) as idle:
-            assert (await site.ask("idle-1@switch", idle))[0] == 200
+        async with load.running(), a_kept_connection(site) as kept:
+            assert b"connection: close" not in (await kept.ask("kept-1@switch")).lower()
+            (holder,) = (worker for worker in old if kept.port in _ports(worker, site))
             site.service.process.send_signal(signal.SIGHUP)
-            await eventually(lambda: len(_busy(old, site)) <= 1, within_s=90)
-            # Where it was kept, the connection of old is good for one more call.
-            assert (await site.ask("idle-2@switch", idle))[0] == 200
-            await eventually(lambda: not any(map(_lives, old)), within_s=90)
+            only_kept = {kept.port}
+            await eventually(lambda: _all_ports(old, site) == only_kept, within_s=90)
+            assert _lives(holder)
+            assert b"connection: close" in (await kept.ask("kept-2@switch")).lower()
+            assert await kept.reader.read() == b""
+            await eventually(lambda: not any(map(_lives, old)), within_s=30)
         assert load.failures == []
         assert len(load.answered) == len(set(load.answered)) > 50
         samples = await site.scrape()
@@ -260,15 +265,53 @@ async def test_sighup_renews_every_worker_without_a_refused_call(tmp_path: Path,
         assert await site.service.stop() == 0
 
 
-def _busy(workers: Sequence[psutil.Process], site: Site) -> list[psutil.Process]:
-    """Those that listen, or have more than an idle connection."""
-    busy = []
-    for worker in workers:
-        with suppress(psutil.Error):
-            open_ones = worker.net_connections("tcp")
-            here = [each for each in open_ones if each.laddr.port == site.service.port]
-            busy += [worker] if len(here) > 1 or any(e.status == "LISTEN" for e in here) else []
-    return busy
+def _ports(worker: psutil.Process, site: Site) -> set[int]:
+    """The clients' ports of its connections, 0 for its listening."""
+    with suppress(psutil.Error):
+        here = worker.net_connections("tcp")
+        mine = (each for each in here if each.laddr.port == site.service.port)
+        return {0 if each.status == "LISTEN" else each.raddr.port for each in mine}
+    return set()
+
+
+def _all_ports(workers: Sequence[psutil.Process], site: Site) -> set[int]:
+    return set().union(*(_ports(worker, site) for worker in workers))
+
+
+@dataclass(frozen=True, slots=True)
+class KeptConnection:
+    """One connection that is asked now and then, as from a switch's pool."""
+
+    site: Site
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    @property
+    def port(self) -> int:
+        """The client's."""
+        port: int = self.writer.get_extra_info("sockname")[1]
+        return port
+
+    async def ask(self, call_id: str) -> bytes:
+        """The head of a decision's answer, which must be a 200."""
+        body = orjson.dumps({"call_id": call_id, "campaign": "auto", "timeout_ms": 8000})
+        url = f"{self.site.service.url}/v1/calls"
+        self.writer.write(request_bytes(url, body, AUTHORISED))
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 ")
+        length = re.search(rb"content-length: (\d+)", head.lower())
+        assert length is not None
+        await self.reader.readexactly(int(length[1]))
+        return head
+
+
+@asynccontextmanager
+async def a_kept_connection(site: Site) -> AsyncIterator[KeptConnection]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.service.port)
+    try:
+        yield KeptConnection(site, reader, writer)
+    finally:
+        writer.close()
 
 
 @dataclass(slots=True)
