@@ -375,7 +375,7 @@ async def test_workers_end_with_a_parent_that_was_killed_and_a_new_one_finds_all
         assert site.service.process is not None
         family = psutil.Process(site.service.process.pid).children(recursive=True)
         await site.service.kill()
-        await eventually(lambda: not any(map(_lives, family)), within_s=15)
+        await eventually(lambda: not any(map(_lives, family)), within_s=8)
         await site.service.start()
         assert await site.ask("1@switch") == before
 
