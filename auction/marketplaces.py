@@ -13,7 +13,7 @@ from auction.domain.ids import BuyerId, CampaignId, OfferId
 from auction.domain.terms import Catalogue, Subscriber
 from auction.ports import Snapshot, StorageUnavailableError
 from auction.webhooks.hooks import Webhooks, compile_webhooks
-from auction.workbench import Workbench, unwatched
+from auction.workbench import Workbench, read_terms, unwatched
 from buyers.gateway import HttpBuyerGateway
 from buyers.notices import NoticeBoard, OfferNotices
 from buyers.transport import Origin, Transport
@@ -142,16 +142,15 @@ class Marketplaces:
         """The revision in force; 0 before the first."""
         return 0 if self._snapshot is None else self._snapshot.catalogue.revision
 
-    @property
-    def loaded(self) -> bool:
-        """Whether calls can be decided."""
-        return self._snapshot is not None
-
     def current(self) -> Snapshot:
         """See ``auction.ports.CatalogueSource``."""
         if self._snapshot is None:
             raise StorageUnavailableError("the marketplace is not loaded yet")
         return self._snapshot
+
+    def terms(self) -> Catalogue | None:
+        """The terms in force, None before the first."""
+        return None if self._snapshot is None else self._snapshot.catalogue
 
     def default_country(self) -> str:
         """Where numbers without a country code belong."""
@@ -211,6 +210,12 @@ class Marketplaces:
             webhooks = compile_webhooks(ready.marketplace, self._environ, self._box)
             snapshot = Snapshot(ready.catalogue, gateway, notices)
             return snapshot, webhooks, gateway.native_origins()
+
+
+async def load_terms(database: Database, revision: int) -> Catalogue:
+    """The terms of a revision; of 0, those of an empty marketplace. Raises LookupError."""
+    items = await _load(database, revision)
+    return await asyncio.to_thread(read_terms, items, revision)
 
 
 async def _load(database: Database, revision: int) -> Sequence[StoredItem]:

@@ -96,6 +96,13 @@ class Workbench:
         return ReadyOffer(digest, terms, line, notices)
 
 
+def read_terms(items: Sequence[StoredItem], revision: int) -> Catalogue:
+    """The terms of a revision alone. Raises ConfigError."""
+    plan = _Plan.of(items)
+    offers = [plan.terms_of(plan.read(item), item) for item in plan.offers]
+    return plan.terms.catalogue(offers, revision)
+
+
 @dataclass(frozen=True, slots=True)
 class _Plan:
     """The items of one revision: all but its offers are read."""

@@ -1,8 +1,8 @@
 """Blocks in memory that another process reads, also after the one that wrote them was killed.
 
-A page is a file without a name. It starts with two numbers: how many bytes of it are in use, and
-how often blocks were made or dropped. The blocks follow, each with a head (kind, length of the
-label, number of cells), room for the label, and the cells.
+A page is a file without a name. It starts with the layout by which its writer counts, how many
+bytes of it are in use, and how often blocks were made or dropped. The blocks follow, each with a
+head (kind, length of the label, number of cells), room for the label, and the cells.
 """
 
 import logging
@@ -23,7 +23,7 @@ PAGE_BYTES: Final = 32 * 1024 * 1024
 LABEL_BYTES: Final = 80
 """Room for an id of 64 characters and a currency."""
 
-_USE = struct.Struct("=QQ")
+_USE = struct.Struct("=32sQQ")
 _HEAD = struct.Struct("=HHI")
 _FIRST: Final = _USE.size
 _FREE: Final = 0
@@ -39,9 +39,13 @@ def make_page(size: int = PAGE_BYTES) -> int:
 
 
 class SharedCells:
-    """The writer's side, a ``CellStore``; only one process writes to a page."""
+    """The writer's side, a ``CellStore``; only one process writes to a page.
 
-    def __init__(self, fd: int) -> None:
+    ``layout`` (32 bytes) is the same wherever the same is counted in the same cells.
+    """
+
+    def __init__(self, fd: int, layout: bytes) -> None:
+        self._layout = layout
         self._memory = mmap.mmap(fd, os.fstat(fd).st_size)
         self._bytes = memoryview(self._memory)
         self._cells = self._bytes.cast("d")
@@ -91,13 +95,14 @@ class SharedCells:
 
     def _tell(self) -> None:
         self._changes += 1
-        _USE.pack_into(self._memory, 0, self._end, self._changes)
+        _USE.pack_into(self._memory, 0, self._layout, self._end, self._changes)
 
 
 class PageReader:
-    """The reader's side; the writer may go on, or be gone."""
+    """The reader's side; the writer may go on, or be gone. One of another layout shows nothing."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, layout: bytes) -> None:
+        self._layout = layout
         self._memory = mmap.mmap(fd, os.fstat(fd).st_size, access=mmap.ACCESS_READ)
         self._cells = memoryview(self._memory).cast("B").cast("d")
         self._blocks: dict[BlockName, Cells] = {}
@@ -105,11 +110,17 @@ class PageReader:
 
     def blocks(self) -> Mapping[BlockName, Cells]:
         """The blocks of this moment, with cells that the writer goes on counting in."""
-        end, changes = _USE.unpack_from(self._memory)
+        layout, end, changes = _USE.unpack_from(self._memory)
         if changes != self._changes:
-            self._blocks = dict(self._walk(end))
+            self._blocks = dict(self._walk(end)) if layout == self._layout else {}
             self._changes = changes
         return self._blocks
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the writer counts by another layout."""
+        layout, _, changes = _USE.unpack_from(self._memory)
+        return bool(changes and layout != self._layout)
 
     def _walk(self, end: int) -> Iterator[tuple[BlockName, Cells]]:
         at = _FIRST

@@ -1,6 +1,7 @@
 """Everything that is counted, with a closed set of label values and one cached child per series."""
 
 import gc
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import TypeVar
@@ -219,6 +220,26 @@ class Metrics:
         for shown in (*self._workers.families, *self._processes):
             for metric in shown.collect():
                 yield (metric,)
+
+
+def layout() -> bytes:
+    """32 bytes that are the same for two programs that count the same in the same cells."""
+    store = PrivateCells()
+    kinds = (
+        BiddingSeries(store, OTHER),
+        CampaignSeries(store, OTHER, OTHER),
+        ServiceSeries(store),
+        CollectionSeries(store),
+    )
+    samples = (
+        f"{sample.name} {sorted(sample.labels.items())}"
+        for kind in kinds
+        for family in kind.families
+        for metric in family.collect()
+        for sample in metric.samples
+    )
+    sizes = (f"{name} {len(cells)}" for name, cells in store.blocks().items())
+    return hashlib.sha256("\n".join((*samples, *sizes)).encode()).digest()
 
 
 def _within(wanted: Iterable[_Id], shown: Iterable[_Id], limit: int) -> set[_Id]:
