@@ -32,12 +32,20 @@ _SESSION = {
 
 
 class Database:
-    """A pool of connections without session state: use ``SET LOCAL`` and transaction locks only."""
+    """A pool of connections without session state: use ``SET LOCAL`` and transaction locks only.
 
-    def __init__(self, dsn: str, pool: asyncpg.Pool, acquire_timeout_s: float) -> None:
+    Connections stay out of asyncpg's pool between uses: handing one back and forth there costs
+    several times what a statement costs.
+    """
+
+    def __init__(
+        self, dsn: str, pool: asyncpg.Pool, max_size: int, acquire_timeout_s: float
+    ) -> None:
         self.dsn = dsn
         self._pool = pool
         self._acquire_timeout_s = acquire_timeout_s
+        self._free = asyncio.Semaphore(max_size)
+        self._kept: list[PoolConnectionProxy] = []
         self._cleaning: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -74,7 +82,7 @@ class Database:
                 target_session_attrs=_session_attribute(dsn),
             )
             await pool
-        return cls(dsn, pool, acquire_timeout_s)
+        return cls(dsn, pool, max_size, acquire_timeout_s)
 
     def connection(self) -> AbstractAsyncContextManager[Connection]:
         """Lend a connection; the body should hold database work only.
@@ -96,6 +104,8 @@ class Database:
         try:
             async with asyncio.timeout(CLOSE_S):
                 await asyncio.gather(*self._cleaning)
+                while self._kept:
+                    await self._pool.release(self._kept.pop())
                 await self._pool.close()
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             self._pool.terminate()
@@ -103,7 +113,7 @@ class Database:
     @asynccontextmanager
     async def _lend(self, *, in_transaction: bool) -> AsyncIterator[Connection]:
         with translated():
-            connection = await self._pool.acquire(timeout=self._acquire_timeout_s)
+            connection = await self._take()
         transaction = connection.transaction() if in_transaction else None
         try:
             if transaction is not None:
@@ -122,6 +132,22 @@ class Database:
         else:
             await self._take_back(connection, None)
 
+    async def _take(self) -> PoolConnectionProxy:
+        if self._free.locked():
+            async with asyncio.timeout(self._acquire_timeout_s):
+                await self._free.acquire()
+        else:
+            await self._free.acquire()
+        try:
+            while self._kept:
+                connection = self._kept.pop()
+                if not _is_gone(connection):
+                    return connection
+            return await self._pool.acquire(timeout=self._acquire_timeout_s)
+        except BaseException:
+            self._free.release()
+            raise
+
     def _start_cleaning(
         self, connection: PoolConnectionProxy, transaction: Transaction | None, *, broken: bool
     ) -> asyncio.Task[None]:
@@ -137,12 +163,15 @@ class Database:
         self, connection: PoolConnectionProxy, transaction: Transaction | None
     ) -> None:
         try:
-            async with asyncio.timeout(CLEAN_UP_S):
-                if transaction is not None and not _is_gone(connection):
+            if transaction is not None and not _is_gone(connection):
+                async with asyncio.timeout(CLEAN_UP_S):
                     await transaction.rollback()
-                await self._pool.release(connection)
+            if not _is_gone(connection):
+                self._kept.append(connection)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             _terminate(connection)
+        finally:
+            self._free.release()
 
 
 async def open_connection(

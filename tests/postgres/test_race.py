@@ -68,7 +68,7 @@ CONCURRENCY = 9
 
 SMALL_BATCHES = BatchLimits(lanes=2, max_size=10)
 
-AT_ONCE = 60
+AT_ONCE = 30
 """Calls under way: all wait for one buyer's row, and more would wait longer than anyone may."""
 
 
