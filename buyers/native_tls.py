@@ -1,10 +1,12 @@
 """TLS to buyers: verified, and taking up the session of the connection before."""
 
 import ssl
+from functools import cache
 
 
+@cache
 def verifying_context() -> ssl.SSLContext:
-    """What trusts the system's authorities, for HTTP/1.1."""
+    """What trusts the system's authorities, for HTTP/1.1; loading them takes a while."""
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context
