@@ -183,8 +183,10 @@ class Service:
 
         async def refresh() -> None:
             reading = await read_ledger(database)
-            current = marketplaces.current().catalogue
-            self._metrics.show_usage(usage_figures(current, reading.usage, datetime.now(UTC)))
+            current, now = marketplaces.current().catalogue, datetime.now(UTC)
+            # Thousands of offers take a while; calls go on being decided meanwhile.
+            figures = await asyncio.to_thread(usage_figures, current, reading.usage, now)
+            self._metrics.show_usage(figures)
 
         return OpsServices(
             checks={"database": database_answers, "catalogue": catalogue_loaded},

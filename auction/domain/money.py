@@ -9,7 +9,7 @@ MAX_AMOUNT: Final = Decimal(10_000)
 """No price, bid or payout is above this."""
 
 _SMALLEST: Final = Decimal("0.0001")
-_UNITS_PER_ONE: Final = 10_000
+_UNITS_PER_ONE: Final = Decimal(10_000)
 _CONTEXT: Final = Context(prec=34)
 
 
@@ -38,7 +38,7 @@ def _cut(amount: Decimal) -> Decimal:
 
 def to_units(amount: Decimal) -> int:
     """The amount in ten-thousandths; decimals beyond the fourth are cut."""
-    return int(_CONTEXT.multiply(amount, Decimal(_UNITS_PER_ONE)))
+    return int(_CONTEXT.multiply(amount, _UNITS_PER_ONE))
 
 
 def from_units(units: int) -> Decimal:
