@@ -121,6 +121,15 @@ def test_offers_that_take_no_call_at_all_are_left_out_and_keep_their_place() -> 
     assert found(index, a_call()) == [0, 3]
 
 
+def test_texts_that_lead_to_the_same_offers_are_split_alike() -> None:
+    both = prepare("caller.state", Op.IN, ["CA", "NY"])
+    alike = [(both, equals("vertical", f"v{place % 3}")) for place in range(SPLIT_ABOVE + 1)]
+    others = [(equals("caller.state", state),) for state in STATES]
+    index = OfferIndex(offers(*alike, *others), Compiler())
+    for state in ("CA", "NY"):
+        assert found(index, in_state(state, vertical="v1")) == [1, 4, 7, 10, 13, 16]
+
+
 def test_long_lists_are_not_multiplied_by_each_other() -> None:
     many = [str(number) for number in range(MOST_COPIES + 1)]
     lists = (prepare("a", Op.IN, many), prepare("b", Op.IN, many))
