@@ -138,6 +138,16 @@ def test_long_lists_are_not_multiplied_by_each_other() -> None:
     assert found(index, a_call(fields={"a": "none", "b": "1"})) == []
 
 
+def test_short_lists_are_multiplied_only_so_often() -> None:
+    eight = [str(number) for number in range(8)]
+    lists = (equals("zip_code", "1"), prepare("a", Op.IN, eight), prepare("b", Op.IN, eight))
+    others = [(equals("zip_code", str(place)),) for place in range(2, 20)]
+    index = OfferIndex(offers(*[lists] * (SPLIT_ABOVE + 1), *others), Compiler())
+    assert found(index, a_call(fields={"zip_code": "1", "a": "none", "b": "1"})) == []
+    by_a = a_call(fields={"zip_code": "1", "a": "1", "b": "none"})
+    assert len(found(index, by_a)) == SPLIT_ABOVE + 1
+
+
 def test_offers_that_nothing_tells_apart_are_split_no_further_than_some_levels() -> None:
     alike = tuple(equals(f"f{number}", "1") for number in range(8))
     index = OfferIndex(offers(*[alike] * (SPLIT_ABOVE + 1)), Compiler())
