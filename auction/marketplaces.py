@@ -53,9 +53,17 @@ class Applied:
 
 
 async def apply_file(
-    database: Database, box: SecretBox, path: Path, environ: Mapping[str, str]
+    database: Database,
+    box: SecretBox,
+    path: Path,
+    environ: Mapping[str, str],
+    *,
+    instead_of: int | None = None,
 ) -> Applied:
-    """Make a file the marketplace. Raises ConfigError with every fault."""
+    """Make a file the marketplace. Raises ConfigError with every fault.
+
+    Raises RevisionConflictError when another revision than ``instead_of`` is in force, if given.
+    """
     result = check_file(path, environ)
     data, _ = result.usable()
     stored = await catalogue.load(database)
@@ -66,7 +74,7 @@ async def apply_file(
         origin=FROM_FILE,
         file_name=_name(path),
         file_digest=_digest(path),
-        expected_revision=stored.revision,
+        expected_revision=stored.revision if instead_of is None else instead_of,
     )
     return Applied(revision, revision != stored.revision, result)
 
@@ -97,7 +105,8 @@ async def _load_if_ours(
     )
     if not ours:
         raise ConfigError([Fault((), _CHANGED_SINCE.format(path=path))])
-    return await apply_file(database, box, path, environ)
+    known = 0 if newest is None else newest.revision
+    return await apply_file(database, box, path, environ, instead_of=known)
 
 
 async def export(database: Database) -> str:

@@ -1,5 +1,6 @@
 """What the ops port looks at."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -32,7 +33,9 @@ def ops_services(
         current = catalogue_now()
         if current is not None:
             reading = await read_ledger(database)
-            metrics.show_usage(usage_figures(current, reading.usage, datetime.now(UTC)))
+            # Thousands of offers take a while; calls go on being decided meanwhile.
+            now = datetime.now(UTC)
+            metrics.show_usage(await asyncio.to_thread(usage_figures, current, reading.usage, now))
 
     return OpsServices(
         checks={"database": database_answers, "catalogue": catalogue_loaded},

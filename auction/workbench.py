@@ -152,7 +152,9 @@ def unwatched() -> Iterator[None]:
     """Whatever is made in here for good is never looked at by the garbage collection.
 
     To look at the hundreds of thousands of objects of a large marketplace stops the loop for long.
+    What has been dropped so far goes first: it would stay, and its memory is needed.
     """
+    gc.collect()
     gc.disable()
     try:
         yield

@@ -17,7 +17,7 @@ class ExpressionError(ValueError):
     """An expression can't be compiled; the message says why."""
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=512)
 def check_expression(reply_format: str, expression: str) -> None:
     """See that ``expression`` can be compiled for answers in ``reply_format``.
 

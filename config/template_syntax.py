@@ -40,6 +40,12 @@ _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _MAXIMUM_PAIRS = 1000
 
 
+KEPT_TEMPLATES = 512
+"""Those that offers share come up all the time. More would, scattered over what a large marketplace
+takes while it is read, keep that memory from being given back.
+"""
+
+
 class TemplateError(ValueError):
     """A template is not well formed; the message says where and why."""
 
@@ -103,7 +109,7 @@ class Template:
         return tuple(part for part in self.parts if isinstance(part, Token))
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=KEPT_TEMPLATES)
 def parse_template(text: str, *, any_token: bool = False) -> Template:
     """Read a template. Raises TemplateError, for unknown tokens too unless ``any_token``."""
     parts: list[Literal | Token] = []

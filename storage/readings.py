@@ -1,6 +1,6 @@
 """The state of the ledger as a whole, for gauges."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from auction.domain.ids import OfferId, OwnerId
@@ -22,12 +22,28 @@ class LedgerReading:
     holds: Mapping[tuple[OfferId, HoldState], int]
 
 
+class DecodedUsage(Mapping[OwnerId, Usage]):
+    """Usage rows, each decoded when it is asked for: decoded they take many times the memory."""
+
+    def __init__(self, counters: Mapping[OwnerId, Sequence[int]]) -> None:
+        self._counters = counters
+
+    def __getitem__(self, owner: OwnerId) -> Usage:
+        return decode(self._counters[owner])
+
+    def __iter__(self) -> Iterator[OwnerId]:
+        return iter(self._counters)
+
+    def __len__(self) -> int:
+        return len(self._counters)
+
+
 async def read_ledger(database: Database) -> LedgerReading:
     """The state of all owners now. Raises StorageUnavailableError."""
     async with database.connection() as connection:
         usage = await connection.fetch(_READ_ALL_USAGE)
         holds = await connection.fetch(_HOLDS_BY_OFFER)
     return LedgerReading(
-        {row["owner"]: decode(row["counters"]) for row in usage},
+        DecodedUsage({row["owner"]: row["counters"] for row in usage}),
         {(row["offer"], HoldState(row["state"])): row["holds"] for row in holds},
     )

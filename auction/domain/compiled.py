@@ -72,7 +72,7 @@ class CompiledOffer:
             return DUPLICATE
         if not self.owners or view.call.test:
             return None
-        return self._cap_reached(view, usage) or self._concurrency_full(usage)
+        return self._limit_reached(view, usage)
 
     def _is_duplicate(self, view: CallView, past_calls: Sequence[PastCall]) -> bool:
         terms, rule = self.terms, self.terms.duplicates
@@ -80,20 +80,18 @@ class CompiledOffer:
             rule, terms.id, terms.buyer, terms.campaign, past_calls, view.call.received_at
         )
 
-    def _cap_reached(self, view: CallView, usage: Mapping[OwnerId, Usage]) -> Refusal | None:
+    def _limit_reached(self, view: CallView, usage: Mapping[OwnerId, Usage]) -> Refusal | None:
+        """A cap of either owner comes before the concurrency of both."""
+        full: Refusal | None = None
         for place, limits in enumerate(self.terms.limits):
+            reading = usage.get(limits.owner, _UNUSED)
             if limits.caps:
-                reading = usage.get(limits.owner, _UNUSED)
                 cap = reached_cap(reading, limits, view.starts[limits.zone], self.units)
                 if cap is not None:
                     return cap_refusal(place, cap)
-        return None
-
-    def _concurrency_full(self, usage: Mapping[OwnerId, Usage]) -> Refusal | None:
-        for place, limits in enumerate(self.terms.limits):
-            if is_full(usage.get(limits.owner, _UNUSED), limits):
-                return concurrency_refusal(place)
-        return None
+            if full is None and is_full(reading, limits):
+                full = concurrency_refusal(place)
+        return full
 
 
 class Compiler:

@@ -119,5 +119,5 @@ def hold_units(offer: OfferTerms, price: Decimal) -> Units:
     rules = payable_rules(offer)
     if not rules:
         return (1, 1, 0, 0)
-    largest = max(price if rule.amount is None else rule.amount for rule in rules)
+    largest = max([price if rule.amount is None else rule.amount for rule in rules])
     return (1, 1, 1, to_units(largest))

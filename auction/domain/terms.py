@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum, IntEnum
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from auction.domain.filters import Filter
 from auction.domain.hours import Hours
 from auction.domain.ids import BuyerId, CampaignId, OfferId, OwnerId, SourceId
+
+_NOT_BILLED: Final = Decimal(0)
 
 
 class BuyerType(Enum):
@@ -216,7 +219,7 @@ class OfferTerms:
     @property
     def static_amount(self) -> Decimal | None:
         """The price of a static route, None when never routed statically; 0 when not billed."""
-        return self.static_price if self.buyer_type is BuyerType.BUYER else Decimal(0)
+        return self.static_price if self.buyer_type is BuyerType.BUYER else _NOT_BILLED
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +256,10 @@ class Campaign:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """One immutable revision of the whole marketplace. ``zone`` is the marketplace's."""
+    """One immutable revision of the whole marketplace. ``zone`` is the marketplace's.
+
+    ``longest_budget_ms`` is that of the slowest auction, or the default without campaigns.
+    """
 
     revision: int
     currency: str
@@ -263,6 +269,12 @@ class Catalogue:
     offers: Mapping[OfferId, OfferTerms]
     default_country: str = "US"
     buyer_subscribers: Mapping[BuyerId, tuple[Subscriber, ...]] = field(default_factory=dict)
+    longest_budget_ms: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        budgets = [campaign.auction.budget_ms for campaign in self.campaigns.values()]
+        longest = max(budgets, default=AuctionTerms().budget_ms)
+        object.__setattr__(self, "longest_budget_ms", longest)
 
     def subscribers(
         self, campaign: CampaignId | None, buyer: BuyerId | None

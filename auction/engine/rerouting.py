@@ -126,9 +126,7 @@ class Rerouter:
         """
         if timeout_ms is not None:
             return timeout_ms
-        campaigns = self._catalogue.current().catalogue.campaigns.values()
-        budgets = [campaign.auction.budget_ms for campaign in campaigns]
-        return max(budgets, default=AuctionTerms().budget_ms)
+        return self._catalogue.current().catalogue.longest_budget_ms
 
     def _answer_within_ms(self, timeout_ms: int | None) -> float:
         allowed_ms = self._allowed_ms(timeout_ms)

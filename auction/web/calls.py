@@ -1,5 +1,6 @@
 """The handlers under ``/v1/calls``."""
 
+import asyncio
 import re
 
 import orjson
@@ -76,12 +77,17 @@ class CallHandlers:
         if not view.allows(record, own):
             raise CallerMistakeError(problems.NOT_FOUND, _UNKNOWN_CALL)
         entries = await self._services.records.get_entries(record.call.call_id)
-        explained = {
-            attempt: render_trace(
-                trace, explain(campaigns[trace.revision], record.call, trace), view, own
-            )
-            for attempt, trace in traces.items()
-        }
+
+        def explained_traces() -> dict[int, dict[str, object]]:
+            return {
+                attempt: render_trace(
+                    trace, explain(campaigns[trace.revision], record.call, trace), view, own
+                )
+                for attempt, trace in traces.items()
+            }
+
+        # Thousands of offers take a while; calls go on being decided meanwhile.
+        explained = await asyncio.to_thread(explained_traces)
         return _json(
             {
                 "cdr": render_cdr(record, view, own),

@@ -12,7 +12,7 @@ from auction.domain.call import Call, Caller, FieldValue
 from auction.domain.call_view import CallView
 from auction.domain.compiled import Compiler
 from auction.domain.eligibility import fixed_refusal, switched_off
-from auction.domain.filters import Filter, Op, prepare
+from auction.domain.filters import Filter, Op, matches, prepare
 from auction.domain.hours import ALWAYS_OPEN, Hours, parse_weekly
 from auction.domain.ids import OfferId, SourceId
 from auction.domain.offer_index import SPLIT_ABOVE, OfferIndex
@@ -94,6 +94,14 @@ def test_a_compiled_offer_refuses_what_its_terms_refuse_and_says_the_same(
     call: Call, offer: OfferTerms
 ) -> None:
     assert Compiler().compile(offer, 0).fixed_refusal(CallView(call)) == fixed_refusal(call, offer)
+
+
+@given(CALLS, _filters())
+def test_a_compiled_filter_lets_through_what_the_filter_lets_through(
+    call: Call, condition: Filter
+) -> None:
+    compiled = Compiler().compile(an_offer(filters=(condition,)), 0)
+    assert (compiled.fixed_refusal(CallView(call)) is None) is matches(condition, call)
 
 
 @given(CALLS, st.lists(OFFERS, max_size=4 * SPLIT_ABOVE).map(numbered))

@@ -12,7 +12,7 @@ from auction.domain.call_view import CallView
 from auction.domain.compiled import Compiler
 from auction.domain.decision import PastCall
 from auction.domain.eligibility import Refusal
-from auction.domain.filters import Op, prepare
+from auction.domain.filters import Op, matches, prepare
 from auction.domain.hours import Hours, parse_weekly
 from auction.domain.ids import OwnerId
 from auction.domain.reasons import Reason
@@ -76,6 +76,13 @@ def test_a_cap_comes_before_concurrency() -> None:
     assert refusal == Refusal(Reason.CAP_REACHED, "buyer calls per day")
 
 
+def test_the_offers_own_concurrency_comes_before_that_of_its_buyer() -> None:
+    offer = an_offer(concurrency=1, buyer_concurrency=1)
+    usage = used(offer, 0, live=1) | used(offer, 1, live=1)
+    refusal = current_refusal(a_call(), offer, (), usage)
+    assert refusal == Refusal(Reason.CONCURRENCY_FULL, "concurrency")
+
+
 def test_a_duplicate_comes_before_caps_and_counts_for_test_calls_too() -> None:
     rule = DuplicateRule(30, DuplicateAfter.ROUTED, DuplicateScope.BUYER)
     offer = an_offer(duplicates=rule, caps=[FIVE_A_DAY])
@@ -115,6 +122,17 @@ def test_a_revenue_cap_refuses_what_the_lowest_price_would_exceed(
     offer = an_offer(caps=[Cap(Measure.REVENUE, Period.MONTH, limit)], **terms)
     refusal = current_refusal(a_call(), offer, (), {})
     assert refusal == (None if allowed else Refusal(Reason.CAP_REACHED, "revenue per month"))
+
+
+@pytest.mark.parametrize("number", range(3, 8))
+@pytest.mark.parametrize(
+    ("op", "value"),
+    [(Op.LT, 5), (Op.LTE, 5), (Op.GT, 5), (Op.GTE, 5), (Op.BETWEEN, [4, 6])],
+)
+def test_a_compiled_ordering_has_the_same_bounds(op: Op, value: object, number: int) -> None:
+    condition, call = prepare("age", op, value), a_call(fields={"age": number})
+    offer = Compiler().compile(an_offer(filters=(condition,)), 0)
+    assert (offer.fixed_refusal(CallView(call)) is None) is matches(condition, call)
 
 
 def test_offers_with_equal_terms_share_what_is_compiled_of_them() -> None:

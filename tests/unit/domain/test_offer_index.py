@@ -121,12 +121,31 @@ def test_offers_that_take_no_call_at_all_are_left_out_and_keep_their_place() -> 
     assert found(index, a_call()) == [0, 3]
 
 
+def test_texts_that_lead_to_the_same_offers_are_split_alike() -> None:
+    both = prepare("caller.state", Op.IN, ["CA", "NY"])
+    alike = [(both, equals("vertical", f"v{place % 3}")) for place in range(SPLIT_ABOVE + 1)]
+    others = [(equals("caller.state", state),) for state in STATES]
+    index = OfferIndex(offers(*alike, *others), Compiler())
+    for state in ("CA", "NY"):
+        assert found(index, in_state(state, vertical="v1")) == [1, 4, 7, 10, 13, 16]
+
+
 def test_long_lists_are_not_multiplied_by_each_other() -> None:
     many = [str(number) for number in range(MOST_COPIES + 1)]
     lists = (prepare("a", Op.IN, many), prepare("b", Op.IN, many))
     index = OfferIndex(offers(*[lists] * (SPLIT_ABOVE + 1)), Compiler())
     assert len(found(index, a_call(fields={"a": "1", "b": "none"}))) == SPLIT_ABOVE + 1
     assert found(index, a_call(fields={"a": "none", "b": "1"})) == []
+
+
+def test_short_lists_are_multiplied_only_so_often() -> None:
+    eight = [str(number) for number in range(8)]
+    lists = (equals("zip_code", "1"), prepare("a", Op.IN, eight), prepare("b", Op.IN, eight))
+    others = [(equals("zip_code", str(place)),) for place in range(2, 20)]
+    index = OfferIndex(offers(*[lists] * (SPLIT_ABOVE + 1), *others), Compiler())
+    assert found(index, a_call(fields={"zip_code": "1", "a": "none", "b": "1"})) == []
+    by_a = a_call(fields={"zip_code": "1", "a": "1", "b": "none"})
+    assert len(found(index, by_a)) == SPLIT_ABOVE + 1
 
 
 def test_offers_that_nothing_tells_apart_are_split_no_further_than_some_levels() -> None:

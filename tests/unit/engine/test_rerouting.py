@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -10,8 +11,8 @@ import pytest
 from auction.domain.bidding import NoBid, PostRejected, PostUnknown, Quote
 from auction.domain.decision import NoSuchAttempt, OtherContent, UnknownCall
 from auction.domain.hours import Hours, parse_weekly
-from auction.domain.terms import Destination
-from tests.builders import CALLER, NEW_YORK, a_call, a_static_offer, an_offer
+from auction.domain.terms import Cap, Destination, Measure, Period
+from tests.builders import CALLER, NEW_YORK, NOON, a_call, a_static_offer, an_offer
 from tests.unit.engine.harness import Answering, Marketplace, a_marketplace, pinged
 from tests.unit.engine.test_auction import bids
 from tests.virtual_time import run_virtually
@@ -131,6 +132,21 @@ def test_hours_are_asked_about_the_moment_of_the_failure() -> None:
 
     assert run_virtually(scenario())["offer"] == "cobalt-auto"
     assert marketplace.next_outcomes(a_call())["beacon-auto"] == "closed"
+
+
+def test_caps_are_asked_about_the_hour_in_which_the_call_came() -> None:
+    hourly = an_offer("beacon-auto", buyer="beacon", caps=[Cap(Measure.CALLS, Period.HOUR, 1)])
+    marketplace = a_marketplace(ACME, hourly, COBALT, script=HIGH_AND_LOW)
+    calls = [a_call(each, received_at=NOON - timedelta(seconds=1)) for each in ("one", "two")]
+
+    async def scenario() -> list[dict[str, Any]]:
+        for call in calls:
+            await marketplace.decide(call)
+        return [await marketplace.reroute(call) for call in calls]
+
+    answers = run_virtually(scenario())
+    assert [each["offer"] for each in answers] == ["beacon-auto", "cobalt-auto"]
+    assert marketplace.next_trace(calls[1])["beacon-auto"]["detail"] == "calls per hour"
 
 
 def test_an_offer_that_was_paused_meanwhile_gets_nothing() -> None:
