@@ -7,6 +7,7 @@ count, and bid one of a few hundred prepared amounts; what misbehaving buyers do
 import asyncio
 import gc
 import json
+import ssl
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -107,7 +108,7 @@ def _answer(content: dict[str, object]) -> bytes:
     return f"{head} {len(body)}\r\n\r\n".encode() + body
 
 
-async def _listen(buyers: Sequence[Buyer]) -> list[int]:
+async def _listen(buyers: Sequence[Buyer], tls: ssl.SSLContext | None) -> list[int]:
     loop = asyncio.get_running_loop()
     ports = []
     for buyer in buyers:
@@ -116,9 +117,18 @@ async def _listen(buyers: Sequence[Buyer]) -> list[int]:
             "127.0.0.1",
             0,
             backlog=4096,
+            ssl=tls,
         )
         ports.append(server.sockets[0].getsockname()[1])
     return ports
+
+
+def _tls(options: BuyerOptions) -> ssl.SSLContext | None:
+    if options.certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(options.certificate, options.key)
+    return context
 
 
 async def serve(options: BuyerOptions) -> None:
@@ -128,7 +138,7 @@ async def serve(options: BuyerOptions) -> None:
         Buyer(number, credential.encode(), options.delay_ms / 1000)
         for number, credential in enumerate(options.credentials)
     ]
-    say({"ports": await _listen(buyers)})
+    say({"ports": await _listen(buyers, _tls(options))})
     gc.freeze()
     while await orders.next() is not None:
         say(

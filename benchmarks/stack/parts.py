@@ -17,6 +17,7 @@ import orjson
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.stack.buyer_options import BuyerOptions, credential_of
+from benchmarks.stack.certificate import Certificate
 from benchmarks.stack.process import ManagedProcess
 
 DATABASE_READY_S: Final = 120.0
@@ -92,9 +93,13 @@ async def running_database(folder: Path) -> AsyncIterator[Database]:
 
 
 @asynccontextmanager
-async def running_buyers(folder: Path, count: int, delay_ms: float = 20.0) -> AsyncIterator[Buyers]:
-    """``count`` buyers in one process."""
-    options = BuyerOptions(tuple(credential_of(number) for number in range(count)), delay_ms)
+async def running_buyers(
+    folder: Path, count: int, delay_ms: float = 20.0, tls: Certificate | None = None
+) -> AsyncIterator[Buyers]:
+    """``count`` buyers in one process, behind TLS when there is a certificate for it."""
+    credentials = tuple(credential_of(number) for number in range(count))
+    files = (None, None) if tls is None else (str(tls.certificate), str(tls.key))
+    options = BuyerOptions(credentials, delay_ms, *files)
     text = orjson.dumps(asdict(options)).decode()
     command = (sys.executable, "-m", "benchmarks.stack.buyer_process", text)
     async with _running("the buyers", command, folder / "buyers.log") as process:
@@ -108,9 +113,11 @@ async def running_service(
     database: Database,
     marketplace: Mapping[str, Any],
     options: ServiceOptions | None = None,
+    tls: Certificate | None = None,
 ) -> AsyncIterator[Service]:
     """The service on free ports, ready, with ``marketplace`` loaded into an empty database.
 
+    It trusts the certificate of ``tls`` alone, when there is one.
     Raises BenchmarkError with the end of the service's log when it does not start.
     """
     options = options or ServiceOptions()
@@ -123,7 +130,8 @@ async def running_service(
         *(*options.launcher, "-m", "auction", "serve", "--marketplace", str(file), *ports),
         *("--workers", str(options.workers), "--data-dir", str(folder / "service")),
     )
-    environment = _environment(database, token) | dict(options.environment)
+    trusted = {} if tls is None else {"SSL_CERT_FILE": str(tls.certificate)}
+    environment = _environment(database, token) | trusted | dict(options.environment)
     log = folder / "service.log"
     process = await ManagedProcess.start("the service", command, log, environment=environment)
     try:
