@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
@@ -38,9 +37,9 @@ class Bench:
         service = self.stack.service
         return LoadPlan(service.port, service.token, run, duration_s)
 
-    async def warm_up(self, plan: LoadPlan) -> None:
-        """Play a plan for what it does to the service. Raises BenchmarkError when a process dies."""
-        with progress_bar(self.notes, "Warming up", plan.duration_s) as bar:
+    async def warm_up(self, plan: LoadPlan, title: str = "Warming up") -> None:
+        """Play a plan for what it does to the service. Raises as ``measure`` does."""
+        with progress_bar(self.notes, title, plan.duration_s) as bar:
             await self.generator.play(plan, bar)
         self.stack.check()
 
@@ -118,7 +117,9 @@ class _MemoryWatch:
 
 @asynccontextmanager
 async def running_bench(options: StackOptions, notes: Console) -> AsyncIterator[Bench]:
-    """A stack and a generator, ready to measure. Raises BenchmarkError when one can't be started."""
-    async with running_stack(options, lambda title: waiting(notes, title)) as stack:
-        async with running_generator(stack.folder) as generator:
-            yield Bench(stack, generator, notes)
+    """A stack and a generator, ready. Raises BenchmarkError when one can't be started."""
+    async with (
+        running_stack(options, lambda title: waiting(notes, title)) as stack,
+        running_generator(stack.folder) as generator,
+    ):
+        yield Bench(stack, generator, notes)

@@ -111,12 +111,13 @@ class _Connection(asyncio.Protocol):
         answered, self._answered = self._answered, None
         if answered is None:
             return
-        status, kept = self._parser.get_status_code(), self._parser.should_keep_alive()
-        if kept:
+        # All of it first: a request that waits goes out at once and takes their place.
+        status, body = self._parser.get_status_code(), self._body
+        if self._parser.should_keep_alive():
             self._owner.freed(self)
         else:
             self._transport.close()
-        answered(status, self._body)
+        answered(status, body)
 
     def connection_lost(self, _: Exception | None) -> None:
         """Tell whoever waits for an answer."""

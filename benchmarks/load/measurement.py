@@ -27,8 +27,8 @@ class Memory:
 class Scraped:
     """What the service counts about itself."""
 
-    overhead: Histogram = Histogram()
-    batches: Histogram = Histogram()
+    overhead: Histogram
+    batches: Histogram
 
     def since(self, earlier: "Scraped") -> "Scraped":
         """What was counted after ``earlier``."""
@@ -100,7 +100,10 @@ class Measurement:
             yield f"the run was broken off with {self.plan.most_unanswered:,} calls in flight"
         if heard["refused"]:
             yield f"buyers refused {heard['refused']:,} requests for their credentials"
-        for name, expected in (("pings", result.auctioned * self.asked), ("posts", result.auctioned)):
+        for name, expected in (
+            ("pings", result.auctioned * self.asked),
+            ("posts", result.auctioned),
+        ):
             if heard[name] < expected * _ENOUGH:
                 yield f"buyers got {heard[name]:,} {name} instead of {expected:,}"
         failed = {name: count for name, count in result.events.items() if name != "http_200"}

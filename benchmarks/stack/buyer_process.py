@@ -11,6 +11,7 @@ import ssl
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import cycle
 from typing import Final, cast
 
@@ -113,7 +114,7 @@ async def _listen(buyers: Sequence[Buyer], tls: ssl.SSLContext | None) -> list[i
     ports = []
     for buyer in buyers:
         server = await loop.create_server(
-            lambda buyer=buyer: BuyerConnection(buyer),  # type: ignore[misc]  # mypy can't infer a lambda with a default
+            partial(BuyerConnection, buyer),
             "127.0.0.1",
             0,
             backlog=4096,

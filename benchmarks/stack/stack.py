@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanag
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.stack.certificate import make_certificate
 from benchmarks.stack.marketplace import Layout, MarketplaceOptions, make_marketplace
 from benchmarks.stack.parts import (
     Buyers,
@@ -16,7 +17,6 @@ from benchmarks.stack.parts import (
     running_database,
     running_service,
 )
-from benchmarks.stack.certificate import make_certificate
 from benchmarks.stack.usage import Usage, usage_of
 
 
