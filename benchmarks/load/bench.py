@@ -13,6 +13,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.load.buckets import read_histogram
 from benchmarks.load.generator import Generator, running_generator
 from benchmarks.load.latencies import Latencies
+from benchmarks.load.machine import MachineWatch
 from benchmarks.load.measurement import Measurement, Memory, Scraped
 from benchmarks.load.plan import LoadPlan
 from benchmarks.progress import progress_bar, waiting
@@ -48,6 +49,7 @@ class Bench:
         buyers = self.stack.buyers
         scraped, heard = await self._scrape(), await buyers.counts()
         watch = _MemoryWatch(self.stack, plan.duration_s)
+        machine = MachineWatch()
         before, generator = self.stack.usage(), self.generator.usage()
         with progress_bar(self.notes, title, plan.duration_s) as bar:
 
@@ -56,18 +58,21 @@ class Bench:
                 watch.look(at_s)
 
             result = await self.generator.play(plan, progress)
-        after, generator_after = self.stack.usage(), self.generator.usage()
+        after = self.stack.usage()
+        used, generator_used = after.since(before), self.generator.usage().since(generator)
+        machine.stop()
         self.stack.check()
         now_heard = await buyers.counts()
         return Measurement(
             plan=plan,
             result=result,
-            usage=after.since(before),
-            generator=generator_after.since(generator),
+            usage=used,
+            generator=generator_used,
             scraped=(await self._scrape()).since(scraped),
             heard={name: count - heard[name] for name, count in now_heard.items()},
             asked=len(buyers.ports),
             buyer_ms=2 * buyers.delay_ms,
+            others_cpu=machine.others(used, generator_used),
             memory=(*watch.readings, Memory(result.seconds, after.service.resident)),
             latency=Latencies.decode(result.latency),
             lateness=Latencies.decode(result.lateness),

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 import httptools
 
@@ -13,6 +13,13 @@ BROKEN: Final = 0
 
 Answered = Callable[[int, bytes], None]
 """Takes an answer's status and body."""
+
+
+class Sender(Protocol):
+    """Whatever brings requests to a service."""
+
+    def send(self, request: bytes, answered: Answered) -> None:
+        """Send a request; ``answered`` is called once, or never when all is closed before."""
 
 
 class Connections:
@@ -33,8 +40,7 @@ class Connections:
             self._idle.pop().send(request, answered)
             return
         self._waiting.append((request, answered))
-        if len(self._open) + len(self._opening) < self._limit:
-            self._start_opening()
+        self._open_more()
 
     def close(self) -> None:
         """Close all; what has no answer yet gets none."""
@@ -60,11 +66,21 @@ class Connections:
         self._open.discard(connection)
         with suppress(ValueError):
             self._idle.remove(connection)
+        self._open_more()
+
+    def _open_more(self) -> None:
+        wanted = len(self._waiting) > len(self._opening)
+        if wanted and len(self._open) + len(self._opening) < self._limit:
+            self._start_opening()
 
     def _start_opening(self) -> None:
         task = asyncio.get_running_loop().create_task(self._connect())
         self._opening.add(task)
-        task.add_done_callback(self._opening.discard)
+        task.add_done_callback(self._opening_ended)
+
+    def _opening_ended(self, task: asyncio.Task[None]) -> None:
+        self._opening.discard(task)
+        self._open_more()
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()

@@ -41,8 +41,9 @@ class Measurement:
     """What came of a plan; ``usage`` is of this run alone.
 
     ``asked`` is how many buyers are asked on a call, ``buyer_ms`` how long they take for it by
-    script, a ping and a post. ``heard`` is what they counted. ``traced`` is the overhead of sampled
-    calls: the time to the answer less the time that the service waited for buyers.
+    script, a ping and a post. ``heard`` is what they counted. ``others_cpu`` is the share of the
+    machine that was busy with anything else. ``traced`` is the overhead of sampled calls: the time
+    to the answer less the time that the service waited for buyers.
     """
 
     plan: LoadPlan
@@ -53,6 +54,7 @@ class Measurement:
     heard: dict[str, int]
     asked: int
     buyer_ms: float
+    others_cpu: float
     memory: tuple[Memory, ...]
     latency: Latencies
     lateness: Latencies

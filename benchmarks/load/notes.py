@@ -10,6 +10,9 @@ from benchmarks.stack.stack import StackOptions
 LATE_MS: Final = 5.0
 """A generator that starts calls later than this at p99 shows itself more than the service."""
 
+BUSY: Final = 0.1
+"""A machine of which others take more than this share is no place to measure on."""
+
 _TOO_LITTLE: Final = 1000
 
 
@@ -30,8 +33,21 @@ def load_notes(found: Found, options: StackOptions, environment: Environment) ->
             if held is None
             else f"The highest rate that held is {held:.0f} calls/s."
         )
+    steps = found.ramp.steps if found.ramp else ()
+    measured = (*(part.measured for part in found.parts), *(step.measured for step in steps))
+    others = max((each.others_cpu for each in measured), default=0.0)
+    if others > BUSY:
+        yield busy_note(others)
     for part in found.parts:
         yield from _doubts(part)
+
+
+def busy_note(others: float) -> str:
+    """The warning that others took this share of the machine."""
+    return (
+        f"The machine was busy with other things: up to {others:.0%} of it. Times are longer than "
+        f"they would be alone, and so is CPU time per call, for want of caches."
+    )
 
 
 def _doubts(part: Part) -> Iterator[str]:

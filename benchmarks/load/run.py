@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from benchmarks.load.callers import CallBodies, answered_body, call_id_of, ended_body
-from benchmarks.load.connections import BROKEN, Connections
+from benchmarks.load.connections import BROKEN, Sender
 from benchmarks.load.latencies import Latencies
 from benchmarks.load.plan import AUCTIONED, UNANSWERED, LoadPlan, LoadResult
 from benchmarks.load.sampling import Sample, make_timeline
@@ -30,9 +30,19 @@ _OUTCOMES: Final = (
 class LoadRun:
     """Sends the calls of a plan, and what becomes of them when events are wanted."""
 
-    def __init__(self, plan: LoadPlan, connections: Connections, first_caller: int) -> None:
-        """Callers are numbered from ``first_caller``; no other run may have had them."""
+    def __init__(
+        self,
+        plan: LoadPlan,
+        connections: Sender,
+        first_caller: int = 0,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """Callers are numbered from ``first_caller``; no other run may have had them.
+
+        ``clock`` is in seconds; uvloop's own counts in milliseconds.
+        """
         self._plan = plan
+        self._clock = clock
         self._connections = connections
         self._schedule = Schedule(plan.rate, plan.duration_s) if plan.rate else None
         self._bodies = CallBodies(plan.run, plan.timeout_ms, first_caller)
@@ -57,11 +67,11 @@ class LoadRun:
     @property
     def elapsed_s(self) -> float:
         """How long the run lasts so far; below 0 before its beginning."""
-        return time.perf_counter() - self._began
+        return self._clock() - self._began
 
     async def play(self) -> LoadResult:
         """Run to the end: all answered, or out of patience."""
-        self._began = time.perf_counter()
+        self._began = self._clock()
         for _ in range(self._plan.in_flight or 0):
             self._send_call(self.elapsed_s)
         self._tick()

@@ -12,7 +12,7 @@ from benchmarks.stack.stack import StackOptions
 _DEFAULTS = ScaleOptions()
 
 
-class Numbers(click.ParamType):
+class Numbers(click.ParamType[tuple[int, ...]]):
     """Whole numbers, separated by commas."""
 
     name = "numbers"

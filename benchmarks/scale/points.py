@@ -13,6 +13,12 @@ MOST_IN_FLIGHT: Final = 64
 LEAST_IN_FLIGHT: Final = 4
 
 
+_PLACES: Final = {
+    Layout.CAMPAIGNS: ", most in other campaigns",
+    Layout.FILTERS: ", most behind filters",
+}
+
+
 class Axis(Enum):
     """What differs between points that are compared."""
 
@@ -57,7 +63,7 @@ class Point:
     @property
     def title(self) -> str:
         """For people."""
-        layout = "" if self.layout is None else f", others by {self.layout.value}"
+        layout = "" if self.layout is None else _PLACES[self.layout]
         unit = self.axis.value.removesuffix("s") if self.value == 1 else self.axis.value
         return f"{self.value:,} {unit}{layout}"
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from benchmarks.load.memory import MIB
+from benchmarks.load.notes import BUSY, busy_note
 from benchmarks.load.report import stack_settings
 from benchmarks.report import Cell, Environment, Plot, PlotKind, Report, Series, Table
 from benchmarks.scale.measuring import Measured
@@ -33,9 +34,10 @@ class Row:
 
 
 _COLUMNS = (
-    *("", "in flight", "calls/s", "service µs per call", "against the first", "µs per one more"),
-    *("PostgreSQL µs", "p50 ms", "p99 ms", "memory MiB"),
+    *("", "in flight", "calls/s", "service µs", "ratio"),
+    *("PG µs", "p50 ms", "p99 ms", "MiB"),
 )
+_STEP_COLUMN = "µs per buyer more"
 _TITLES = {
     Axis.BUYERS: "Cost by buyers asked per call",
     Axis.OFFERS: f"Cost by configured offers, of which {USUAL_BUYERS} are eligible",
@@ -54,7 +56,7 @@ def make_scale_report(
         settings=_settings(options, base),
         environment=place,
         figures=dict(figure for axis, each in rows for figure in _figures(axis, each)),
-        tables=tuple(Table(_TITLES[axis], _COLUMNS, _cells(axis, each)) for axis, each in rows),
+        tables=tuple(_table(axis, each) for axis, each in rows),
         plots=tuple(_plot(axis, each) for axis, each in rows),
         notes=tuple(_notes(measured, place)),
     )
@@ -95,14 +97,17 @@ def _step_us(value: int, cpu_us: float, before: Sequence[Row]) -> float | None:
     return (cpu_us - before[-1].service_us) / (value - before[-1].value)
 
 
-def _cells(axis: Axis, rows: Sequence[Row]) -> tuple[tuple[Cell, ...], ...]:
-    return tuple(
-        (
-            *(row.title, row.in_flight, row.calls_per_s, row.service_us, row.ratio),
-            row.step_us if axis is Axis.BUYERS else None,
-            *(row.database_us, row.p50_ms, row.p99_ms, row.memory_mib),
-        )
-        for row in rows
+def _table(axis: Axis, rows: Sequence[Row]) -> Table:
+    steps = axis is Axis.BUYERS
+    columns = (*_COLUMNS, _STEP_COLUMN) if steps else _COLUMNS
+    cells = ((*_cells(row), row.step_us) if steps else _cells(row) for row in rows)
+    return Table(_TITLES[axis], columns, tuple(cells))
+
+
+def _cells(row: Row) -> tuple[Cell, ...]:
+    return (
+        *(row.title, row.in_flight, row.calls_per_s, row.service_us, row.ratio),
+        *(row.database_us, row.p50_ms, row.p99_ms, row.memory_mib),
     )
 
 
@@ -131,14 +136,18 @@ def _costs(rows: Sequence[Row]) -> tuple[float, ...]:
 
 
 def _notes(measured: Sequence[Measured], place: Environment) -> Iterator[str]:
+    yield ("CPU time is the service's own, per call; the ratio is against the first of its table.")
     yield (
         f"Every point is a service, a PostgreSQL and buyers of its own, one after the other, on "
         f"{place.machine['cores']} cores that they share with the load generator."
     )
+    others = max((each.measurement.others_cpu for each in measured if each.measurement), default=0)
+    if others > BUSY:
+        yield busy_note(others)
     for each in measured:
         if each.fault is not None:
             verb = "skipped" if each.skipped else "FAILED"
-            yield f"{each.point.title}: {verb}: {each.fault}"
+            yield f"{each.point.title}: {verb}: {' '.join(each.fault.split())}"
 
 
 def _settings(options: ScaleOptions, base: StackOptions) -> dict[str, Cell]:

@@ -41,6 +41,11 @@ class StackUsage:
     database: Usage
     buyers: Usage
 
+    @property
+    def total_s(self) -> float:
+        """The CPU time of all."""
+        return self.service.cpu_s + self.database.cpu_s + self.buyers.cpu_s
+
     def since(self, earlier: "StackUsage") -> "StackUsage":
         """What was used after ``earlier``, with the memory of now."""
         return StackUsage(
