@@ -79,6 +79,23 @@ def test_a_stall_shows_in_every_call_that_was_due_in_it() -> None:
     assert times.max_ms == pytest.approx(1010, rel=0.01)
 
 
+def test_a_generator_that_stood_still_counts_from_the_schedule_all_the_same() -> None:
+    service, stood_still_s = Service(), 0.5
+
+    async def main() -> LoadResult:
+        loop = asyncio.get_running_loop()
+
+        def clock() -> float:
+            return loop.time() + (stood_still_s if len(service.requests) > 100 else 0.0)
+
+        return await LoadRun(replace(PLAN, rate=100.0), service, clock=clock).play()
+
+    result = run_virtually(main())
+    assert result.outcomes == {"auction": 300}
+    assert Latencies.decode(result.latency).max_ms == pytest.approx(510, rel=0.03)
+    assert Latencies.decode(result.lateness).max_ms == pytest.approx(500, rel=0.03)
+
+
 def test_calls_in_flight_are_followed_by_others_until_the_time_is_over() -> None:
     result = play(replace(PLAN, in_flight=5), Service())
     assert result.calls == pytest.approx(5 * 3.0 / 0.01, rel=0.01)
