@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -72,9 +73,10 @@ def stack_options(command: _Command) -> _Command:
 
 def read_stack_options(values: dict[str, Any], profile: Path | None = None) -> StackOptions:
     """The stack that the options ask for; with ``profile`` its service is profiled into a file."""
-    launcher: tuple[str, ...] = (sys.executable,)
+    service = ServiceOptions(workers=values["workers"])
     if profile is not None:
-        launcher += ("-m", "cProfile", "-o", str(profile))
+        profiled = (sys.executable, "-m", "benchmarks.stack.profiled_service", str(profile))
+        service = replace(service, launcher=profiled)
     return StackOptions(
         buyers=values["buyers"],
         offers=values["offers"],
@@ -82,5 +84,5 @@ def read_stack_options(values: dict[str, Any], profile: Path | None = None) -> S
         delay_ms=values["delay_ms"],
         transport=values["transport"],
         tls=values["tls"],
-        service=ServiceOptions(workers=values["workers"], launcher=launcher),
+        service=service,
     )

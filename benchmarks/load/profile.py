@@ -1,4 +1,4 @@
-"""Where the service spent its time, when it ran under cProfile."""
+"""Where the service spent its CPU time, when it ran under cProfile."""
 
 import pstats
 from pathlib import Path
@@ -27,7 +27,7 @@ def profile_table(file: Path) -> Table:
         for place, (_, calls, own, cumulated, _) in slowest
     )
     columns = ("function", "calls", "own s", "%", "with what it calls s")
-    return Table("Profile of the service", columns, rows)
+    return Table("Profile of the service, in CPU time", columns, rows)
 
 
 def _place(place: tuple[str, int, str]) -> str:

@@ -53,10 +53,10 @@ class Buyers:
 
 @dataclass(frozen=True, slots=True)
 class ServiceOptions:
-    """How the service is started. ``launcher`` stands before ``-m auction serve``."""
+    """How the service is started: ``launcher`` stands for ``pingpost``."""
 
     workers: int = 1
-    launcher: Sequence[str] = (sys.executable,)
+    launcher: Sequence[str] = (sys.executable, "-m", "auction")
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -128,7 +128,7 @@ async def running_service(
     port, ops_port = free_port(), free_port()
     ports = ("--port", str(port), "--ops-port", str(ops_port))
     command = (
-        *(*options.launcher, "-m", "auction", "serve", "--marketplace", str(file), *ports),
+        *(*options.launcher, "serve", "--marketplace", str(file), *ports),
         *("--workers", str(options.workers), "--data-dir", str(folder / "service")),
     )
     trusted = {} if tls is None else {"SSL_CERT_FILE": str(tls.certificate)}
