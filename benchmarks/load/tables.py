@@ -61,7 +61,7 @@ def _decision_row(title: str, measured: Measurement) -> tuple[Cell, ...]:
 
 
 def _overhead_table(parts: tuple[Part, ...]) -> Table:
-    columns = ("ms", *_NAMES, "traced p50", "p99", "service's own mean", "p50", "p99")
+    columns = ("ms", *_NAMES, "traced p50", "traced p99", "own mean", "own p50", "own p99")
     rows = (_overhead_row(part.title, part.measured) for part in parts)
     return Table("Overhead: decision time less the buyers' time", columns, tuple(rows))
 
