@@ -3,7 +3,3 @@
 
 class BenchmarkError(Exception):
     """A run without a result; the message says why, and what can be done about it."""
-
-
-class ServiceRefusedError(BenchmarkError):
-    """The service ended instead of getting ready: it does not take what it was started with."""

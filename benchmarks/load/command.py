@@ -86,7 +86,7 @@ def command(output: Path, *, profile: bool, **values: Any) -> None:  # noqa: ANN
     \b
     python -m benchmarks load --in-flight 64 --duration 5
     python -m benchmarks load --rate 300 --events --duration 600     does memory grow?
-    python -m benchmarks load --in-flight 1000 --delay-ms 1000 --offers 20000        how much memory is it?
+    python -m benchmarks load --in-flight 1000 --delay-ms 1000 --offers 20000   how much memory?
     python -m benchmarks load --ramp --workers 2
     """
     from benchmarks.load.session import load

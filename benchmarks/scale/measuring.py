@@ -4,24 +4,20 @@ from dataclasses import dataclass, replace
 
 from rich.console import Console
 
-from benchmarks.errors import BenchmarkError, ServiceRefusedError
+from benchmarks.errors import BenchmarkError
 from benchmarks.load.bench import running_bench
 from benchmarks.load.measurement import Measurement
-from benchmarks.scale.points import Axis, Point, ScaleOptions, scale_points
+from benchmarks.scale.points import Point, ScaleOptions, scale_points
 from benchmarks.stack.stack import StackOptions
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A point with what came of it: a measurement, or the reason why there is none.
-
-    ``skipped``: this service does not do what the point asks for.
-    """
+    """A point with what came of it: a measurement, or the fault that kept it from being made."""
 
     point: Point
     measurement: Measurement | None
     fault: str | None = None
-    skipped: bool = False
 
 
 async def measure_points(
@@ -39,9 +35,6 @@ async def measure_points(
 async def _measure(point: Point, options: ScaleOptions, notes: Console) -> Measured:
     try:
         measurement = await _measurement(point, options, notes)
-    except ServiceRefusedError as error:
-        notes.print(f"  not measured: {error}", markup=False)
-        return Measured(point, None, str(error), skipped=point.axis is Axis.WORKERS)
     except BenchmarkError as error:
         notes.print(f"  failed: {error}", markup=False)
         return Measured(point, None, str(error))

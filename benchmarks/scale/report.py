@@ -146,8 +146,13 @@ def _notes(measured: Sequence[Measured], place: Environment) -> Iterator[str]:
         yield busy_note(others)
     for each in measured:
         if each.fault is not None:
-            verb = "skipped" if each.skipped else "FAILED"
-            yield f"{each.point.title}: {verb}: {' '.join(each.fault.split())}"
+            yield f"{each.point.title}: FAILED: {_brief(each.fault)}"
+
+
+def _brief(fault: str) -> str:
+    """What happened and the last word on it; between them may be much of a log."""
+    lines = fault.splitlines()
+    return " ".join(dict.fromkeys((lines[0], lines[-1])))
 
 
 def _settings(options: ScaleOptions, base: StackOptions) -> dict[str, Cell]:

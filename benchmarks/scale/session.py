@@ -26,7 +26,7 @@ def scale(options: ScaleOptions, base: StackOptions, output: Path) -> None:
     measured = run_to_end(measure_points(options, base, make_notes()))
     report = make_scale_report(measured, options, base, environment)
     show_report(make_console(), report, write_report(report, output))
-    failed = [each.point.title for each in measured if each.fault and not each.skipped]
+    failed = [each.point.title for each in measured if each.fault]
     if failed:
         message = f"no figure for {'; '.join(failed)}: the notes say why"
         raise BenchmarkError(message)

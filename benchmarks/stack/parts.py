@@ -15,7 +15,7 @@ from typing import Any, Final
 import httpx
 import orjson
 
-from benchmarks.errors import BenchmarkError, ServiceRefusedError
+from benchmarks.errors import BenchmarkError
 from benchmarks.stack.buyer_options import BuyerOptions, credential_of
 from benchmarks.stack.certificate import Certificate
 from benchmarks.stack.process import ManagedProcess
@@ -118,8 +118,7 @@ async def running_service(
     """The service on free ports, ready, with ``marketplace`` loaded into an empty database.
 
     It trusts the certificate of ``tls`` alone, when there is one.
-    Raises BenchmarkError with the end of the service's log when it does not start,
-    ServiceRefusedError when it ended by itself.
+    Raises BenchmarkError with the end of the service's log when it does not start.
     """
     options = options or ServiceOptions()
     file = folder / "marketplace.json"
@@ -179,18 +178,11 @@ async def _until_ready(service: Service) -> None:
     until = loop.time() + SERVICE_READY_S
     async with httpx.AsyncClient(timeout=_ANSWER_S, trust_env=False) as client:
         while not await _is_ready(client, service):
-            _check_started(service.process)
+            service.process.check()
             if loop.time() > until:
                 message = f"the service was not ready in time; its log:\n{service.process.tail()}"
                 raise BenchmarkError(message)
             await asyncio.sleep(_POLL_S)
-
-
-def _check_started(process: ManagedProcess) -> None:
-    try:
-        process.check()
-    except BenchmarkError as error:
-        raise ServiceRefusedError(str(error)) from None
 
 
 async def _is_ready(client: httpx.AsyncClient, service: Service) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks.errors import ServiceRefusedError
+from benchmarks.errors import BenchmarkError
 from benchmarks.report import read_report
 from benchmarks.stack import Database, ManagedProcess, running_service
 
@@ -44,7 +44,7 @@ async def test_a_service_that_does_not_start_is_shown_with_the_end_of_its_log(
 ) -> None:
     nobody = await ManagedProcess.start("nobody", (sys.executable, "-c", ""), tmp_path / "log")
     database = Database(nobody, "mysql://127.0.0.1/pingpost")
-    with pytest.raises(ServiceRefusedError, match=r"(?s)the service ended with 1.*postgresql://"):
+    with pytest.raises(BenchmarkError, match=r"(?s)the service ended with 1.*postgresql://"):
         async with running_service(tmp_path, database, {}):
             raise AssertionError("it is not ready")
     await nobody.stop()

@@ -53,12 +53,12 @@ def test_points_without_a_figure_are_named() -> None:
     points = scale_points(OPTIONS, StackOptions())
     measured = [
         Measured(points[0], a_measurement()),
-        Measured(points[1], None, "calls were\nnot auctioned"),
-        Measured(points[-1], None, "only one worker", skipped=True),
+        Measured(points[1], None, "calls were not auctioned"),
+        Measured(points[-1], None, "the service ended; its log:\n...\n...\nonly one worker"),
     ]
     notes = make_scale_report(measured, OPTIONS, StackOptions(), PLACE).notes
     assert "10 buyers: FAILED: calls were not auctioned" in notes
-    assert "2 workers: skipped: only one worker" in notes
+    assert "2 workers: FAILED: the service ended; its log: only one worker" in notes
 
 
 @pytest.mark.parametrize("numbers", ["", "a", "0", "5,-1", "2000"])
