@@ -1,6 +1,6 @@
 """The plots of a load run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from benchmarks.load.latencies import PLOTTED
 from benchmarks.load.memory import MIB
@@ -36,25 +36,19 @@ def _percentile_plot(parts: tuple[Part, ...]) -> Plot:
 
 
 def _throughput_plot(parts: tuple[Part, ...]) -> Plot:
-    series = tuple(
-        Series(part.title, _seconds(len(answered)), tuple(float(count) for count in answered))
-        for part in parts
-        if (answered := part.measured.result.timeline.answered)
-    )
+    series = tuple(_by_second(part, part.measured.result.timeline.answered) for part in parts)
     return Plot("Throughput", "second of the run", "calls answered", series)
 
 
 def _second_by_second(parts: tuple[Part, ...]) -> Plot:
-    series = tuple(
-        Series(part.title, _seconds(len(times)), times)
-        for part in parts
-        if (times := part.measured.result.timeline.p99_ms)
-    )
+    series = tuple(_by_second(part, part.measured.result.timeline.p99_ms) for part in parts)
     return Plot("Decision time, p99 of each second", "second of the run", "ms", series)
 
 
-def _seconds(count: int) -> tuple[float, ...]:
-    return tuple(float(second) for second in range(count))
+def _by_second(part: Part, values: Sequence[float]) -> Series:
+    """Without what was answered after the run's time: no whole second."""
+    whole = values[: max(1, int(part.measured.plan.duration_s))]
+    return Series(part.title, tuple(map(float, range(len(whole)))), tuple(map(float, whole)))
 
 
 def _cpu_plot(parts: tuple[Part, ...]) -> Plot:

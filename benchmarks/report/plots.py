@@ -16,6 +16,7 @@ _NO_METADATA: Final = {"Date": None, "Creator": None, "Format": None, "Type": No
 _PROLOGUE: Final = re.compile(r"\A.*?(?=<svg)", re.DOTALL)
 _NAMESPACED_LINK: Final = re.compile(r"\sxmlns:xlink=\"[^\"]*\"")
 _MOST_MARKED: Final = 40
+_ROOM_ABOVE: Final = 0.12
 
 
 def render_svg(plot: Plot) -> str:
@@ -56,6 +57,7 @@ def _scale(axes: Axes, plot: Plot) -> None:
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(plain)
     else:
+        axes.margins(y=_ROOM_ABOVE)
         axes.set_ylim(bottom=0)
 
 
