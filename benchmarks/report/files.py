@@ -9,7 +9,6 @@ from typing import Any
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.report.model import Cell, Environment, Plot, PlotKind, Report, Series, Table
-from benchmarks.report.page import render_page
 
 FORMAT = 1
 """The shape of the JSON; it rises when a reader of older files would go wrong."""
@@ -31,6 +30,8 @@ def write_report(report: Report, directory: Path) -> ReportFiles:
 
     Raises BenchmarkError when the folder can't be written.
     """
+    from benchmarks.report.page import render_page  # noqa: PLC0415 - plots take a second to import
+
     try:
         directory.mkdir(parents=True, exist_ok=True)
         files = _free_names(report, directory)
