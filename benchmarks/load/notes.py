@@ -40,6 +40,8 @@ def load_notes(found: Found, options: StackOptions, environment: Environment) ->
         yield busy_note(others)
     for part in found.parts:
         yield from _doubts(part)
+    for each in found.failed:
+        yield f"{each.title}: FAILED: {' '.join(each.fault.split())}"
 
 
 def busy_note(others: float) -> str:

@@ -1,11 +1,14 @@
 """The parts of a load run, played one after the other against one stack."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
+from benchmarks.errors import BenchmarkError
 from benchmarks.load.bench import Bench
 from benchmarks.load.measurement import Measurement
 from benchmarks.load.options import LoadOptions
+from benchmarks.load.plan import LoadPlan
 from benchmarks.load.search import RateSearch
 
 SETTLE_S: Final = 1.0
@@ -42,19 +45,36 @@ class Ramp:
 
 
 @dataclass(frozen=True, slots=True)
+class Failed:
+    """A part without figures, because its calls were not auctioned as they should have been."""
+
+    title: str
+    fault: str
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """All that a load run has measured."""
 
     parts: tuple[Part, ...]
     ramp: Ramp | None
+    failed: tuple[Failed, ...] = ()
 
 
 async def play_load(bench: Bench, options: LoadOptions) -> Found:
-    """Warm up and play every part. Raises BenchmarkError when calls are not auctioned."""
+    """Warm up and play every part. Raises BenchmarkError when a process dies."""
     await _warm_up(bench, options)
-    parts = [await _closed(bench, options, count) for count in options.in_flight]
-    parts += [await _open(bench, options, rate) for rate in options.rates]
-    return Found(tuple(parts), await _ramp(bench, options) if options.ramp else None)
+    parts: list[Part] = []
+    failed: list[Failed] = []
+    for part in (*_closed_parts(bench, options), *_open_parts(bench, options)):
+        played = await _play_part(bench, options, *part)
+        if isinstance(played, Part):
+            parts.append(played)
+        else:
+            failed.append(played)
+            await _settle(bench, played.title)
+    ramp = await _ramp(bench, options) if options.ramp else None
+    return Found(tuple(parts), ramp, tuple(failed))
 
 
 async def _warm_up(bench: Bench, options: LoadOptions) -> None:
@@ -63,22 +83,35 @@ async def _warm_up(bench: Bench, options: LoadOptions) -> None:
     await bench.warm_up(replace(plan, in_flight=in_flight))
 
 
-async def _closed(bench: Bench, options: LoadOptions, count: int) -> Part:
-    name, title = f"in_flight_{count}", f"{count} in flight"
-    plan = bench.plan(name, options.duration_s)
-    plan = replace(plan, in_flight=count, events=options.events, sample=options.sample)
-    measured = await bench.measure(plan, title)
-    measured.require_auctions()
-    return Part(name, title, measured)
+def _closed_parts(bench: Bench, options: LoadOptions) -> Iterator[tuple[LoadPlan, str]]:
+    for count in options.in_flight:
+        plan = bench.plan(f"in_flight_{count}", options.duration_s)
+        yield replace(plan, in_flight=count), f"{count} in flight"
 
 
-async def _open(bench: Bench, options: LoadOptions, rate: float) -> Part:
-    name, title = f"rate_{rate:g}", f"{rate:g} calls/s"
-    plan = bench.plan(name, options.duration_s)
-    plan = replace(plan, rate=rate, events=options.events, sample=options.sample)
+def _open_parts(bench: Bench, options: LoadOptions) -> Iterator[tuple[LoadPlan, str]]:
+    for rate in options.rates:
+        plan = bench.plan(f"rate_{rate:g}", options.duration_s)
+        yield replace(plan, rate=rate), f"{rate:g} calls/s"
+
+
+async def _play_part(
+    bench: Bench, options: LoadOptions, plan: LoadPlan, title: str
+) -> Part | Failed:
+    plan = replace(plan, events=options.events, sample=options.sample)
     measured = await bench.measure(plan, title)
-    measured.require_auctions()
-    return Part(name, title, measured)
+    try:
+        measured.require_auctions()
+    except BenchmarkError as error:
+        bench.notes.print(f"  failed: {error}", markup=False)
+        return Failed(title, str(error))
+    return Part(plan.run, title, measured)
+
+
+async def _settle(bench: Bench, after: str) -> None:
+    """Let a service that was overloaded come back to rest."""
+    plan = bench.plan(f"settle after {after}", SETTLE_S)
+    await bench.warm_up(replace(plan, in_flight=_SETTLE_IN_FLIGHT), "Settling")
 
 
 async def _ramp(bench: Bench, options: LoadOptions) -> Ramp:
@@ -89,8 +122,7 @@ async def _ramp(bench: Bench, options: LoadOptions) -> Ramp:
         steps.append(step)
         search.record(rate, holds=step.holds)
         if not step.holds:
-            plan = bench.plan(f"settle-{len(steps)}", SETTLE_S)
-            await bench.warm_up(replace(plan, in_flight=_SETTLE_IN_FLIGHT), "Settling")
+            await _settle(bench, f"step {len(steps)}")
     return Ramp(tuple(steps), search.held)
 
 

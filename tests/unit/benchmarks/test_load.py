@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+from collections.abc import Coroutine
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,16 +11,20 @@ from click.testing import CliRunner
 from rich.console import Console
 
 import benchmarks.load.session
+from benchmarks.errors import BenchmarkError
 from benchmarks.group import main
 from benchmarks.load.latencies import Latencies
 from benchmarks.load.measurement import Measurement
 from benchmarks.load.options import LoadOptions
-from benchmarks.load.parts import Found, play_load
+from benchmarks.load.parts import Failed, Found, play_load
 from benchmarks.load.plan import LoadPlan
+from benchmarks.load.report import make_load_report
+from benchmarks.report import Environment, read_report
 from benchmarks.stack.stack import StackOptions
 from tests.unit.benchmarks.measurements import a_measurement
 
 CAPACITY = 500
+PLACE = Environment("c", "2026-11-21T18:00:30Z", {"cores": 2}, {})
 
 
 class MadeUpBench:
@@ -39,7 +44,8 @@ class MadeUpBench:
         self.played.append(plan)
         slow = (plan.rate or 0) > CAPACITY
         latency = Latencies([90_000.0 if slow else 50_000.0] * 100)
-        return replace(a_measurement(), plan=plan, latency=latency)
+        outcomes = {"auction": 995, "http_503": 5} if slow else None
+        return replace(a_measurement(outcomes=outcomes), plan=plan, latency=latency)
 
 
 def play(options: LoadOptions) -> tuple[MadeUpBench, Found]:
@@ -76,6 +82,19 @@ def test_after_a_rate_that_does_not_hold_the_service_may_settle() -> None:
     assert sum(plan.run.startswith("settle") for plan in bench.played) == failed
 
 
+def test_a_part_whose_calls_were_not_auctioned_has_no_figures_and_does_not_keep_the_others() -> (
+    None
+):
+    bench, found = play(LoadOptions(in_flight=(8,), rates=(CAPACITY + 1.0, 300.0), ramp=False))
+    assert [part.name for part in found.parts] == ["in_flight_8", "rate_300"]
+    assert [failed.title for failed in found.failed] == ["501 calls/s"]
+    assert "http_503 5" in found.failed[0].fault
+    assert [plan.run for plan in bench.played][3] == "settle after 501 calls/s"
+    report = make_load_report(found, StackOptions(), LoadOptions(), PLACE)
+    assert not any(name.startswith("rate_501") for name in report.figures)
+    assert any(note.startswith("501 calls/s: FAILED: ") for note in report.notes)
+
+
 @pytest.mark.parametrize(
     ("arguments", "asked"),
     [
@@ -99,6 +118,22 @@ def test_without_a_choice_everything_is_measured(
     result = CliRunner().invoke(main, ["load", *arguments])
     assert result.exit_code == 0, result.output
     assert [(each.in_flight, each.rates, each.ramp) for each in given] == [asked]
+
+
+def test_a_run_with_a_part_missing_is_reported_and_fails(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = Found((), None, (Failed("300 calls/s", "of 900 calls 12 were"),))
+
+    def run_to_end(main: Coroutine[object, object, Found]) -> Found:
+        main.close()
+        return found
+
+    monkeypatch.setattr(benchmarks.load.session, "run_to_end", run_to_end)
+    with pytest.raises(BenchmarkError, match="no figures for 300 calls/s"):
+        benchmarks.load.session.load(LoadOptions(), StackOptions(), tmp_path)
+    (file,) = tmp_path.glob("*.json")
+    assert "300 calls/s: FAILED: of 900 calls 12 were" in read_report(file).notes
 
 
 def test_a_profile_of_several_workers_is_refused() -> None:
