@@ -55,6 +55,7 @@ class Bench:
 
             def progress(at_s: float) -> None:
                 bar(at_s)
+                self.stack.check()
                 watch.look(at_s)
 
             result = await self.generator.play(plan, progress)

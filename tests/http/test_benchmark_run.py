@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.report import read_report
-from benchmarks.stack import Database, ManagedProcess, running_service
+from benchmarks.stack import Database, ManagedProcess, running_database, running_service
 
 LOAD = (sys.executable, "-m", "benchmarks", "load")
 SMALL = ("--buyers", "2", "--duration", "1", "--warmup", "0.3", "--delay-ms", "5")
@@ -48,6 +48,13 @@ async def test_a_service_that_does_not_start_is_shown_with_the_end_of_its_log(
         async with running_service(tmp_path, database, {}):
             raise AssertionError("it is not ready")
     await nobody.stop()
+
+
+async def test_a_postgresql_that_can_not_be_started_is_told(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("no folder")
+    with pytest.raises(BenchmarkError, match="PostgreSQL can't be started"):
+        async with running_database(tmp_path):
+            raise AssertionError("there is none")
 
 
 async def test_a_run_that_is_ended_early_leaves_no_process(tmp_path: Path) -> None:
