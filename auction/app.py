@@ -5,41 +5,38 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-
-from aiohttp import web
+from socket import socket
 
 from auction.assembly import CallHandling, Parts
 from auction.background import Background
+from auction.listening import listen, listen_on
 from auction.marketplaces import Marketplaces, load_at_start
+from auction.oversight import ops_services
 from auction.ports import StorageUnavailableError
-from auction.stores import secret_key
+from auction.stores import running_database, secret_key
 from auction.web.api import build_api
 from auction.web.drain import Drain
 from auction.web.ops import build_ops
-from auction.web.runner import ProblemRunner
-from auction.web.services import OpsServices
+from auction.web.runner import KEEPALIVE_S, ProblemRunner
 from auction.webhooks.sender import WebhookSender
 from buyers.aiohttp_transport import AiohttpTransport
+from buyers.native_transport import NativeTransport
 from buyers.notices import NoticeBoard
 from buyers.outbound import OutboundRule
 from config.secret_box import SecretBox
 from config.settings import Settings, unknown_variables
 from metrics.loop_lag import LoopLagMonitor
 from metrics.registry import Metrics
-from metrics.usage_figures import usage_figures
 from storage import catalogue
 from storage.database import Database
-from storage.embedded import EmbeddedServer
 from storage.follower import CatalogueFollower
 from storage.keys import ServiceKey, service_key
-from storage.migrate import migrate
 from storage.partitions import add_partitions
-from storage.readings import read_ledger
 from storage.tokens import TokenStore
 from storage.vault import CallerVault
 
@@ -51,88 +48,129 @@ LATE_DECISIONS_S = 0.5
 STORE_CLOSE_S = 0.5
 """How long what is being stored may take when everybody has been answered."""
 
-CONNECTIONS_CLOSE_S = 0.5
-"""How long connections may take to close once their requests were answered or given up."""
+LEAVE_S = KEEPALIVE_S + 15.0
+"""How long a worker that was replaced keeps connections that nobody asks anything on.
 
-SERVER_STOP_S = 1.0
-"""How long the embedded server may take to stop in good order; else it recovers at its start."""
+Longer than an idle connection lives in any case, so that none is closed under a request that is on
+its way unless it would have been without a restart.
+"""
 
 GC_THRESHOLDS = (50_000, 50, 50)
 """Collections are rare: what start-up made is frozen, and a call leaves few cycles behind."""
 
+THREADS_GIVE_WAY_S = 0.0005
+"""How long a thread that works beside the loop may keep the interpreter when the loop wants it."""
+
+
+def nothing_to_restart() -> None:
+    """Say so."""
+    logger.warning(
+        "SIGHUP restarts workers one after the other, and there is only one process",
+        extra={"action": "restart"},
+    )
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceHandle:
-    """Where a running service answers. ``token`` has every scope; empty when none is configured."""
+    """Where a running service answers. ``token`` has every scope; empty when none is configured.
+
+    ``restart`` puts new processes in the place of those that decide calls, where there are several.
+    """
 
     base_url: str
     ops_url: str
     token: str
+    restart: Callable[[], None] = nothing_to_restart
 
 
 class Service:
-    """The whole service in one process: started by ``start``, ended by ``stop``."""
+    """All that decides calls, in one process: started by ``start`` or ``start_worker``."""
 
-    def __init__(self, settings: Settings, dsn: str) -> None:
+    def __init__(self, settings: Settings, dsn: str, metrics: Metrics | None = None) -> None:
         self._settings = settings
         self._dsn = dsn
         self._stack = AsyncExitStack()
         self._webhooks = AsyncExitStack()
         self._background = Background()
         self._drain = Drain()
-        self._metrics = Metrics()
+        self._metrics = Metrics() if metrics is None else metrics
         self._calls: CallHandling | None = None
         self._api: ProblemRunner | None = None
         self._ops: ProblemRunner | None = None
 
     async def start(self, marketplace: Path | None) -> ServiceHandle:
-        """Load what is needed and listen; ready when this returns."""
+        """Load what is needed and listen on both ports; ready when this returns."""
         try:
             return await self._start(marketplace)
         except BaseException:
             await self.stop()
             raise
 
+    async def start_worker(self, listeners: Iterable[socket]) -> None:
+        """Take calls from sockets that others listen on, too; what all need once was seen to."""
+        try:
+            database = await self._connect()
+            calls, _ = await self._begin(database)
+            self._api = await listen_on(build_api(calls.services, calls.life), listeners)
+        except BaseException:
+            await self.stop()
+            raise
+
     async def _start(self, marketplace: Path | None) -> ServiceHandle:
-        settings, stack = self._settings, self._stack
-        box = SecretBox(secret_key(settings))
-        database = await Database.connect(self._dsn, max_size=settings.database_connections)
-        stack.push_async_callback(database.close)
+        settings = self._settings
+        database = await self._connect()
+        await prepare(database, settings, marketplace)
+        calls, marketplaces = await self._begin(database)
+        ops = ops_services(database, marketplaces.terms, self._metrics, self._drain)
+        self._ops, ops_url = await listen(build_ops(ops), settings.host, settings.ops_port)
+        self._api, base_url = await listen(
+            build_api(calls.services, calls.life), settings.host, settings.port
+        )
+        return ServiceHandle(base_url, ops_url, plain_token(settings))
+
+    async def _connect(self) -> Database:
+        connections = self._settings.database_connections
+        database = await Database.connect(self._dsn, max_size=connections)
+        self._stack.push_async_callback(database.close)
+        return database
+
+    async def _begin(self, database: Database) -> tuple[CallHandling, Marketplaces]:
+        """Everything but listening."""
+        stack = self._stack
         # What runs in the background lets go before what it works with is closed.
         stack.push_async_callback(self._webhooks.aclose)
         stack.push_async_callback(self._background.stop)
-        await _make_partitions(database)
+        box = SecretBox(secret_key(self._settings))
         call_box = SecretBox(await service_key(database, box, ServiceKey.CALL_DATA))
         identity = await service_key(database, box, ServiceKey.CALLER_IDENTITY)
         vault = CallerVault(call_box, identity)
-        if marketplace is not None:
-            await self._load(database, box, marketplace)
         marketplaces = await self._follow(database, box, vault)
         tokens = TokenStore(database)
         await tokens.start()
         stack.push_async_callback(tokens.stop)
         self._calls = self._handle_calls(database, vault, marketplaces, tokens)
-        ops = self._ops_services(database, marketplaces)
         self._background.keep_running("loop lag", LoopLagMonitor(self._metrics.loop_lag).run)
         _freeze_what_is_loaded()
-        self._ops, ops_url = await _listen(build_ops(ops), settings.host, settings.ops_port)
-        self._api, base_url = await _listen(
-            build_api(self._calls.services, self._calls.life), settings.host, settings.port
-        )
-        return ServiceHandle(base_url, ops_url, _plain(settings) or "")
-
-    async def _load(self, database: Database, box: SecretBox, marketplace: Path) -> None:
-        applied = await load_at_start(database, box, marketplace, os.environ)
-        for warning in applied.check.warnings:
-            logger.warning("%s: %s", marketplace, warning, extra={"action": "check"})
+        sys.setswitchinterval(THREADS_GIVE_WAY_S)
+        return self._calls, marketplaces
 
     async def _follow(self, database: Database, box: SecretBox, vault: CallerVault) -> Marketplaces:
-        transport = AiohttpTransport(OutboundRule(self._settings.outbound_allow))
-        self._stack.push_async_callback(transport.close)
-        board = NoticeBoard(transport)
+        rule = OutboundRule(self._settings.outbound_allow)
+        native, aiohttp = NativeTransport(rule), AiohttpTransport(rule)
+        self._stack.push_async_callback(native.close)
+        self._stack.push_async_callback(aiohttp.close)
+        board = NoticeBoard(native)
         self._stack.push_async_callback(board.close)
         marketplaces = Marketplaces(
-            database, box, transport, board, os.environ, vault, self._metrics.preload
+            database,
+            box,
+            native,
+            board,
+            os.environ,
+            vault,
+            self._metrics.preload,
+            aiohttp=aiohttp,
+            warm=native.warm,
         )
         newest = await catalogue.latest(database)
         await marketplaces.take_up(0 if newest is None else newest.revision)
@@ -157,7 +195,7 @@ class Service:
                 tokens=tokens,
                 metrics=self._metrics,
                 drain=self._drain,
-                bootstrap_token=_plain(settings),
+                bootstrap_token=plain_token(settings) or None,
                 readers=max(1, settings.database_connections // 3),
             )
         )
@@ -168,25 +206,17 @@ class Service:
         handling.keep_running(self._background, sender)
         return handling
 
-    def _ops_services(self, database: Database, marketplaces: Marketplaces) -> OpsServices:
-        async def database_answers() -> str | None:
-            await catalogue.latest(database)
-            return None
+    async def leave(self) -> None:
+        """Take no new connection, and wait until those that are open were let go by their clients.
 
-        async def catalogue_loaded() -> str | None:
-            return None if marketplaces.loaded else "not loaded"
-
-        async def refresh() -> None:
-            reading = await read_ledger(database)
-            current = marketplaces.current().catalogue
-            self._metrics.show_usage(usage_figures(current, reading.usage, datetime.now(UTC)))
-
-        return OpsServices(
-            checks={"database": database_answers, "catalogue": catalogue_loaded},
-            exposition=self._metrics.exposition,
-            refresh=refresh,
-            drain=self._drain,
-        )
+        Each is closed with its next answer, or once it has been idle for its usual time.
+        """
+        self._drain.let_go()
+        if self._api is None:
+            return
+        for site in tuple(self._api.sites):
+            await site.stop()
+        await self._api.wait_unconnected(LEAVE_S)
 
     async def stop(self) -> None:
         """Take no new call, answer those in flight, let everything go; the ops port goes last."""
@@ -210,29 +240,19 @@ async def running_service(
     settings: Settings, marketplace: Path | None = None
 ) -> AsyncIterator[ServiceHandle]:
     """A service in this process, with the embedded server when no DSN is set."""
-    async with AsyncExitStack() as stack:
-        if settings.dsn is not None:
-            secret_key(settings)
-            dsn = settings.dsn.get_secret_value()
-        else:
-            server = EmbeddedServer(settings.data_dir)
-            dsn = await server.start()
-            stack.push_async_callback(server.stop, fast_s=SERVER_STOP_S)
-        if settings.migrate:
-            for name in await migrate(dsn):
-                logger.info("Applied migration %s", name, extra={"action": "migrate"})
+    async with running_database(settings) as dsn, AsyncExitStack() as stack:
         service = Service(settings, dsn)
         handle = await service.start(marketplace)
         stack.push_async_callback(service.stop)
         yield handle
 
 
-async def serve(settings: Settings, marketplace: Path | None) -> None:
+async def serve(running: AbstractAsyncContextManager[ServiceHandle]) -> None:
     """Run until SIGTERM or SIGINT; one that comes while starting ends the start."""
     for name in unknown_variables(os.environ):
         logger.warning("%s is no setting: misspelt?", name, extra={"action": "settings"})
-    ready, stop = asyncio.Event(), asyncio.Event()
-    work = asyncio.create_task(_run(settings, marketplace, ready, stop))
+    ready, stop, restart = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    work = asyncio.create_task(_run(running, ready, stop, restart))
 
     def end() -> None:
         stop.set()
@@ -242,34 +262,45 @@ async def serve(settings: Settings, marketplace: Path | None) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
+    loop.add_signal_handler(signal.SIGHUP, restart.set)
     with suppress(asyncio.CancelledError):
         await work
     logger.info("Stopped", extra={"action": "stopped"})
 
 
 async def _run(
-    settings: Settings, marketplace: Path | None, ready: asyncio.Event, stop: asyncio.Event
+    running: AbstractAsyncContextManager[ServiceHandle],
+    ready: asyncio.Event,
+    stop: asyncio.Event,
+    restart: asyncio.Event,
 ) -> None:
-    async with running_service(settings, marketplace) as handle:
+    async with running as handle:
         ready.set()
         logger.info(
             "Ready on %s, ops on %s", handle.base_url, handle.ops_url, extra={"action": "ready"}
         )
+        restarting = asyncio.create_task(_restart_when_told(handle, restart))
         await stop.wait()
         logger.info("Stopping", extra={"action": "stopping"})
+        restarting.cancel()
 
 
-async def _listen(application: web.Application, host: str, port: int) -> tuple[ProblemRunner, str]:
-    runner = ProblemRunner(application, shutdown_timeout_s=CONNECTIONS_CLOSE_S)
-    await runner.setup()
-    site = web.TCPSite(runner, host, port, backlog=1024)
-    try:
-        await site.start()
-    except BaseException:
-        await runner.cleanup()
-        raise
-    bound = runner.addresses[0][1]
-    return runner, f"http://{host}:{bound}"
+async def _restart_when_told(handle: ServiceHandle, restart: asyncio.Event) -> None:
+    while True:
+        await restart.wait()
+        restart.clear()
+        handle.restart()
+
+
+async def prepare(database: Database, settings: Settings, marketplace: Path | None) -> None:
+    """What is done once, however many processes decide calls: partitions, the marketplace file."""
+    await _make_partitions(database)
+    if marketplace is None:
+        return
+    box = SecretBox(secret_key(settings))
+    applied = await load_at_start(database, box, marketplace, os.environ)
+    for warning in applied.check.warnings:
+        logger.warning("%s: %s", marketplace, warning, extra={"action": "check"})
 
 
 async def _close_store(close: Callable[[], Awaitable[None]]) -> None:
@@ -293,9 +324,10 @@ async def _make_partitions(database: Database) -> None:
         logger.warning("No partitions made: %s", error, extra={"action": "add_partitions"})
 
 
-def _plain(settings: Settings) -> str | None:
+def plain_token(settings: Settings) -> str:
+    """The token with every scope, empty when none is configured."""
     token = settings.bootstrap_token
-    return None if token is None else token.get_secret_value()
+    return "" if token is None else token.get_secret_value()
 
 
 def _freeze_what_is_loaded() -> None:

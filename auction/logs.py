@@ -4,6 +4,7 @@ import logging
 import sys
 import traceback
 from datetime import UTC, datetime
+from functools import partial
 from typing import Literal, TextIO
 
 import orjson
@@ -17,12 +18,17 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 _QUIET = ("aiohttp.access", "asyncio")
 
 
-def configure(level: str, log_format: LogFormat, stream: TextIO | None = None) -> None:
+def configure(
+    level: str, log_format: LogFormat, stream: TextIO | None = None, *, worker: int | None = None
+) -> None:
     """Send every record to ``stream`` (default: standard error), replacing what was set up before.
 
-    ``level`` is a name such as ``INFO``. Raises ValueError for an unknown level.
+    ``level`` is a name such as ``INFO``; ``worker`` a number that every record carries. Raises
+    ValueError for an unknown level.
     """
     handler = logging.StreamHandler(sys.stderr if stream is None else stream)
+    if worker is not None:
+        handler.addFilter(partial(_of_worker, worker))
     handler.addFilter(RedactingFilter())
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     root = logging.getLogger()
@@ -33,6 +39,11 @@ def configure(level: str, log_format: LogFormat, stream: TextIO | None = None) -
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
+
+
+def _of_worker(worker: int, record: logging.LogRecord) -> bool:
+    record.worker = worker
+    return True
 
 
 class RedactingFilter(logging.Filter):

@@ -4,26 +4,27 @@ import asyncio
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from auction.domain.ids import BuyerId, CampaignId
+from auction.domain.ids import BuyerId, CampaignId, OfferId
 from auction.domain.terms import Catalogue, Subscriber
 from auction.ports import Snapshot, StorageUnavailableError
 from auction.webhooks.hooks import Webhooks, compile_webhooks
-from buyers.gateway import HttpBuyerGateway, compile_gateway
-from buyers.notices import NoticeBoard, compile_notices
-from buyers.terms import build_catalogue
-from buyers.transport import Transport
+from auction.workbench import Workbench, read_terms, unwatched
+from buyers.gateway import HttpBuyerGateway
+from buyers.notices import NoticeBoard, OfferNotices
+from buyers.transport import Origin, Transport
 from config.check import CheckResult, check_file
 from config.faults import ConfigError, Fault
-from config.marketplace import Marketplace, export_yaml, read_marketplace
-from config.sealing import seal
+from config.marketplace import export_yaml, read_marketplace
+from config.sealing import resolve_secret, seal
 from config.secret_box import SecretBox
 from storage import catalogue
-from storage.catalogue_items import CatalogueItem, join, split
+from storage.catalogue import StoredItem
+from storage.catalogue_items import join, split
 from storage.database import Database
 from storage.errors import RevisionConflictError
 from storage.vault import CallerVault
@@ -117,34 +118,39 @@ class Marketplaces:
         environ: Mapping[str, str],
         vault: CallerVault,
         on_change: Callable[[Catalogue], None],
+        *,
+        aiohttp: Transport | None = None,
+        warm: Callable[[Iterable[Origin]], None] | None = None,
     ) -> None:
         self._database = database
         self._box = box
-        self._transport = transport
+        self._transports = {"native": transport, "aiohttp": aiohttp or transport}
+        self._connect_ahead = warm
         self._board = board
         self._environ = environ
-        self._vault = vault
         self._on_change = on_change
         self._snapshot: Snapshot | None = None
         self._webhooks = Webhooks()
         self._old: OrderedDict[int, Catalogue] = OrderedDict()
         self._loading_old = asyncio.Lock()
+        self._workbench = Workbench(
+            lambda secret: resolve_secret(secret, box, environ), vault.hash_key_for
+        )
 
     @property
     def revision(self) -> int:
         """The revision in force; 0 before the first."""
         return 0 if self._snapshot is None else self._snapshot.catalogue.revision
 
-    @property
-    def loaded(self) -> bool:
-        """Whether calls can be decided."""
-        return self._snapshot is not None
-
     def current(self) -> Snapshot:
         """See ``auction.ports.CatalogueSource``."""
         if self._snapshot is None:
             raise StorageUnavailableError("the marketplace is not loaded yet")
         return self._snapshot
+
+    def terms(self) -> Catalogue | None:
+        """The terms in force, None before the first."""
+        return None if self._snapshot is None else self._snapshot.catalogue
 
     def default_country(self) -> str:
         """Where numbers without a country code belong."""
@@ -164,9 +170,12 @@ class Marketplaces:
 
     async def take_up(self, revision: int) -> None:
         """Load a revision and put it in force for the calls that come."""
-        items = await self._load(revision)
+        items = await _load(self._database, revision)
         # Compiling thousands of offers takes a while; calls go on being decided meanwhile.
-        self._snapshot, self._webhooks = await asyncio.to_thread(self._compile, items, revision)
+        compiled = await asyncio.to_thread(self._compile, items, revision)
+        self._snapshot, self._webhooks, origins = compiled
+        if self._connect_ahead is not None:
+            self._connect_ahead(origins)
         logger.info(
             "The marketplace is at revision %d", revision, extra={"action": "catalogue_loaded"}
         )
@@ -179,60 +188,47 @@ class Marketplaces:
         async with self._loading_old:
             if revision not in self._old:
                 try:
-                    items = await self._load(revision)
+                    items = await _load(self._database, revision)
                 except LookupError:
                     return None
-                self._old[revision] = await asyncio.to_thread(_terms, items, revision)
+                terms = self._workbench.terms
+                self._old[revision] = await asyncio.to_thread(terms, items, revision)
             self._old.move_to_end(revision)
             while len(self._old) > KEPT_REVISIONS:
                 self._old.popitem(last=False)
             return self._old[revision]
 
-    async def _load(self, revision: int) -> Sequence[CatalogueItem]:
-        if revision == 0:
-            return ()
-        return (await catalogue.load(self._database, revision)).items
-
-    def _compile(self, items: Sequence[CatalogueItem], revision: int) -> tuple[Snapshot, Webhooks]:
-        marketplace = _marketplace(items)
-        terms = build_catalogue(marketplace, revision)
-        self._on_change(terms)
-        gateway = compile_gateway(
-            marketplace,
-            transport=self._transport,
-            environ=self._environ,
-            box=self._box,
-            hash_key_for=self._vault.hash_key_for,
-        )
-        _warm(gateway)
-        notices = compile_notices(marketplace, self._board)
-        webhooks = compile_webhooks(marketplace, self._environ, self._box)
-        return Snapshot(terms, gateway, notices), webhooks
+    def _compile(
+        self, items: Sequence[StoredItem], revision: int
+    ) -> tuple[Snapshot, Webhooks, Iterable[Origin]]:
+        with unwatched():
+            ready = self._workbench.make(items, revision)
+            self._on_change(ready.catalogue)
+            gateway = HttpBuyerGateway(ready.lines, self._transports)
+            _tell_unusable(gateway.unusable())
+            notices = OfferNotices(ready.notices, self._board)
+            webhooks = compile_webhooks(ready.marketplace, self._environ, self._box)
+            snapshot = Snapshot(ready.catalogue, gateway, notices)
+            return snapshot, webhooks, gateway.native_origins()
 
 
-def _warm(gateway: HttpBuyerGateway) -> None:
-    """Compile every offer before calls need it, and say which can't be asked."""
-    try:
-        unusable = gateway.unusable()
-    except Exception as error:  # noqa: BLE001 - one offer's bug must not keep the others out of force
-        # Its text may hold a part of what it was about.
-        name = type(error).__name__
-        logger.error("Compiling the offers crashed: %s", name, extra={"action": "unusable_offer"})
-        return
+async def load_terms(database: Database, revision: int) -> Catalogue:
+    """The terms of a revision; of 0, those of an empty marketplace. Raises LookupError."""
+    items = await _load(database, revision)
+    return await asyncio.to_thread(read_terms, items, revision)
+
+
+async def _load(database: Database, revision: int) -> Sequence[StoredItem]:
+    return () if revision == 0 else await catalogue.load_unread(database, revision)
+
+
+def _tell_unusable(unusable: Mapping[OfferId, str]) -> None:
     for offer, why in islice(unusable.items(), TOLD_UNUSABLE):
         text = "Offer %s can't be asked: %s"
         logger.warning(text, offer, why, extra={"action": "unusable_offer"})
     if len(unusable) > TOLD_UNUSABLE:
         more = len(unusable) - TOLD_UNUSABLE
         logger.warning("%d more offers can't be asked", more, extra={"action": "unusable_offer"})
-
-
-def _marketplace(items: Sequence[CatalogueItem]) -> Marketplace:
-    return read_marketplace(join(items) if items else {})
-
-
-def _terms(items: Sequence[CatalogueItem], revision: int) -> Catalogue:
-    return build_catalogue(_marketplace(items), revision)
 
 
 def _name(path: Path) -> str:

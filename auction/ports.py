@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
@@ -23,8 +23,10 @@ from auction.domain.decision import (
 )
 from auction.domain.ids import CallId, CampaignId, OfferId, OwnerId, PingId
 from auction.domain.notices import Notice
+from auction.domain.offer_index import OfferIndex, index_offers
 from auction.domain.terms import Campaign, Catalogue, OfferTerms
 from auction.domain.usage import Usage
+from auction.domain.value import value
 
 
 class StorageUnavailableError(Exception):
@@ -52,7 +54,7 @@ class Ids(Protocol):
         """A fresh random identifier of 32 hexadecimal characters."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PingOrder:
     """One bid request. ``timeout_ms`` is what is really left for this buyer."""
 
@@ -63,7 +65,7 @@ class PingOrder:
     timeout_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PostOrder:
     """One call handed to a buyer. ``timeout_ms`` bounds each try, ``within_ms`` all together."""
 
@@ -112,13 +114,20 @@ class Silence:
         """Nothing is sent."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Snapshot:
-    """A revision of the catalogue with its gateway; a call keeps the one it began with."""
+    """A revision of the catalogue with its gateway; a call keeps the one it began with.
+
+    ``indexes`` find the offers of each campaign; only what decides calls needs them.
+    """
 
     catalogue: Catalogue
     gateway: BuyerGateway
     notices: BidderNotices = field(default_factory=Silence)
+    indexes: Mapping[CampaignId, OfferIndex] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "indexes", index_offers(self.catalogue))
 
 
 class CatalogueSource(Protocol):

@@ -1,7 +1,8 @@
 """The database that a command or the service works on, and the key to its secrets."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from config.faults import ConfigError, Fault
@@ -11,6 +12,11 @@ from storage.database import Database
 from storage.embedded import EmbeddedServer, running_dsn
 from storage.keys import load_or_make_secret_key
 from storage.migrate import migrate
+
+SERVER_STOP_S = 1.0
+"""How long the embedded server may take to stop in good order; else it recovers at its start."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,25 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
             yield Store(database, SecretBox(secret_key(settings)))
         finally:
             await database.close()
+
+
+@asynccontextmanager
+async def running_database(
+    settings: Settings, server_settings: Mapping[str, str] | None = None
+) -> AsyncIterator[str]:
+    """The URL of a database with the whole schema; an embedded server lives as long as this."""
+    async with AsyncExitStack() as stack:
+        if settings.dsn is not None:
+            secret_key(settings)
+            dsn = settings.dsn.get_secret_value()
+        else:
+            server = EmbeddedServer(settings.data_dir, settings=server_settings)
+            dsn = await server.start()
+            stack.push_async_callback(server.stop, fast_s=SERVER_STOP_S)
+        if settings.migrate:
+            for name in await migrate(dsn):
+                logger.info("Applied migration %s", name, extra={"action": "migrate"})
+        yield dsn
 
 
 def secret_key(settings: Settings) -> bytes:

@@ -2,21 +2,25 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final
 from urllib.parse import urlsplit
 
 from buyers.authentication import Credentials, Headers, Resolve, Signer, compile_credentials
 from buyers.rendering import Pieces
 from buyers.templates import HeaderTemplate, compile_body, compile_header, compile_query
 from buyers.tokens import CallerIdRule, Occasion
-from buyers.transport import HeaderBlock, Origin, PreparedRequest
+from buyers.transport import DEFAULT_PORTS, HeaderBlock, Origin, PreparedRequest, request_head
 from config.endpoints import Endpoint
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 USER_AGENT = "pingpost"
 
+SHARED: Final = 4096
+"""How many different origins and header blocks are kept, each for all offers that use it."""
+
 RenderBody = Callable[[Occasion], bytes]
 
-_PORTS = {"http": 80, "https": 443}
 _CONTENT_TYPES = {
     "json": "application/json",
     "form": "application/x-www-form-urlencoded",
@@ -29,7 +33,8 @@ _ACCEPTED_TYPES = {"json": "application/json", "xml": "application/xml, text/xml
 class CompiledEndpoint:
     """Prepares requests. ``target`` is complete when ``query`` is None, else ends before it.
 
-    ``render_body`` None: sent without a body.
+    ``render_body`` None: sent without a body. ``head``: the bytes that every request begins with,
+    None when they differ.
     """
 
     origin: Origin
@@ -41,6 +46,12 @@ class CompiledEndpoint:
     render_body: RenderBody | None
     signer: Signer | None = field(default=None, repr=False)
     idempotency_header: bool = True
+    head: bytes | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        same = self.query is None
+        head = request_head(self.origin, self.method, self.target, self.constant) if same else None
+        object.__setattr__(self, "head", head)
 
     def prepare(self, occasion: Occasion, unix_seconds: int) -> PreparedRequest:
         """The request of one ping or post, signed at ``unix_seconds`` where it is signed."""
@@ -51,7 +62,17 @@ class CompiledEndpoint:
         headers: Headers = ()
         if self.templates or self.signer or occasion.post_id is not None:
             headers = self._headers(occasion, body, unix_seconds)
-        return PreparedRequest(self.origin, self.method, target, self.constant, headers, body)
+        return PreparedRequest(
+            self.origin,
+            self.method,
+            target,
+            self.constant,
+            headers,
+            body,
+            self.head,
+            occasion.post_id is None,
+            occasion.ping_id,
+        )
 
     def _headers(self, occasion: Occasion, body: bytes | None, unix_seconds: int) -> Headers:
         rendered = ((header.name, header.render(occasion)) for header in self.templates)
@@ -92,7 +113,19 @@ def compile_endpoint(
 
 def _origin(url: str) -> Origin:
     parts = urlsplit(url)
-    return Origin(parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme])
+    port = parts.port or DEFAULT_PORTS[parts.scheme]
+    return _shared_origin(parts.scheme, parts.hostname or "", port)
+
+
+_shared_origin = lru_cache(maxsize=SHARED)(Origin)
+
+
+@lru_cache(maxsize=SHARED)
+def _header(name: str, value: str) -> tuple[str, str]:
+    return (name, value)
+
+
+_shared_block = lru_cache(maxsize=SHARED)(HeaderBlock)
 
 
 def _target(
@@ -126,8 +159,9 @@ def _constant_headers(
     if endpoint.method != "GET":
         sent = "json" if endpoint.body is None else endpoint.format
         ours.append(("Content-Type", _CONTENT_TYPES[sent]))
-    kept = [(name, value) for name, value in ours if name.lower() not in named]
-    return HeaderBlock((*kept, *credentials.headers, *constant))
+    kept = [pair for pair in ours if pair[0].lower() not in named]
+    pairs = (*kept, *credentials.headers, *constant)
+    return _shared_block(tuple(_header(*pair) for pair in pairs))
 
 
 def _body(

@@ -14,12 +14,17 @@ from auction.domain.money import render
 from auction.domain.reasons import Reason
 from auction.ports import PingOrder, PostOrder
 from buyers.dialect import PostDialect, PostTry
-from buyers.offer_dialect import HashKeyFor, OfferDialect, UnusableOfferError, compile_offer
+from buyers.offer_dialect import (
+    HashKeyFor,
+    Line,
+    OfferDialect,
+    UnusableOfferError,
+    compile_line,
+)
 from buyers.post_retry import PostLimits, PostTries
 from buyers.tokens import Occasion
-from buyers.transport import Answer, Transport
+from buyers.transport import Answer, Origin, Transport
 from config.marketplace import Marketplace
-from config.offers import Offer
 from config.sealing import resolve_secret
 from config.secret_box import SecretBox
 from config.secret_values import Secret
@@ -35,46 +40,45 @@ def compile_gateway(
     marketplace: Marketplace,
     *,
     transport: Transport,
+    aiohttp: Transport | None = None,
     environ: Mapping[str, str],
     box: SecretBox | None,
     hash_key_for: HashKeyFor,
     clock: Callable[[], float] = time.time,
 ) -> "HttpBuyerGateway":
-    """The gateway for a marketplace; cheap, since each offer is compiled when it is first used.
+    """The gateway for a marketplace.
 
+    ``aiohttp`` is for the offers that ask for it, which go through ``transport`` too without it.
     ``box`` opens sealed secrets, ``environ`` has the others; ``clock`` is the wall clock in Unix
     seconds.
     """
+    chosen: Mapping[str, Transport] = {"native": transport, "aiohttp": aiohttp or transport}
 
     def resolve(secret: Secret) -> str:
         return resolve_secret(secret, box, environ)
 
-    offers = {
-        OfferId(offer.id): offer
+    lines = {
+        OfferId(offer.id): compile_line(offer, resolve, hash_key_for)
         for buyer in marketplace.buyers
         for offer in buyer.offers
         if offer.ping_post is not None
     }
-    return HttpBuyerGateway(
-        offers, lambda offer: compile_offer(offer, resolve, hash_key_for), transport, clock
-    )
+    return HttpBuyerGateway(lines, chosen, clock)
 
 
 class HttpBuyerGateway:
-    """The ``BuyerGateway`` over HTTP; made by ``compile_gateway``."""
+    """The ``BuyerGateway`` over HTTP, to offers that ``compile_line`` has compiled."""
 
     def __init__(
         self,
-        offers: Mapping[OfferId, Offer],
-        compile_: Callable[[Offer], OfferDialect],
-        transport: Transport,
-        clock: Callable[[], float],
+        lines: Mapping[OfferId, Line],
+        transports: Mapping[str, Transport],
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._offers = offers
-        self._compile = compile_
-        self._transport = transport
+        self._compiled = lines
+        self._transports = transports
         self._clock = clock
-        self._lines: dict[OfferId, _Line | str] = {}
+        self._lines: dict[OfferId, _Line] = {}
 
     def ping(self, order: PingOrder) -> asyncio.Future[PingReply]:
         """See ``BuyerGateway.ping``."""
@@ -82,7 +86,7 @@ class HttpBuyerGateway:
             line = self._line(order.offer.id)
             occasion = _ping_occasion(order, line.dialect)
             prepared = line.dialect.ping.endpoint.prepare(occasion, int(self._clock()))
-            return self._transport.request(prepared, line.read_ping)
+            return line.transport.request(prepared, line.read_ping)
         except UnusableOfferError as error:
             return _done(PingFault(Reason.NOT_ASKED, str(error), blames_buyer=False))
         except Exception as error:  # noqa: BLE001 - one offer's bug never reaches the fan-out
@@ -106,14 +110,19 @@ class HttpBuyerGateway:
             return _MAYBE_SENT
 
     def unusable(self) -> dict[OfferId, str]:
-        """The offers that can't be asked, and why. Compiles every offer."""
-        found = {}
-        for offer in self._offers:
-            try:
-                self._line(offer)
-            except UnusableOfferError as error:
-                found[offer] = str(error)
-        return found
+        """The offers that can't be asked, and why."""
+        return {offer: why for offer, why in self._compiled.items() if isinstance(why, str)}
+
+    def native_origins(self) -> list[Origin]:
+        """Where offers send to by the native transport."""
+        found = [
+            side.endpoint.origin
+            for line in self._compiled.values()
+            if not isinstance(line, str) and line.transport == "native"
+            for side in (line.ping, line.post)
+            if side is not None
+        ]
+        return list(dict.fromkeys(found))
 
     def _sender(
         self, line: "_Line", order: PostOrder
@@ -124,24 +133,19 @@ class HttpBuyerGateway:
         occasion = _post_occasion(order, line.dialect)
         prepared = side.endpoint.prepare(occasion, int(self._clock()))
         read = partial(line.read_post, side.answers)
-        return lambda opened: self._transport.request(prepared, read, opened)
+        return lambda opened: line.transport.request(prepared, read, opened)
 
     def _line(self, offer: OfferId) -> "_Line":
         line = self._lines.get(offer)
         if line is None:
             line = self._lines[offer] = self._open_line(offer)
-        if isinstance(line, str):
-            raise UnusableOfferError(line)
         return line
 
-    def _open_line(self, offer: OfferId) -> "_Line | str":
-        terms = self._offers.get(offer)
-        if terms is None:
-            return "the offer is not in this revision"
-        try:
-            return _Line(offer, self._compile(terms))
-        except UnusableOfferError as error:
-            return str(error)
+    def _open_line(self, offer: OfferId) -> "_Line":
+        compiled = self._compiled.get(offer, "the offer is not in this revision")
+        if isinstance(compiled, str):
+            raise UnusableOfferError(compiled)
+        return _Line(offer, compiled, self._transports[compiled.transport])
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)
@@ -156,11 +160,12 @@ def _limits(order: PostOrder) -> PostLimits:
 class _Line:
     """A compiled offer whose readers never raise."""
 
-    __slots__ = ("_offer", "dialect")
+    __slots__ = ("_offer", "dialect", "transport")
 
-    def __init__(self, offer: OfferId, dialect: OfferDialect) -> None:
+    def __init__(self, offer: OfferId, dialect: OfferDialect, transport: Transport) -> None:
         self._offer = offer
         self.dialect = dialect
+        self.transport = transport
 
     def read_ping(self, answer: Answer) -> PingReply:
         try:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, Literal
 
 from auction.domain.ids import OfferId
 from auction.domain.money import render
@@ -10,12 +12,15 @@ from buyers.authentication import Resolve
 from buyers.dialect import PingDialect, PostDialect
 from buyers.documents import ExpressionFaultError
 from buyers.endpoint import CompiledEndpoint, compile_endpoint
-from buyers.mapping import compile_mapping
+from buyers.mapping import AnswerMapping, compile_mapping
 from buyers.templates import TemplateFaultError
 from buyers.tokens import CallerIdMode, CallerIdRule
-from config.endpoints import Endpoint, PingPost
+from config.endpoints import Endpoint, PingPost, Response
 from config.offers import Offer
 from config.sealing import SecretUnavailableError
+
+SHARED: Final = 4096
+"""How many different ways of reading answers are kept, each for all offers that use it."""
 
 HashKeyFor = Callable[[OfferId], bytes]
 """The key that hashes callers for an offer which names none of its own."""
@@ -45,12 +50,13 @@ class PostSide:
 class OfferDialect:
     """One offer, compiled. Without ``post`` it bids and is never posted to.
 
-    ``minimum_bid`` is a rendered amount.
+    ``minimum_bid`` is a rendered amount, ``transport`` the one that its requests leave through.
     """
 
     minimum_bid: str
     ping: PingSide
     post: PostSide | None
+    transport: Literal["native", "aiohttp"] = "native"
 
 
 def compile_offer(offer: Offer, resolve: Resolve, hash_key_for: HashKeyFor) -> OfferDialect:
@@ -64,9 +70,25 @@ def compile_offer(offer: Offer, resolve: Resolve, hash_key_for: HashKeyFor) -> O
             minimum_bid=render(terms.minimum_bid),
             ping=_ping_side(terms.ping, keys),
             post=None if terms.post is None else _post_side(terms.post, keys),
+            transport=terms.transport,
         )
     except (SecretUnavailableError, TemplateFaultError, ExpressionFaultError) as error:
         raise UnusableOfferError(str(error)) from None
+
+
+Line = OfferDialect | str
+"""How an offer is spoken to, or why it can't be asked."""
+
+
+def compile_line(offer: Offer, resolve: Resolve, hash_key_for: HashKeyFor) -> Line:
+    """As ``compile_offer``; whatever is wrong with one offer keeps no other from being asked."""
+    try:
+        return compile_offer(offer, resolve, hash_key_for)
+    except UnusableOfferError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - one offer's bug must not keep the others out of force
+        # Its text may hold a part of what it was about.
+        return f"it can't be compiled ({type(error).__name__})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +111,34 @@ class _Keys:
 
 
 def _ping_side(ping: Endpoint, keys: _Keys) -> PingSide:
-    mapping = None if ping.response is None else compile_mapping(ping.response)
+    mapping = None if ping.response is None else _mapping(ping.response, _spelled(ping.response))
     read_body = plain_dialect.read_ping if mapping is None else mapping.read_ping
     return PingSide(
         compile_endpoint(ping, keys.rule(ping), plain_dialect.ping_body, keys.resolve),
-        PingDialect(read_body, frozenset(ping.no_bid_statuses)),
+        PingDialect(read_body, _statuses(ping.no_bid_statuses)),
     )
 
 
 def _post_side(post: Endpoint, keys: _Keys) -> PostSide:
-    mapping = None if post.response is None else compile_mapping(post.response)
+    mapping = None if post.response is None else _mapping(post.response, _spelled(post.response))
     read_body = plain_dialect.read_post if mapping is None else mapping.read_post
     return PostSide(
         compile_endpoint(post, keys.rule(post), plain_dialect.post_body, keys.resolve),
         PostDialect(read_body, post.idempotent),
     )
+
+
+@lru_cache(maxsize=SHARED)
+def _mapping(response: Response, spelled: str) -> AnswerMapping:
+    del spelled  # it only tells answers apart
+    return compile_mapping(response)
+
+
+def _spelled(response: Response) -> str:
+    """Tells true from 1 as what an answer equals, which are the same to Python."""
+    return response.model_dump_json()
+
+
+@lru_cache(maxsize=SHARED)
+def _statuses(statuses: tuple[int, ...]) -> frozenset[int]:
+    return frozenset(statuses)

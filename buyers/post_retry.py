@@ -52,19 +52,22 @@ class PostTries:
 
     async def run(self) -> PostReply:
         """What the buyer said in the end; unknown when any try may have reached it unanswered."""
-        try:
-            async with asyncio.timeout_at(self._deadline):
-                reply = await self._retried()
-        except TimeoutError:
-            reply = self._timed_out(self._limits.total_s)
+        reply = await self._tried()
         if isinstance(reply, PostNotSent) and self._maybe_taken:
             return PostUnknown(reply.detail)
         return reply
 
-    async def _retried(self) -> PostReply:
+    async def _tried(self) -> PostReply:
         first = await self._try()
         if not first.again:
             return first.reply
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                return await self._repeated(first)
+        except TimeoutError:
+            return self._timed_out(self._limits.total_s)
+
+    async def _repeated(self, first: PostTry) -> PostReply:
         tried = iter([first])
 
         async def attempt() -> PostTry:
@@ -82,15 +85,29 @@ class PostTries:
 
     async def _try(self) -> PostTry:
         self._opened = False
-        try:
-            async with asyncio.timeout(self._limits.try_s):
-                outcome = await self._send(self._note_opened)
-        except TimeoutError:
-            reply = self._timed_out(self._limits.try_s)
+        limit_s = min(self._limits.try_s, self._deadline - self._loop.time())
+        outcome = await self._within(limit_s)
+        if outcome is None:
+            reply = self._timed_out(limit_s)
             outcome = PostTry(reply, again=self._limits.idempotent or not self._opened)
         self._opened = False
         self._maybe_taken |= isinstance(outcome.reply, PostUnknown)
         return outcome
+
+    async def _within(self, limit_s: float) -> PostTry | None:
+        """How a try ends, None when it takes too long: a timer alone, for nearly all have one."""
+        exchange = asyncio.ensure_future(self._send(self._note_opened))
+        timer = self._loop.call_later(max(0.0, limit_s), exchange.cancel)
+        try:
+            return await exchange
+        except asyncio.CancelledError:
+            exchange.cancel()
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            return None
+        finally:
+            timer.cancel()
 
     def _note_opened(self) -> None:
         self._opened = True

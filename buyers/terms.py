@@ -2,8 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import date
-from typing import Final
+from sys import intern
+from typing import Final, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 from auction.domain.filters import Filter, Op, prepare
@@ -46,6 +48,8 @@ from config.offers import read_week
 from config.values import DEFAULT_COUNTRY
 from config.webhooks import Webhook
 
+Part = TypeVar("Part")
+
 _WHEN_ABSENT: Final = (ConversionRule(Trigger.ANSWERED),)
 
 
@@ -55,75 +59,89 @@ def build_catalogue(marketplace: configured.Marketplace, revision: int) -> Catal
     Raises ConfigError when an offer names an unknown campaign, which a checked marketplace never
     does.
     """
-    rules = {campaign.id: _campaign_rule(campaign) for campaign in marketplace.campaigns}
-    offers = _all_offers(marketplace, rules)
-    by_campaign: defaultdict[str, list[OfferTerms]] = defaultdict(list)
-    for offer in offers:
-        by_campaign[offer.campaign].append(offer)
-    campaigns = [_campaign(item, by_campaign[item.id], rules) for item in marketplace.campaigns]
-    return Catalogue(
-        revision=revision,
-        currency=marketplace.currency,
-        zone=ZoneInfo(marketplace.time_zone),
-        campaigns={campaign.id: campaign for campaign in campaigns},
-        campaign_by_number={number: item.id for item in campaigns for number in item.numbers},
-        offers={offer.id: offer for offer in offers},
-        default_country=DEFAULT_COUNTRY,
-        buyer_subscribers={
-            BuyerId(buyer.id): _subscribers(f"buyer:{buyer.id}", buyer.webhooks)
-            for buyer in marketplace.buyers
-            if buyer.webhooks
-        },
-    )
+    terms = TermsOf(marketplace)
+    offers = [terms.offer(each, buyer) for buyer in marketplace.buyers for each in buyer.offers]
+    return terms.catalogue(offers, revision)
 
 
-def _all_offers(
-    marketplace: configured.Marketplace, rules: Mapping[str, DuplicateRule | None]
-) -> list[OfferTerms]:
-    found: list[OfferTerms] = []
-    for buyer in marketplace.buyers:
-        zone = buyer.time_zone or marketplace.time_zone
-        limits = _limits(buyer_owner(BuyerId(buyer.id)), zone, buyer.concurrency, buyer.caps)
-        for offer in buyer.offers:
-            if offer.campaign not in rules:
-                raise ConfigError([Fault(("offers", offer.id, "campaign"), "is not known")])
-            found.append(_offer(offer, buyer, zone, limits, rules[offer.campaign]))
-    found.sort(key=lambda offer: offer.id)
-    return found
+class TermsOf:
+    """The terms of one marketplace, whose offers may come one by one; equal parts are shared."""
 
+    def __init__(self, marketplace: configured.Marketplace) -> None:
+        self._marketplace = marketplace
+        self._rules = {campaign.id: _campaign_rule(campaign) for campaign in marketplace.campaigns}
+        self._limits = {buyer.id: self._limits_of(buyer) for buyer in marketplace.buyers}
+        self._shared: dict[object, object] = {}
 
-def _offer(
-    offer: configured_offers.Offer,
-    buyer: configured.Buyer,
-    buyer_zone: str,
-    buyer_limits: OwnerLimits,
-    campaign_rule: DuplicateRule | None,
-) -> OfferTerms:
-    offer_id = OfferId(offer.id)
-    zone = (offer.hours.time_zone if offer.hours else None) or buyer_zone
-    own_rule = _duplicates(offer.duplicates, DuplicateScope.OFFER)
-    return OfferTerms(
-        id=offer_id,
-        campaign=CampaignId(offer.campaign),
-        buyer=BuyerId(buyer.id),
-        buyer_type=buyer.type,
-        limits=(
-            _limits(offer_owner(offer_id), zone, offer.concurrency, offer.caps),
-            buyer_limits,
-        ),
-        enabled=offer.enabled,
-        buyer_enabled=buyer.enabled,
-        destination=_destination(offer.destination),
-        hours=_hours(offer.hours, zone),
-        required_fields=offer.required_fields,
-        filters=tuple(_filter(rule) for rule in offer.filters),
-        priority=offer.priority,
-        weight=offer.weight,
-        static_price=offer.static_price,
-        ping_post=_ping_post(offer.ping_post),
-        conversions=tuple(_conversion(rule) for rule in offer.conversions) or _WHEN_ABSENT,
-        duplicates=own_rule or campaign_rule,
-    )
+    @property
+    def rules(self) -> Mapping[str, DuplicateRule | None]:
+        """The rule that each campaign gives its offers."""
+        return self._rules
+
+    def offer(self, offer: configured_offers.Offer, buyer: configured.Buyer) -> OfferTerms:
+        """The terms of one offer. Raises ConfigError when it names an unknown campaign."""
+        if offer.campaign not in self._rules:
+            raise ConfigError([Fault(("offers", offer.id, "campaign"), "is not known")])
+        offer_id, limits = OfferId(offer.id), self._limits[buyer.id]
+        zone = (offer.hours.time_zone if offer.hours else None) or self._zone_of(buyer)
+        own_rule = _duplicates(offer.duplicates, DuplicateScope.OFFER)
+        own_limits = _limits(offer_owner(offer_id), zone, offer.concurrency, offer.caps)
+        return OfferTerms(
+            id=offer_id,
+            campaign=CampaignId(intern(offer.campaign)),
+            buyer=BuyerId(intern(buyer.id)),
+            buyer_type=buyer.type,
+            limits=(replace(own_limits, caps=self._share(own_limits.caps)), limits),
+            enabled=offer.enabled,
+            buyer_enabled=buyer.enabled,
+            destination=self._share(_destination(offer.destination)),
+            hours=self._share(_hours(offer.hours, zone)),
+            required_fields=self._share(offer.required_fields),
+            filters=self._share(tuple(self._share(_filter(rule)) for rule in offer.filters)),
+            priority=offer.priority,
+            weight=offer.weight,
+            static_price=self._share(offer.static_price),
+            ping_post=self._share(_ping_post(offer.ping_post)),
+            conversions=self._share(tuple(map(_conversion, offer.conversions))) or _WHEN_ABSENT,
+            duplicates=self._share(own_rule) or self._rules[offer.campaign],
+        )
+
+    def catalogue(self, offers: Iterable[OfferTerms], revision: int) -> Catalogue:
+        """The whole marketplace with these offers."""
+        ordered = sorted(offers, key=lambda offer: offer.id)
+        by_campaign: defaultdict[str, list[OfferTerms]] = defaultdict(list)
+        for offer in ordered:
+            by_campaign[offer.campaign].append(offer)
+        market = self._marketplace
+        campaigns = [
+            _campaign(each, by_campaign[each.id], self._rules) for each in market.campaigns
+        ]
+        return Catalogue(
+            revision=revision,
+            currency=market.currency,
+            zone=ZoneInfo(market.time_zone),
+            campaigns={campaign.id: campaign for campaign in campaigns},
+            campaign_by_number={number: item.id for item in campaigns for number in item.numbers},
+            offers={offer.id: offer for offer in ordered},
+            default_country=DEFAULT_COUNTRY,
+            buyer_subscribers={
+                BuyerId(buyer.id): _subscribers(f"buyer:{buyer.id}", buyer.webhooks)
+                for buyer in market.buyers
+                if buyer.webhooks
+            },
+        )
+
+    def _zone_of(self, buyer: configured.Buyer) -> str:
+        return buyer.time_zone or self._marketplace.time_zone
+
+    def _limits_of(self, buyer: configured.Buyer) -> OwnerLimits:
+        owner = buyer_owner(BuyerId(buyer.id))
+        return _limits(owner, self._zone_of(buyer), buyer.concurrency, buyer.caps)
+
+    def _share(self, value: Part) -> Part:
+        """The first of all equal values: offers repeat each other a lot."""
+        same = self._shared.setdefault((type(value), value), value)
+        return cast("Part", same)
 
 
 def _campaign(

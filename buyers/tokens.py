@@ -3,15 +3,15 @@
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from operator import attrgetter
 
 from auction.domain.call import Call, Caller, FieldValue
+from auction.domain.value import value
 from config.template_syntax import Token
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Occasion:
     """One ping or post: everything that its request may tell.
 
@@ -39,7 +39,7 @@ class CallerIdMode(Enum):
     PLAIN = "plain"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class CallerIdRule:
     """What stands for the caller's number; ``key`` None: hashed without one."""
 

@@ -164,6 +164,14 @@ def read_marketplace(data: Mapping[str, object]) -> Marketplace:
         raise ConfigError(faults_of(error, data)) from None
 
 
+def read_offer(data: Mapping[str, object]) -> Offer:
+    """The offer behind plain data that has its id. Raises ConfigError."""
+    try:
+        return Offer.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(faults_of(error, data)) from None
+
+
 def to_plain(model: Model, *, as_given: bool = False) -> dict[str, object]:
     """A model as JSON types: what was set, money as text, secrets as an export shows them.
 

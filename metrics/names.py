@@ -22,6 +22,8 @@ REVENUE = "pingpost_revenue"
 BREAKER_STATE = "pingpost_breaker_state"
 LEDGER_BATCH_SIZE = "pingpost_ledger_batch_size"
 EVENT_LOOP_LAG_SECONDS = "pingpost_event_loop_lag_seconds"
+WORKERS = "pingpost_workers"
+WORKER_RESTARTS = "pingpost_worker_restarts"
 
 UNKNOWN = "unknown"
 """The ``campaign`` of calls that belong to none."""

@@ -1,27 +1,33 @@
 """Everything that is counted, with a closed set of label values and one cached child per series."""
 
+import gc
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import TypeVar
 
 from prometheus_client import (
-    CollectorRegistry,
-    Gauge,
-    GCCollector,
-    Histogram,
     Metric,
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
 )
+from prometheus_client.registry import Collector
 
 from auction.domain.decision import RoutedBy
 from auction.domain.ids import CampaignId, OfferId
 from auction.domain.terms import Catalogue
-from metrics import names
+from metrics.cells import CellStore, PrivateCells
 from metrics.exposition import render
 from metrics.names import OTHER, RESERVED_LABELS, UNKNOWN, BreakerState, CallOutcome, PostOutcome
-from metrics.series import BiddingSeries, CampaignSeries, CapacitySeries
+from metrics.series import (
+    BiddingSeries,
+    CampaignSeries,
+    CapacitySeries,
+    CollectionSeries,
+    ServiceSeries,
+    WorkerSeries,
+)
 from metrics.usage_figures import UsageFigures, limit_labels
 
 DEFAULT_LABEL_LIMIT = 2000
@@ -39,62 +45,67 @@ class Metrics:
     """The metrics of one process; implements ``auction.ports.Recorder``.
 
     ``offer_limit`` and ``campaign_limit`` bound the label values: what comes beyond them, and what
-    is no longer in the catalogue, is counted under ``other``.
+    is no longer in the catalogue, is counted under ``other``. What is counted is kept in ``store``,
+    by default in this process's own memory. ``processes`` shows CPU, memory and files.
     """
 
     def __init__(
-        self, *, offer_limit: int = DEFAULT_LABEL_LIMIT, campaign_limit: int = DEFAULT_LABEL_LIMIT
+        self,
+        *,
+        offer_limit: int = DEFAULT_LABEL_LIMIT,
+        campaign_limit: int = DEFAULT_LABEL_LIMIT,
+        store: CellStore | None = None,
+        processes: Collector | None = None,
     ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library left it untyped
         self._offer_limit = offer_limit
         self._campaign_limit = campaign_limit
+        self._store = store = PrivateCells() if store is None else store
         self._bidding: dict[OfferId, BiddingSeries] = {}
         self._capacity: dict[OfferId, CapacitySeries] = {}
         self._campaigns: dict[CampaignId, CampaignSeries] = {}
-        self._other_bidding = BiddingSeries(OTHER)
+        self._other_bidding = BiddingSeries(store, OTHER)
         self._other_capacity = CapacitySeries(OTHER, ())
-        self._other_campaign = CampaignSeries(OTHER, None)
-        self._unknown_campaign = CampaignSeries(UNKNOWN, None)
-        self._overhead = Histogram(
-            names.OVERHEAD_SECONDS,
-            "Decision time less the time spent waiting for buyers.",
-            buckets=names.OVERHEAD_BUCKETS,
-            registry=None,
+        self._other_campaign = CampaignSeries(store, OTHER, None)
+        self._unknown_campaign = CampaignSeries(store, UNKNOWN, None)
+        self._service = ServiceSeries(store)
+        self._collections = CollectionSeries(store)
+        self._workers = WorkerSeries()
+        self._processes = (
+            ProcessCollector(registry=None) if processes is None else processes,
+            PlatformCollector(registry=None),
         )
-        self._batch = Histogram(
-            names.LEDGER_BATCH_SIZE,
-            "Items per committed ledger batch.",
-            buckets=names.BATCH_BUCKETS,
-            registry=None,
-        )
-        self._lag = Gauge(
-            names.EVENT_LOOP_LAG_SECONDS,
-            "The longest recent delay of the event loop.",
-            registry=None,
-        )
-        self._process = CollectorRegistry()
-        ProcessCollector(registry=self._process)
-        PlatformCollector(registry=self._process)
-        GCCollector(registry=self._process)
 
     def preload(self, catalogue: Catalogue) -> None:
         """Make every series of a catalogue; drop those of offers and campaigns that are gone."""
         shown = _within(catalogue.offers, self._capacity, self._offer_limit)
+        self._preload_offers(catalogue, shown)
+        self._preload_campaigns(catalogue)
+
+    def _preload_offers(self, catalogue: Catalogue, shown: set[OfferId]) -> None:
+        before, store = self._bidding, self._store
         auctioned = {offer for offer in shown if catalogue.offers[offer].auctioned}
         self._bidding = {
-            offer: self._bidding.get(offer) or BiddingSeries(offer) for offer in sorted(auctioned)
+            offer: before.get(offer) or BiddingSeries(store, offer) for offer in sorted(auctioned)
         }
         self._capacity = {
             offer: self._capacity_of(offer, frozenset(limit_labels(catalogue.offers[offer])))
             for offer in sorted(shown)
         }
-        campaigns = _within(catalogue.campaigns, self._campaigns, self._campaign_limit)
+        for offer in before.keys() - auctioned:
+            before[offer].drop(store)
+
+    def _preload_campaigns(self, catalogue: Catalogue) -> None:
+        before, store = self._campaigns, self._store
+        campaigns = _within(catalogue.campaigns, before, self._campaign_limit)
         self._campaigns = {
-            each: self._campaigns.get(each) or CampaignSeries(each, catalogue.currency)
+            each: before.get(each) or CampaignSeries(store, each, catalogue.currency)
             for each in sorted(campaigns)
         }
         for series in self._campaigns.values():
             series.revenue_in(catalogue.currency)
+        for campaign in before.keys() - campaigns:
+            before[campaign].drop(store)
 
     def _capacity_of(self, offer: OfferId, caps: frozenset[str]) -> CapacitySeries:
         existing = self._capacity.get(offer)
@@ -134,7 +145,7 @@ class Metrics:
         series = self._campaign(campaign)
         series.calls[_CALL_OUTCOMES[routed_by]].inc()
         series.decision_seconds.observe(seconds)
-        self._overhead.observe(overhead_seconds)
+        self._service.overhead.observe(overhead_seconds)
 
     def tested(self, campaign: CampaignId | None, routed_by: RoutedBy | None) -> None:
         """One decision on a test call, kept apart from all other figures of calls."""
@@ -181,11 +192,17 @@ class Metrics:
 
     def ledger_batch(self, size: int) -> None:
         """One batch of the ledger was committed."""
-        self._batch.observe(size)
+        self._service.batch.observe(size)
 
     def loop_lag(self, seconds: float) -> None:
-        """The event loop's lag as measured last."""
-        self._lag.set(seconds)
+        """The event loop's lag as measured last; a moment to look at the collector, too."""
+        self._service.lag.set(seconds)
+        self._collections.take_over(gc.get_stats())
+
+    def workers(self, alive: int, replaced: int = 0) -> None:
+        """How many processes decide calls, and how many of those that died were replaced."""
+        self._workers.alive.set(alive)
+        self._workers.restarts.rise_to(replaced)
 
     async def exposition(self) -> bytes:
         """The Prometheus text of everything; gives way to other work every millisecond or so."""
@@ -198,9 +215,31 @@ class Metrics:
         for series in (bidding, capacity, campaigns):
             for group in zip(*(each.families for each in series), strict=True):
                 yield (part for family in group for part in family.collect())
-        for single in (self._overhead, self._batch, self._lag, self._process):
-            for metric in single.collect():
+        for single in (*self._service.families, *self._collections.families):
+            yield single.collect()
+        for shown in (*self._workers.families, *self._processes):
+            for metric in shown.collect():
                 yield (metric,)
+
+
+def layout() -> bytes:
+    """32 bytes that are the same for two programs that count the same in the same cells."""
+    store = PrivateCells()
+    kinds = (
+        BiddingSeries(store, OTHER),
+        CampaignSeries(store, OTHER, OTHER),
+        ServiceSeries(store),
+        CollectionSeries(store),
+    )
+    samples = (
+        f"{sample.name} {sorted(sample.labels.items())}"
+        for kind in kinds
+        for family in kind.families
+        for metric in family.collect()
+        for sample in metric.samples
+    )
+    sizes = (f"{name} {len(cells)}" for name, cells in store.blocks().items())
+    return hashlib.sha256("\n".join((*samples, *sizes)).encode()).digest()
 
 
 def _within(wanted: Iterable[_Id], shown: Iterable[_Id], limit: int) -> set[_Id]:

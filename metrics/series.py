@@ -1,20 +1,30 @@
 """The series of one label value: made when it appears, dropped as a whole when it goes."""
 
-from collections.abc import Iterable
-
-from prometheus_client import Counter, Gauge, Histogram, Summary
+from collections.abc import Iterable, Mapping, Sequence
 
 from metrics import names
-from metrics.names import BreakerState, CallOutcome, PostOutcome
+from metrics.cells import CellStore, Kind
+from metrics.instruments import (
+    AnyFamily,
+    Counter,
+    counters,
+    gauges,
+    histograms,
+    keep,
+    keep_apart,
+    summaries,
+)
+from metrics.names import CallOutcome, PostOutcome
 
-Family = Counter | Gauge | Histogram | Summary
-"""One metric with its children; one per label value, so that a scrape can be cut into slices."""
+GENERATIONS = 3
+"""Of Python's garbage collector."""
 
 
 class BiddingSeries:
     """What is counted of an offer that is pinged."""
 
     __slots__ = (
+        "_offer",
         "bid_amount",
         "bids",
         "breaker",
@@ -25,23 +35,24 @@ class BiddingSeries:
         "posts",
     )
 
-    def __init__(self, offer: str) -> None:
-        pings = _counter(names.PINGS, "Pings by outcome.", "offer", "outcome")
-        ping_seconds = _histogram(
+    def __init__(self, store: CellStore, offer: str) -> None:
+        pings = counters(names.PINGS, "Pings by outcome.", "offer", "outcome")
+        ping_seconds = histograms(
             names.PING_SECONDS, "Time until a ping was answered.", names.PING_BUCKETS, "offer"
         )
-        bids = _counter(names.BIDS, "Valid bids.", "offer")
-        bid_amount = Summary(names.BID_AMOUNT, "Amounts of valid bids.", ["offer"], registry=None)
-        posts = _counter(names.POSTS, "Posts by outcome.", "offer", "outcome")
-        post_seconds = _histogram(
+        bids = counters(names.BIDS, "Valid bids.", "offer")
+        bid_amount = summaries(names.BID_AMOUNT, "Amounts of valid bids.", "offer")
+        posts = counters(names.POSTS, "Posts by outcome.", "offer", "outcome")
+        post_seconds = histograms(
             names.POST_SECONDS,
             "Time that a post took, retries included.",
             names.POST_BUCKETS,
             "offer",
         )
-        breaker = _gauge(
+        breaker = gauges(
             names.BREAKER_STATE, "Circuit breaker: 0 closed, 1 half open, 2 open.", "offer"
         )
+        self._offer = offer
         self.pings = {name: pings.labels(offer, name) for name in names.PING_OUTCOMES}
         self.ping_seconds = ping_seconds.labels(offer)
         self.bids = bids.labels(offer)
@@ -49,30 +60,33 @@ class BiddingSeries:
         self.posts = {name.value: posts.labels(offer, name.value) for name in PostOutcome}
         self.post_seconds = post_seconds.labels(offer)
         self.breaker = breaker.labels(offer)
-        self.breaker.set(BreakerState.CLOSED)
-        self.families: tuple[Family, ...] = (
-            pings,
-            ping_seconds,
-            bids,
-            bid_amount,
-            posts,
-            post_seconds,
-            breaker,
-        )
+        counted = (pings, ping_seconds, bids, bid_amount, posts, post_seconds)
+        keep(store, Kind.BIDDING, offer, *counted)
+        keep(store, Kind.BREAKER, offer, breaker)
+        self.families: tuple[AnyFamily, ...] = (*counted, breaker)
+
+    def drop(self, store: CellStore) -> None:
+        """Give the cells back."""
+        store.drop(Kind.BIDDING, self._offer)
+        store.drop(Kind.BREAKER, self._offer)
 
 
 class CapacitySeries:
-    """What is shown of an offer's limits and live calls; ``caps`` are label values."""
+    """What is shown of an offer's limits and live calls; ``caps`` are label values.
+
+    Facts of the database: who shows them has read them, so no process counts for another.
+    """
 
     __slots__ = ("caps", "families", "live", "ratios")
 
     def __init__(self, offer: str, caps: Iterable[str]) -> None:
-        live = _gauge(names.LIVE_CALLS, "Calls that hold a slot now.", "offer")
-        ratio = _gauge(names.CAP_USED_RATIO, "Used and pending share of a limit.", "offer", "cap")
+        live = gauges(names.LIVE_CALLS, "Calls that hold a slot now.", "offer")
+        ratio = gauges(names.CAP_USED_RATIO, "Used and pending share of a limit.", "offer", "cap")
         self.caps = frozenset(caps)
         self.live = live.labels(offer)
         self.ratios = {cap: ratio.labels(offer, cap) for cap in sorted(self.caps)}
-        self.families: tuple[Family, ...] = (live, ratio)
+        keep_apart(live, ratio)
+        self.families: tuple[AnyFamily, ...] = (live, ratio)
 
 
 class CampaignSeries:
@@ -80,7 +94,8 @@ class CampaignSeries:
 
     __slots__ = (
         "_campaign",
-        "_revenue",
+        "_revenues",
+        "_store",
         "calls",
         "decision_seconds",
         "families",
@@ -89,49 +104,110 @@ class CampaignSeries:
         "test_calls",
     )
 
-    def __init__(self, campaign: str, currency: str | None) -> None:
-        calls = _counter(names.CALLS, "Calls decided, by outcome.", "campaign", "outcome")
-        tests = _counter(names.TEST_CALLS, "Test calls decided.", "campaign", "outcome")
-        next_routes = _counter(
+    def __init__(self, store: CellStore, campaign: str, currency: str | None) -> None:
+        calls = counters(names.CALLS, "Calls decided, by outcome.", "campaign", "outcome")
+        tests = counters(names.TEST_CALLS, "Test calls decided.", "campaign", "outcome")
+        next_routes = counters(
             names.NEXT_ROUTES, "Routes asked for after an attempt failed.", "campaign", "outcome"
         )
-        decision_seconds = _histogram(
+        decision_seconds = histograms(
             names.DECISION_SECONDS,
             "Time from a call's arrival to its durable decision.",
             names.DECISION_BUCKETS,
             "campaign",
         )
+        self._store = store
         self._campaign = campaign
-        self._revenue = _counter(names.REVENUE, "Revenue of conversions.", "campaign", "currency")
+        self._revenues = counters(names.REVENUE, "Revenue of conversions.", "campaign", "currency")
         self.calls = {name: calls.labels(campaign, name.value) for name in CallOutcome}
         self.test_calls = {name: tests.labels(campaign, name.value) for name in CallOutcome}
         self.next_routes = {name: next_routes.labels(campaign, name.value) for name in CallOutcome}
         self.decision_seconds = decision_seconds.labels(campaign)
+        counted = (calls, tests, next_routes, decision_seconds)
+        keep(store, Kind.CAMPAIGN, campaign, *counted)
         self.revenue: dict[str, Counter] = {}
         if currency is not None:
             self.revenue_in(currency)
-        self.families: tuple[Family, ...] = (
-            calls,
-            tests,
-            next_routes,
-            decision_seconds,
-            self._revenue,
-        )
+        self.families: tuple[AnyFamily, ...] = (*counted, self._revenues)
 
     def revenue_in(self, currency: str) -> Counter:
         """The revenue counter of a currency, made on first use."""
         if currency not in self.revenue:
-            self.revenue[currency] = self._revenue.labels(self._campaign, currency)
+            self.revenue[currency] = counter = self._revenues.labels(self._campaign, currency)
+            counter.keep_in(self._store.block(*self._revenue_block(currency), counter.size), 0)
         return self.revenue[currency]
 
+    def drop(self, store: CellStore) -> None:
+        """Give the cells back."""
+        store.drop(Kind.CAMPAIGN, self._campaign)
+        for currency in self.revenue:
+            store.drop(*self._revenue_block(currency))
 
-def _counter(name: str, text: str, *labels: str) -> Counter:
-    return Counter(name, text, labels, registry=None)
+    def _revenue_block(self, currency: str) -> tuple[Kind, str]:
+        return Kind.REVENUE, f"{self._campaign} {currency}"
 
 
-def _gauge(name: str, text: str, *labels: str) -> Gauge:
-    return Gauge(name, text, labels, registry=None)
+class ServiceSeries:
+    """What is counted of a process as a whole."""
+
+    __slots__ = ("batch", "families", "lag", "overhead")
+
+    def __init__(self, store: CellStore) -> None:
+        overhead = histograms(
+            names.OVERHEAD_SECONDS,
+            "Decision time less the time spent waiting for buyers.",
+            names.OVERHEAD_BUCKETS,
+        )
+        batch = histograms(
+            names.LEDGER_BATCH_SIZE, "Items per committed ledger batch.", names.BATCH_BUCKETS
+        )
+        lag = gauges(names.EVENT_LOOP_LAG_SECONDS, "The longest recent delay of the event loop.")
+        self.overhead = overhead.labels()
+        self.batch = batch.labels()
+        self.lag = lag.labels()
+        keep(store, Kind.SERVICE, "", overhead, batch)
+        keep(store, Kind.LAG, "", lag)
+        self.families: tuple[AnyFamily, ...] = (overhead, batch, lag)
 
 
-def _histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-    return Histogram(name, text, labels, buckets=buckets, registry=None)
+class CollectionSeries:
+    """What Python's garbage collector does, under the names that its client library gives it."""
+
+    __slots__ = ("_totals", "families")
+
+    def __init__(self, store: CellStore) -> None:
+        families = {
+            key: counters(f"python_gc_{name}", text, "generation")
+            for key, name, text in (
+                ("collected", "objects_collected", "Objects collected during gc"),
+                ("uncollectable", "objects_uncollectable", "Uncollectable objects found during GC"),
+                ("collections", "collections", "Number of times this generation was collected"),
+            )
+        }
+        self._totals = [
+            {key: family.labels(str(generation)) for key, family in families.items()}
+            for generation in range(GENERATIONS)
+        ]
+        self.families: tuple[AnyFamily, ...] = tuple(families.values())
+        keep(store, Kind.COLLECTIONS, "", *self.families)
+
+    def take_over(self, stats: Sequence[Mapping[str, int]]) -> None:
+        """The totals as ``gc.get_stats`` tells them."""
+        for totals, stat in zip(self._totals, stats, strict=True):
+            for key, counter in totals.items():
+                counter.rise_to(stat[key])
+
+
+class WorkerSeries:
+    """What the parent of several workers knows of them; a process alone is one worker."""
+
+    __slots__ = ("alive", "families", "restarts")
+
+    def __init__(self) -> None:
+        alive = gauges(names.WORKERS, "Processes that decide calls.")
+        restarts = counters(names.WORKER_RESTARTS, "Workers that died and were replaced.")
+        self.alive = alive.labels()
+        self.restarts = restarts.labels()
+        keep_apart(alive, restarts)
+        self.alive.set(1)
+        self.families: tuple[AnyFamily, ...] = (alive, restarts)

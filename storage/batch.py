@@ -3,7 +3,8 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
 
 from auction.ports import StorageUnavailableError
 
@@ -11,8 +12,31 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """How items form batches.
+
+    A batch has at most ``max_size`` items, ``max_queue`` may wait. Batches run one after the other,
+    since larger ones cost less an item; but one that waits for a lock must not hold up all others,
+    so that up to ``lanes`` run at once when those before take longer than ``stalled_s``. After a
+    batch of ``busy`` items or more the next one gathers for ``gather_s``. Both in seconds, 0 for at
+    once.
+    """
+
+    max_size: int = 200
+    max_queue: int = 10_000
+    lanes: int = 1
+    stalled_s: float = 0.0
+    busy: int = 4
+    gather_s: float = 0.0
+
+
+GROUP_COMMIT: Final = BatchLimits(lanes=2, stalled_s=0.02, gather_s=0.002)
+"""For steps that calls wait for."""
+
+
 class Batcher(Generic[Item, Result]):
-    """Hands items to ``run`` in batches of at most ``max_size``, with ``lanes`` batches at once.
+    """Hands items to ``run`` in batches.
 
     ``run`` gives one result per item, an exception for an item that failed alone. When it raises
     StorageUnavailableError all its items fail; after any other error the batch is halved and run
@@ -22,35 +46,37 @@ class Batcher(Generic[Item, Result]):
     def __init__(
         self,
         run: Callable[[Sequence[Item]], Awaitable[Sequence[Result | Exception]]],
+        limits: BatchLimits = BatchLimits(),
         *,
-        lanes: int = 1,
-        max_size: int = 200,
-        max_queue: int = 10_000,
         observe: Callable[[int], None] | None = None,
     ) -> None:
         self._run = run
-        self._lanes = lanes
-        self._max_size = max_size
-        self._max_queue = max_queue
+        self._limits = limits
         self._observe = observe
         self._queue: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._running = 0
+        self._stalled = 0
         self._waking = False
 
     def submit(self, item: Item) -> "asyncio.Future[Result]":
         """The item's result to come. Raises StorageUnavailableError when too many are waiting."""
-        if len(self._queue) >= self._max_queue:
+        if len(self._queue) >= self._limits.max_queue:
             raise StorageUnavailableError("too much is waiting for the database")
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._queue.append((item, future))
-        if not self._waking and self._running < self._lanes:
-            self._waking = True
-            self._running += 1
-            lane = asyncio.create_task(self._lane())
-            self._tasks.add(lane)
-            lane.add_done_callback(self._tasks.discard)
+        self._open_lane()
         return future
+
+    def _open_lane(self) -> None:
+        """Begin another lane when nothing that is under way will soon take what waits."""
+        if self._waking or self._running > self._stalled or self._running >= self._limits.lanes:
+            return
+        self._waking = True
+        self._running += 1
+        lane = asyncio.create_task(self._lane())
+        self._tasks.add(lane)
+        lane.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
         """Wait until everything submitted has its result."""
@@ -62,17 +88,36 @@ class Batcher(Generic[Item, Result]):
         try:
             while batch := self._take():
                 try:
-                    await self._settle(batch)
+                    await self._watched(batch)
                 finally:
                     # Undone only when the lane itself was cancelled: nobody else would answer.
                     for _, future in batch:
                         future.cancel()
+                if self._limits.gather_s and len(batch) >= self._limits.busy:
+                    await asyncio.sleep(self._limits.gather_s)
         finally:
             self._running -= 1
 
+    async def _watched(self, batch: Sequence[tuple[Item, "asyncio.Future[Result]"]]) -> None:
+        stalled = False
+
+        def stall() -> None:
+            nonlocal stalled
+            stalled = True
+            self._stalled += 1
+            if self._queue:
+                self._open_lane()
+
+        timer = asyncio.get_running_loop().call_later(self._limits.stalled_s, stall)
+        try:
+            await self._settle(batch)
+        finally:
+            timer.cancel()
+            self._stalled -= stalled
+
     def _take(self) -> list[tuple[Item, "asyncio.Future[Result]"]]:
         batch: list[tuple[Item, asyncio.Future[Result]]] = []
-        while self._queue and len(batch) < self._max_size:
+        while self._queue and len(batch) < self._limits.max_size:
             entry = self._queue.popleft()
             if not entry[1].done():
                 batch.append(entry)

@@ -5,7 +5,6 @@ order of their ids, so that no two transactions wait for each other.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -16,6 +15,7 @@ import orjson
 from auction.domain.decision import RoutedBy
 from auction.domain.ids import CallId, OwnerId
 from auction.domain.usage import Change, Usage, apply, difference
+from auction.domain.value import value
 from storage.bookings import BookedSides, load_booked
 from storage.database import Connection
 from storage.holds import NOTHING_HELD, Hold, HoldState, HoldTerms
@@ -27,7 +27,7 @@ _OPEN_USAGE = query("open_usage")
 _WRITE = query("write_books")
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PlanRow:
     """What is stored for a decider that takes over. ``position`` None: nothing is held."""
 

@@ -47,6 +47,22 @@ class StoredMarketplace:
     items: tuple[CatalogueItem, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class StoredItem:
+    """One row as it is stored; ``text`` is its document. See ``CatalogueItem``."""
+
+    kind: str
+    id: str
+    parent: str | None
+    position: int
+    text: str
+
+    def read(self) -> CatalogueItem:
+        """The item, its document read."""
+        document = json.loads(self.text)
+        return CatalogueItem(self.kind, self.id, document, self.parent, self.position)
+
+
 async def latest(database: Database) -> RevisionInfo | None:
     """The newest revision, None before the first. Raises StorageUnavailableError."""
     async with database.connection() as connection:
@@ -59,12 +75,35 @@ async def load(database: Database, revision: int | None = None) -> StoredMarketp
     async with database.connection() as connection:
         if revision is None:
             revision = await _newest_number(connection)
-        elif not await connection.fetchval(_HAS_REVISION, revision):
-            message = f"there is no revision {revision} of the marketplace"
-            raise LookupError(message)
-        rows = await connection.fetch(_ITEMS_AT, revision, timeout=_SAVE_TIMEOUT_S)
+        else:
+            await _check_known(connection, revision)
+        rows = await _rows_at(connection, revision)
     # The JSON of thousands of offers takes a while; calls go on being decided meanwhile.
     return StoredMarketplace(revision, await asyncio.to_thread(_items, rows))
+
+
+async def load_unread(database: Database, revision: int) -> Sequence[StoredItem]:
+    """The rows of a revision, to be read one by one: all documents at once take much memory.
+
+    Raises LookupError for a revision that is not there.
+    """
+    async with database.connection() as connection:
+        await _check_known(connection, revision)
+        rows = await _rows_at(connection, revision)
+    return await asyncio.to_thread(lambda: [StoredItem(*row) for row in rows])
+
+
+async def _check_known(connection: Connection, revision: int) -> None:
+    if not await connection.fetchval(_HAS_REVISION, revision):
+        message = f"there is no revision {revision} of the marketplace"
+        raise LookupError(message)
+
+
+async def _rows_at(connection: Connection, revision: int) -> Sequence[asyncpg.Record]:
+    rows: Sequence[asyncpg.Record] = await connection.fetch(
+        _ITEMS_AT, revision, timeout=_SAVE_TIMEOUT_S
+    )
+    return rows
 
 
 async def save(
@@ -113,17 +152,11 @@ async def _newest_number(connection: Connection) -> int:
 
 
 async def _items_at(connection: Connection, revision: int) -> tuple[CatalogueItem, ...]:
-    rows = await connection.fetch(_ITEMS_AT, revision, timeout=_SAVE_TIMEOUT_S)
-    return _items(rows)
+    return _items(await _rows_at(connection, revision))
 
 
 def _items(rows: Sequence[asyncpg.Record]) -> tuple[CatalogueItem, ...]:
-    return tuple(map(_item, rows))
-
-
-def _item(row: asyncpg.Record) -> CatalogueItem:
-    document = json.loads(row["document"])
-    return CatalogueItem(row["kind"], row["id"], document, row["parent"], row["position"])
+    return tuple(StoredItem(*row).read() for row in rows)
 
 
 def _columns(rows: Iterable[tuple[object, ...]], width: int) -> list[list[object]]:

@@ -17,7 +17,7 @@ from auction.domain.lifecycle import (
 from auction.domain.terms import WebhookEvent
 from auction.domain.usage import Usage
 from storage.accounts import Accounts, caller_keys, open_accounts
-from storage.batch import Batcher
+from storage.batch import GROUP_COMMIT, Batcher, BatchLimits
 from storage.books import Books
 from storage.call_facts import call_fact, conversion_facts
 from storage.database import Connection, Database
@@ -150,18 +150,14 @@ class CallEvents:
         *,
         on_earned: EarnedListener = ignore_earned,
         outbox: Outbox = SILENT,
-        lanes: int = 2,
-        max_batch: int = 200,
-        max_queue: int = 10_000,
+        limits: BatchLimits = GROUP_COMMIT,
         observe: Callable[[int], None] | None = None,
     ) -> None:
         self._database = database
         self._on_usage = on_usage
         self._on_earned = on_earned
         self._outbox = outbox
-        self._batcher: Batcher[CallEvent, EventResult] = Batcher(
-            self._run, lanes=lanes, max_size=max_batch, max_queue=max_queue, observe=observe
-        )
+        self._batcher: Batcher[CallEvent, EventResult] = Batcher(self._run, limits, observe=observe)
 
     async def record(self, event: CallEvent) -> EventResult:
         """What became of a report, once that is durable. Raises StorageUnavailableError."""

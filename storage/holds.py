@@ -1,6 +1,6 @@
 """A reservation: what one attempt of a call holds of the caps, and what it was sold under."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -13,6 +13,7 @@ from auction.domain.ids import BuyerId, CallId, CampaignId, OfferId, OwnerId, Po
 from auction.domain.reasons import Reason
 from auction.domain.terms import ConversionRule, PayoutRule
 from auction.domain.usage import NOTHING, Change, Starts, Units
+from auction.domain.value import value
 from auction.domain.windows import window_starts
 from storage.plans import load_payout, load_rule, payout_row, rule_row
 
@@ -34,7 +35,7 @@ class HoldState(Enum):
 _UNDER_WAY: Final = frozenset({HoldState.ROUTED, HoldState.ANSWERED})
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class HoldTerms:
     """What an attempt was sold under; settling depends on nothing else.
 
@@ -74,7 +75,7 @@ class HoldTerms:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Hold:
     """One row of reservations. ``holding`` is its share of the counters of each of its owners.
 

@@ -14,7 +14,7 @@ from auction.domain.decision import (
 )
 from auction.domain.ids import CallId, OwnerId
 from auction.domain.usage import Usage
-from storage.batch import Batcher
+from storage.batch import GROUP_COMMIT, Batcher, BatchLimits
 from storage.collecting import Collecting
 from storage.database import Database
 from storage.finishing import Finishing
@@ -33,7 +33,7 @@ def _ignore_usage(_: Mapping[OwnerId, Usage]) -> None:
 class PostgresLedger:
     """Calls that come to a step while a batch of it is in flight form the next batch.
 
-    ``lanes`` batches of each step may be in flight at once; ``max_queue`` bounds those who wait.
+    ``limits`` are those of each step.
     ``on_usage`` is told the usage that a step has seen, ``on_earned`` what a route has earned at
     once, ``observe`` the size of each batch; the ``outbox`` tells subscribers of routes.
     ``new_epoch`` gives calls their first epoch, and the steps from one decider's to the next.
@@ -48,30 +48,25 @@ class PostgresLedger:
         on_earned: EarnedListener = ignore_earned,
         outbox: Outbox = SILENT,
         new_epoch: Callable[[], int] = random_epoch,
-        lanes: int = 2,
-        max_batch: int = 200,
-        max_queue: int = 10_000,
+        limits: BatchLimits = GROUP_COMMIT,
         observe: Callable[[int], None] | None = None,
     ) -> None:
         reserving = Reserving(database, vault, on_usage)
         collecting = Collecting(database, on_usage, outbox, on_earned)
-        limits = {"lanes": lanes, "max_size": max_batch, "max_queue": max_queue}
         self._opening: Batcher[Opening, OpenResult] = Batcher(
-            OpeningCalls(database, vault, collecting, new_epoch).run, observe=observe, **limits
+            OpeningCalls(database, vault, collecting, new_epoch).run, limits, observe=observe
         )
         self._reserving: Batcher[ReserveRequest, ReserveResult] = Batcher(
-            reserving.run, observe=observe, **limits
+            reserving.run, limits, observe=observe
         )
         self._finishing: Batcher[Finish, FinishResult] = Batcher(
-            Finishing(database, on_usage, outbox, on_earned).run, observe=observe, **limits
+            Finishing(database, on_usage, outbox, on_earned).run, limits, observe=observe
         )
         rerouting = ReroutingCalls(database, vault, on_usage, collecting, new_epoch)
         self._rerouting: Batcher[NextRequest, NextResult] = Batcher(
-            rerouting.run, observe=observe, **limits
+            rerouting.run, limits, observe=observe
         )
-        self._refusing: Batcher[Refusal, bytes] = Batcher(
-            rerouting.refuse, observe=observe, **limits
-        )
+        self._refusing: Batcher[Refusal, bytes] = Batcher(rerouting.refuse, limits, observe=observe)
 
     async def open(self, opening: Opening) -> OpenResult:
         """See ``auction.ports.Ledger``."""

@@ -123,11 +123,11 @@ def load_payout(row: Row) -> PayoutRule:
 
 
 def _candidate_row(candidate: Candidate) -> Row:
-    place, expires_at = candidate.destination, candidate.expires_at
+    place = candidate.destination
     return (
         candidate.offer,
         candidate.buyer,
-        candidate.routed_by.value,
+        candidate.routed_by,
         str(candidate.price),
         (place.uri, place.dial_timeout_s, place.send_digits, place.whisper),
         candidate.posts,
@@ -135,7 +135,7 @@ def _candidate_row(candidate: Candidate) -> Row:
         candidate.ping_id,
         candidate.post_id,
         candidate.bid_id,
-        expires_at and expires_at.isoformat(),
+        candidate.expires_at,
         candidate.minimum_duration_s,
         _terms_of(candidate),
     )

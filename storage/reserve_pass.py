@@ -21,6 +21,7 @@ from auction.domain.ids import CallId, OwnerId
 from auction.domain.lifecycle import CallState
 from auction.domain.reasons import Reason
 from auction.domain.usage import Usage, held_by, refusal
+from auction.domain.value import value
 from auction.domain.windows import window_starts
 from auction.ports import StorageUnavailableError
 from storage.books import Books, PlanRow
@@ -36,7 +37,7 @@ NextAnswers = dict[tuple[CallId, int], bytes | None]
 _UNDECIDED: Final = frozenset({CallState.DECIDING.value, CallState.REROUTING.value})
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Item:
     """One request of a batch. ``caller`` is None when no rule may look at the caller."""
 

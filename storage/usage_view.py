@@ -8,7 +8,7 @@ from typing import Final
 from auction.domain.ids import OwnerId
 from auction.domain.usage import Usage
 from auction.ports import StorageUnavailableError
-from storage.batch import Batcher
+from storage.batch import Batcher, BatchLimits
 from storage.database import Database
 from storage.queries import query
 from storage.usage_rows import decode
@@ -42,7 +42,9 @@ class PostgresUsageView:
         self._counters: dict[OwnerId, Sequence[int]] = {}
         self._seen_at: dict[OwnerId, float] = {}
         self._asked_at: dict[OwnerId, float] = {}
-        self._batcher: Batcher[Sequence[OwnerId], None] = Batcher(self._fetch_all, max_size=1000)
+        self._batcher: Batcher[Sequence[OwnerId], None] = Batcher(
+            self._fetch_all, BatchLimits(max_size=1000)
+        )
 
     def read(self) -> Mapping[OwnerId, Usage]:
         """The readings; an owner that is absent has used nothing."""

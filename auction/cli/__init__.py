@@ -6,7 +6,7 @@ from auction.cli.group import CONFIG, Commands
 from auction.cli.marketplace import apply_command, check_command, export_command
 from auction.cli.reconcile import reconcile_command
 from auction.cli.replay import replay_command
-from auction.cli.serve import demo_command, serve_command, simulate_buyers_command
+from auction.cli.serve import demo_command, serve_command, simulate_buyers_command, worker_command
 from auction.cli.upkeep import migrate_command, secret_key_command, token_group
 
 
@@ -22,6 +22,7 @@ def main() -> None:
 
 
 main.add_command(serve_command)
+main.add_command(worker_command)
 main.add_command(demo_command)
 main.add_command(simulate_buyers_command)
 main.add_command(check_command)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--host", help="Address of both ports; 127.0.0.1 unless given.")
 @click.option("--port", type=int, help="Port of the API; 8080 unless given.")
 @click.option("--ops-port", type=int, help="Port of health and metrics; 9090 unless given.")
-@click.option("--workers", type=int, help="Processes that decide calls; only 1 so far.")
+@click.option("--workers", type=int, help="Processes that decide calls; 1 unless given.")
 @click.option("--no-migrate", is_flag=True, help="Do not bring the schema up to date.")
 @CONFIG
 @DATA_DIR
@@ -42,10 +42,12 @@ def serve_command(
     """Run the service until SIGTERM or SIGINT.
 
     With PINGPOST_DSN it uses that PostgreSQL, without one an embedded server in the data directory.
-    On SIGTERM no new connection is taken, calls in flight are answered, the exit code is 0.
+    On SIGTERM no new connection is taken, calls in flight are answered, the exit code is 0. With
+    several workers one that dies is replaced, and SIGHUP replaces all without refusing a call.
     """
     from auction import logs
-    from auction.app import serve
+    from auction.app import running_service, serve
+    from auction.workers.parent import running_crew
 
     settings = settings_of(
         context,
@@ -56,12 +58,18 @@ def serve_command(
         data_dir=data_dir,
         migrate=False if no_migrate else None,
     )
-    if settings.workers > 1:
-        raise click.BadParameter(
-            "more than one worker is not supported yet", param_hint="--workers"
-        )
     logs.configure(settings.log_level, settings.log_format)
-    run(serve(settings, marketplace))
+    running = running_crew if settings.workers > 1 else running_service
+    run(serve(running(settings, marketplace)))
+
+
+@click.command("worker", hidden=True)
+@click.argument("control", type=int)
+def worker_command(control: int) -> None:
+    """Decide calls for a `serve` that has started this with a socket at CONTROL."""
+    from auction.workers.worker import work
+
+    run(work(control))
 
 
 @click.command("simulate-buyers")

@@ -1,15 +1,15 @@
 """What buyers say to a ping and to a post, as values: nothing here is an exception."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from auction.domain.ids import BuyerId, OfferId
 from auction.domain.reasons import Reason
 from auction.domain.terms import Destination
+from auction.domain.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Quote:
     """An acceptance read from a ping's answer, nothing in it checked yet.
 
@@ -25,14 +25,14 @@ class Quote:
     minimum_duration_s: object = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class NoBid:
     """The buyer said no, with its own words where it gave any."""
 
     detail: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PingFault:
     """No usable answer came. ``blames_buyer`` is False for limits of our own."""
 
@@ -44,7 +44,7 @@ class PingFault:
 PingReply = Quote | NoBid | PingFault
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Bid:
     """A valid bid: within bounds, at or above the minimum, with somewhere to send the call."""
 
@@ -59,7 +59,7 @@ class Bid:
     minimum_duration_s: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RefusedBid:
     """A bid that does not count, and why. ``amount`` where it could be read."""
 
@@ -68,28 +68,28 @@ class RefusedBid:
     amount: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PostAccepted:
     """The buyer takes the call. ``destination`` is what it sent, not checked yet."""
 
     destination: object = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PostRejected:
     """The buyer refuses the call."""
 
     detail: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PostUnknown:
     """The post was sent and no readable answer came: the buyer may have taken the call."""
 
     detail: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PostNotSent:
     """The post never left us (no connection, own limit): the buyer can't have taken the call."""
 

@@ -83,7 +83,7 @@ def _judge_rest(
     now: datetime,
     default_country: str,
 ) -> Bid | RefusedBid:
-    valid_s = _validity(quote.expires_in_s, terms.bid_valid_s)
+    valid_s = terms.bid_valid_s if quote.expires_in_s is None else _validity(quote, terms)
     if valid_s is None:
         return RefusedBid(Reason.INVALID_BID, "expires_in_s", amount)
     if valid_s <= 0:
@@ -102,19 +102,19 @@ def _judge_rest(
         amount=amount,
         priority=offer.priority,
         weight=offer.weight,
-        expires_at=now + timedelta(seconds=float(valid_s)),
+        expires_at=now + timedelta(seconds=valid_s),
         destination=destination,
         bid_id=bid_id,
         minimum_duration_s=_read_duration(quote.minimum_duration_s),
     )
 
 
-def _validity(named: object, default_s: int) -> Decimal | None:
+def _validity(quote: Quote, terms: PingPostTerms) -> float | None:
     """For how many seconds the bid holds; None when the buyer's figure can't be read."""
-    if is_missing(named):
-        return Decimal(default_s)
-    seconds = read_decimal(named)
-    return None if seconds is None else min(seconds, Decimal(LONGEST_VALIDITY_S))
+    if is_missing(quote.expires_in_s):
+        return terms.bid_valid_s
+    seconds = read_decimal(quote.expires_in_s)
+    return None if seconds is None else min(float(seconds), LONGEST_VALIDITY_S)
 
 
 def _read_bid_id(named: object) -> str | RefusedBid | None:
@@ -127,6 +127,8 @@ def _read_bid_id(named: object) -> str | RefusedBid | None:
 
 
 def _read_duration(named: object) -> int | None:
+    if named is None:
+        return None
     seconds = read_decimal(named)
     if seconds is None or not 0 <= seconds <= LONGEST_CALL_S:
         return None

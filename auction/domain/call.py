@@ -1,17 +1,17 @@
 """A call as the switch reported it, normalised."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from auction.domain.ids import CallId, CampaignId, SourceId
+from auction.domain.value import value
 
 FieldValue = str | int | float | bool
 """What a call's field may hold; null and the empty string count as missing and are dropped."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Caller:
     """Who calls. ``number`` is E.164, None when withheld; the rest is what the number tells.
 
@@ -30,7 +30,7 @@ class Caller:
         return self.number is None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Call:
     """One request for a route.
 

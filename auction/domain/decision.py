@@ -20,6 +20,7 @@ from auction.domain.terms import (
     Trigger,
 )
 from auction.domain.usage import Units, Usage
+from auction.domain.value import value
 
 
 class RoutedBy(Enum):
@@ -36,7 +37,7 @@ class Action(Enum):
     NO_ROUTE = "no_route"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Candidate:
     """One place the call may go, in the order of the plan.
 
@@ -64,7 +65,7 @@ class Candidate:
     payouts: tuple[PayoutRule, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PastCall:
     """An earlier route of the same caller: where it went and how far it came."""
 
@@ -76,7 +77,7 @@ class PastCall:
     converted_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Opening:
     """What ``open`` writes. ``decide_within_ms`` bounds this decider's claim on the call."""
 
@@ -87,7 +88,7 @@ class Opening:
     campaign: CampaignId | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Opened:
     """The call is ours to decide. ``plan`` is set when an earlier decider died after storing one.
 
@@ -101,7 +102,7 @@ class Opened:
     received_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class StoredPlan:
     """A plan found in storage.
 
@@ -116,21 +117,21 @@ class StoredPlan:
     decided_from: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class AlreadyDecided:
     """The stored answer, byte for byte."""
 
     answer: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class BeingDecided:
     """Another decider has it until ``wait_ms`` from now at the latest."""
 
     wait_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class OtherContent:
     """The same call_id came before with other content."""
 
@@ -160,7 +161,7 @@ _FAIL_REASONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class NextRequest:
     """Attempt ``attempt`` failed: where now? ``decide_within_ms`` bounds the decider's claim."""
 
@@ -172,7 +173,7 @@ class NextRequest:
     sip_code: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Rerouting:
     """What the failed attempt held is given back, and its call is ours to decide again.
 
@@ -192,7 +193,7 @@ class Rerouting:
     plan: "StoredPlan | None" = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class AlreadyConverted:
     """The failed attempt has earned its conversion: no further one. ``attempt`` is the next."""
 
@@ -201,12 +202,12 @@ class AlreadyConverted:
     campaign: CampaignId | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class UnknownCall:
     """There is no such call."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class NoSuchAttempt:
     """The call has no route with that number, or none yet."""
 
@@ -222,7 +223,7 @@ NextResult = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ReserveRequest:
     """Take the first candidate from ``start`` on that fits, giving back what this attempt holds.
 
@@ -240,7 +241,7 @@ class ReserveRequest:
     lease_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Reserved:
     """``position`` holds the reservation; candidates passed over are in ``refused``."""
 
@@ -248,14 +249,14 @@ class Reserved:
     refused: tuple[tuple[int, Reason], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class NothingFits:
     """No candidate from ``start`` on fits; nothing is held any more."""
 
     refused: tuple[tuple[int, Reason], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Superseded:
     """Another decider took the call over; ``answer`` when it has decided already."""
 
@@ -265,7 +266,7 @@ class Superseded:
 ReserveResult = Reserved | NothingFits | Superseded
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Finish:
     """The decision to store. ``candidate`` None: no route, and whatever is held is given back.
 
@@ -292,7 +293,7 @@ class Finish:
     campaign: CampaignId | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Finished:
     """The decision is durable."""
 
@@ -315,7 +316,7 @@ class EndedBy(Enum):
     SYSTEM = "system"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class CallEvent:
     """One report of the switch. Durations in seconds with milliseconds kept; None when absent."""
 
@@ -342,7 +343,7 @@ class EventResult(Enum):
     IGNORED = "ignored"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class CallRecord:
     """All that storage keeps of one call, as ``GET /v1/calls/{call_id}`` needs it.
 
@@ -374,7 +375,7 @@ class CallRecord:
     later_traces: tuple[tuple[int, bytes], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class AttemptRecord:
     """One route given for a call."""
 
@@ -394,7 +395,7 @@ class UsageReading:
     seen_at: float
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TraceEntry:
     """One offer's line in a decision trace.
 
@@ -421,7 +422,7 @@ class Timings:
     waited_ms: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Trace:
     """Why a call went where it went.
 

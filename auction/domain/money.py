@@ -1,6 +1,7 @@
 """Amounts of money: read, bounded, rendered. Never a float."""
 
 from decimal import ROUND_DOWN, Context, Decimal
+from functools import lru_cache
 from typing import Final
 
 from auction.domain.decimals import read_decimal
@@ -9,8 +10,8 @@ MAX_AMOUNT: Final = Decimal(10_000)
 """No price, bid or payout is above this."""
 
 _SMALLEST: Final = Decimal("0.0001")
-_UNITS_PER_ONE: Final = 10_000
 _CONTEXT: Final = Context(prec=34)
+_LONGEST_KEPT: Final = 16
 
 
 def parse_amount(value: object) -> Decimal | None:
@@ -21,11 +22,22 @@ def parse_amount(value: object) -> Decimal | None:
     booleans and floats are not.
     """
     if isinstance(value, str):
-        value = value.strip().removeprefix("$")
-        if not value[:1].isdigit() and value[:1] != ".":
-            return None
-    elif isinstance(value, float):
+        return _from_text(value) if len(value) > _LONGEST_KEPT else _from_short_text(value)
+    return None if isinstance(value, float) else _from_number(value)
+
+
+def _from_text(text: str) -> Decimal | None:
+    text = text.strip().removeprefix("$")
+    if not text[:1].isdigit() and text[:1] != ".":
         return None
+    return _from_number(text)
+
+
+_from_short_text = lru_cache(maxsize=4096)(_from_text)
+"""Buyers name the same few prices all the time, and reading one takes longer than finding it."""
+
+
+def _from_number(value: object) -> Decimal | None:
     amount = read_decimal(value)
     if amount is None or not 0 < amount <= MAX_AMOUNT:
         return None
@@ -38,7 +50,7 @@ def _cut(amount: Decimal) -> Decimal:
 
 def to_units(amount: Decimal) -> int:
     """The amount in ten-thousandths; decimals beyond the fourth are cut."""
-    return int(_CONTEXT.multiply(amount, Decimal(_UNITS_PER_ONE)))
+    return int(amount.scaleb(4, _CONTEXT))
 
 
 def from_units(units: int) -> Decimal:

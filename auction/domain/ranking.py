@@ -1,10 +1,10 @@
 """The order of valid bids: total, and independent of the order in which they came."""
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 from hashlib import blake2b
+from itertools import pairwise
 from typing import Final
 
 from auction.domain.bidding import Bid
@@ -19,14 +19,23 @@ def rank(bids: Sequence[Bid], call_id: CallId) -> tuple[Bid, ...]:
 
     At most one bid per offer.
     """
-    ties = Counter((bid.amount, bid.priority) for bid in bids)
+    ordered = sorted(bids, key=_price_then_priority)
+    ties = (
+        better.amount == worse.amount and better.priority == worse.priority
+        for better, worse in pairwise(ordered)
+    )
+    if not any(ties):
+        return tuple(ordered)
 
     def place(bid: Bid) -> tuple[Decimal, int, float, OfferId]:
-        tied = ties[bid.amount, bid.priority] > 1
-        key = weight_key(call_id, bid.offer, bid.weight) if tied else 0.0
+        key = weight_key(call_id, bid.offer, bid.weight)
         return (-bid.amount, bid.priority, key, bid.offer)
 
-    return tuple(sorted(bids, key=place))
+    return tuple(sorted(ordered, key=place))
+
+
+def _price_then_priority(bid: Bid) -> tuple[Decimal, int]:
+    return (-bid.amount, bid.priority)
 
 
 def weight_key(

@@ -52,10 +52,10 @@ class Reason(IntEnum):
     @property
     def outcome(self) -> str:
         """The lower-case name used in traces, metrics and reports."""
-        return _OUTCOMES[self]
+        return _OUTCOMES[int(self)]
 
 
-_OUTCOMES = {reason: reason.name.lower() for reason in Reason}
+_OUTCOMES = {int(reason): reason.name.lower() for reason in Reason}
 
 WON = "won"
 """The outcome of the offer that got the call; it has no number."""

@@ -5,10 +5,9 @@ starts from the calls already counted. The window before the current one is kept
 which arrived just before a boundary is still judged by, and settled in, the window of its arrival.
 """
 
-from dataclasses import dataclass
-
 from auction.domain.reasons import Reason
 from auction.domain.terms import Cap, Measure, OwnerLimits
+from auction.domain.value import value
 
 Units = tuple[int, int, int, int]
 """One number per ``Measure``: counts, and revenue in ten-thousandths of the currency."""
@@ -19,7 +18,7 @@ Starts = tuple[int, int, int, int]
 NOTHING: Units = (0, 0, 0, 0)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class WindowCount:
     """What is used and pending in the window that starts at ``start``."""
 
@@ -28,7 +27,7 @@ class WindowCount:
     pending: Units = NOTHING
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PeriodUsage:
     """The current window of a period and the one before it."""
 
@@ -40,7 +39,7 @@ _EMPTY = WindowCount(0)
 _EMPTY_PERIOD = PeriodUsage(_EMPTY, _EMPTY)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Usage:
     """An owner's live calls and counts, one entry per ``Period``."""
 
@@ -53,7 +52,7 @@ class Usage:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Change:
     """What one step of one call's life adds to an owner's usage (negative: gives back)."""
 

@@ -10,7 +10,7 @@ from functools import partial
 from auction.domain.bidding import Bid, NoBid, PingFault, PingReply, Quote, RefusedBid
 from auction.domain.deadline import early_close
 from auction.domain.reasons import Reason
-from auction.engine.outcomes import Outcome
+from auction.engine.outcome import Outcome
 from auction.ports import BuyerGateway, Clock, PingOrder
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 from auction.domain.ids import CampaignId, OfferId
 from auction.domain.notices import Notice
 from auction.domain.reasons import Reason
-from auction.engine.outcomes import Outcome
+from auction.engine.outcome import Outcome
 from auction.engine.walk import Taken
 
 _LONGEST_BID_ID = 256

@@ -1,36 +1,15 @@
 """The outcomes of one decision: every offer that was looked at ends with exactly one."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
 import orjson
 
 from auction.domain.bidding import Bid, Quote
 from auction.domain.decision import Candidate, Timings
-from auction.domain.ids import OfferId, PingId
-from auction.domain.money import render
-from auction.domain.reasons import WON, Reason
-
-JsonValue = str | int | float | bool | None | dict[str, "JsonValue"] | list["JsonValue"]
-
-
-@dataclass(slots=True)
-class Outcome:
-    """One offer's line of the trace while the decision goes on; ``reason`` None: it won.
-
-    ``ping_id`` is of the bid, where there is one; it is not part of the trace.
-    """
-
-    offer: OfferId
-    reason: Reason | None
-    detail: str | None = None
-    bid: Decimal | None = None
-    ms: float | None = None
-    rank: int | None = None
-    static: bool = False
-    quote: Quote | None = None
-    ping_id: PingId | None = None
+from auction.domain.ids import OfferId
+from auction.domain.reasons import Reason
+from auction.engine.outcome import JsonValue, Outcome
 
 
 class Outcomes:
@@ -78,7 +57,8 @@ class Outcomes:
     def ranked(self, ranking: Sequence[Bid]) -> None:
         """Valid bids in their order; all are outbid until one of them is taken."""
         for place, bid in enumerate(ranking, start=1):
-            self._by_offer[bid.offer].rank = place
+            outcome = self._by_offer[bid.offer]
+            outcome.rank, outcome.written = place, None
 
     def standing(self, bids: Sequence[Candidate]) -> None:
         """Bids of an earlier attempt that still stand, in their order."""
@@ -95,12 +75,12 @@ class Outcomes:
     def mark(self, offer: OfferId, reason: Reason | None, detail: str | None = None) -> None:
         """What became of a bid or a static offer later on; None: it won."""
         outcome = self._by_offer[offer]
-        outcome.reason = reason
-        outcome.detail = detail
+        outcome.reason, outcome.detail, outcome.written = reason, detail, None
 
     def route_statically(self, offer: OfferId, *, pinged: bool) -> None:
         """A static win; an offer that was pinged keeps its auction outcome."""
-        self._by_offer[offer].static = True
+        outcome = self._by_offer[offer]
+        outcome.static, outcome.written = True, None
         if not pinged:
             self.mark(offer, None)
 
@@ -127,54 +107,6 @@ class Outcomes:
                 "ping_ms": round(timings.ping_ms, 3),
                 "post_ms": round(timings.post_ms, 3),
                 "total_ms": round(timings.total_ms, 3),
-                "offers": [_entry(outcome) for outcome in self._by_offer.values()],
+                "offers": [orjson.Fragment(each.entry()) for each in self._by_offer.values()],
             }
         )
-
-
-def _entry(outcome: Outcome) -> dict[str, JsonValue]:
-    entry: dict[str, JsonValue] = {
-        "offer": outcome.offer,
-        "outcome": WON if outcome.reason is None else outcome.reason.outcome,
-        "code": None if outcome.reason is None else int(outcome.reason),
-        "detail": outcome.detail,
-        "bid": None if outcome.bid is None else render(outcome.bid),
-        "ms": None if outcome.ms is None else round(outcome.ms, 3),
-        "rank": outcome.rank,
-    }
-    if outcome.static:
-        entry["static"] = True
-    if outcome.quote is not None:
-        entry["quote"] = _quote(outcome.quote)
-    return entry
-
-
-def _quote(quote: Quote) -> dict[str, JsonValue]:
-    return {
-        "amount": _plain(quote.amount),
-        "currency": _plain(quote.currency),
-        "bid_id": _plain(quote.bid_id),
-        "destination": _plain(_as_judged(quote.destination)),
-        "expires_in_s": _plain(quote.expires_in_s),
-        "minimum_duration_s": _plain(quote.minimum_duration_s),
-    }
-
-
-def _as_judged(destination: object) -> object:
-    """A number is no destination, and must not become one as text."""
-    return [destination] if isinstance(destination, Decimal | float) else destination
-
-
-_KEPT_CHARACTERS = 257
-"""One more than the longest bid_id: one that is too long stays too long when it is judged again."""
-
-
-def _plain(value: object) -> JsonValue:
-    """A buyer's value as JSON: long text is cut, what is no scalar stays something else."""
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, int) and abs(value) < 2**53:
-        return value
-    if not isinstance(value, str | int | Decimal):
-        return {"unreadable": str(value)[:_KEPT_CHARACTERS]}
-    return str(value)[:_KEPT_CHARACTERS]

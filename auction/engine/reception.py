@@ -1,7 +1,6 @@
 """Where calls come in: one decision per call_id, however often and wherever it is asked for."""
 
 import asyncio
-from dataclasses import dataclass
 
 from auction.domain.call import Call
 from auction.domain.decision import (
@@ -14,6 +13,7 @@ from auction.domain.decision import (
 )
 from auction.domain.ids import CallId, CampaignId
 from auction.domain.terms import Campaign, Catalogue
+from auction.domain.value import value
 from auction.engine.auction import Auction
 from auction.engine.conclusion import LEAST_WAIT_MS, answer_within_ms
 from auction.engine.flights import Flights
@@ -27,7 +27,7 @@ FIRST_POLL_MS, LONGEST_POLL_MS = 10, 100
 """How often a waiting retry asks whether another process has decided."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class _Decision:
     """What the ledger holds; ``late``: it waits for a retry to fetch it from there."""
 

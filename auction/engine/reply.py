@@ -1,6 +1,5 @@
 """The answer to the switch, as the bytes that are stored and sent."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
@@ -9,9 +8,10 @@ from auction.domain.call import Call
 from auction.domain.decision import Action, Candidate, RoutedBy
 from auction.domain.money import render
 from auction.domain.terms import Destination
+from auction.domain.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Reply:
     """What the switch is told; a no-route has the campaign's own destination, if any."""
 

@@ -19,6 +19,7 @@ from auction.domain.decision import (
 from auction.domain.ids import OfferId
 from auction.domain.reasons import Reason
 from auction.domain.terms import Campaign, Destination, OfferTerms, OnUnknown
+from auction.domain.value import value
 from auction.engine.outcomes import Outcomes
 from auction.engine.persistence import persist
 from auction.engine.plan import expired, without_offer
@@ -34,7 +35,7 @@ HOLD_SLACK_MS = 30_000
 """How long a hold outlives the deadline of a decider that died: a retry may take it over."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Taken:
     """The place that takes the call."""
 

@@ -8,6 +8,7 @@ class Drain:
 
     def __init__(self) -> None:
         self._draining = False
+        self._letting_go = False
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -18,6 +19,11 @@ class Drain:
         return self._draining
 
     @property
+    def keeps_connections(self) -> bool:
+        """Whether a connection stays open once its request was answered."""
+        return not self._letting_go
+
+    @property
     def in_flight(self) -> int:
         """Requests being handled now."""
         return self._in_flight
@@ -25,6 +31,11 @@ class Drain:
     def begin(self) -> None:
         """Start draining; there is no way back."""
         self._draining = True
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Keep no connection from now on; requests are handled as before, long ones too."""
+        self._letting_go = True
 
     def entered(self) -> None:
         """One request more."""

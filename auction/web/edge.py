@@ -26,7 +26,7 @@ def edge(drain: Drain) -> Middleware:
             response = await _translated(request, handler)
         finally:
             drain.left()
-        if drain.draining:
+        if not drain.keeps_connections:
             response.force_close()
         return response
 

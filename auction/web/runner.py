@@ -1,5 +1,6 @@
 """Serving an application so that errors below its handlers are problem documents as well."""
 
+import asyncio
 import logging
 from http import HTTPStatus
 
@@ -12,6 +13,7 @@ logger = logging.getLogger(__name__)
 
 KEEPALIVE_S = 75.0
 LINGER_S = 5.0
+LOOK_EVERY_S = 0.05
 
 
 class ProblemRunner(web.AppRunner):
@@ -19,6 +21,16 @@ class ProblemRunner(web.AppRunner):
 
     def __init__(self, application: web.Application, *, shutdown_timeout_s: float = 8.0) -> None:
         super().__init__(application, shutdown_timeout=shutdown_timeout_s)
+
+    async def wait_unconnected(self, timeout_s: float) -> bool:
+        """Whether no connection was open any more within ``timeout_s`` seconds."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self.server is not None and self.server.connections:  # noqa: ASYNC110 - it tells nobody
+                    await asyncio.sleep(LOOK_EVERY_S)
+        except TimeoutError:
+            return False
+        return True
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()

@@ -1,4 +1,4 @@
-"""What a run has to tell: figures, tables, plots; plain data that JSON and HTML are made of."""
+"""What a run has to tell: figures, tables and plots, as plain data for JSON and HTML."""
 
 from dataclasses import dataclass, field
 from enum import Enum

@@ -3,9 +3,10 @@
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,11 +78,13 @@ def a_call(number: int) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Burst:
-    """Calls asked by many at once; the service is killed with the answer number ``kill_at``."""
+    """Calls asked by many at once; with the answer number ``kill_at`` the ``victim`` is killed."""
 
     answers: dict[int, bytes]
     kill_at: int | None = None
+    victim: Callable[[], None] | None = None
     lost: int = 0
+    refused: int = 0
 
     async def ask(self, service: ServiceProcess, numbers: range) -> None:
         connector = aiohttp.TCPConnector(limit=0)
@@ -100,11 +103,12 @@ class Burst:
         try:
             async with session.post(f"{service.url}/v1/calls", json=a_call(number)) as response:
                 body = await response.read()
-                if response.status == 200:
+                if response.status != 200:
+                    self.refused += 1
+                else:
                     self.answers[number] = body
-                    if len(self.answers) == self.kill_at:
-                        assert service.process is not None
-                        service.process.send_signal(signal.SIGKILL)
+                    if self.victim is not None and len(self.answers) == self.kill_at:
+                        self.victim()
         except aiohttp.ClientError:
             self.lost += 1
 
@@ -128,6 +132,17 @@ async def _usage(dsn: str) -> Counter[str]:
         await connection.close()
 
 
+def _kill(service: ServiceProcess) -> None:
+    assert service.process is not None
+    service.process.send_signal(signal.SIGKILL)
+
+
+def _kill_database(service: ServiceProcess) -> None:
+    assert service.process is not None
+    (postmaster,) = psutil.Process(service.process.pid).children()
+    postmaster.send_signal(signal.SIGKILL)
+
+
 @pytest.mark.parametrize("kill_after", [1, 10, 30])
 async def test_after_kill_9_in_a_burst_every_answer_given_is_found_again(
     tmp_path: Path, kill_after: int
@@ -135,27 +150,47 @@ async def test_after_kill_9_in_a_burst_every_answer_given_is_found_again(
     async with a_market(tmp_path) as (_, marketplace):
         data = tmp_path / "data"
         async with a_service(data, "--marketplace", str(marketplace)) as service:
-            burst = Burst({}, kill_after)
+            burst = Burst({}, kill_after, partial(_kill, service))
             await burst.ask(service, range(CALLS))
             await service.kill()
-            given = dict(burst.answers)
-            assert kill_after <= len(given) < CALLS
+            assert kill_after <= len(burst.answers) < CALLS
 
             await service.start()
-            again = Burst({})
-            await again.ask(service, range(CALLS))
-            stuck = set(range(CALLS)) - set(again.answers)
-            while stuck:  # decided by a retry once the dead decider's claim is over
-                for number in sorted(stuck):
-                    await again.ask(service, range(number, number + 1))
-                stuck -= set(again.answers)
+            await _is_all_found_again(service, burst.answers)
 
-            assert {number: again.answers[number] for number in given} == given
-            dsn = running_dsn(data)
-            assert dsn is not None
-            sold = await _usage(dsn)
-            assert sum(sold.values()) == CALLS
-            assert sold["acme-auto"] <= SLOTS
+
+@pytest.mark.parametrize("kill_after", [1, 30])
+async def test_after_kill_9_of_postgresql_in_a_burst_every_answer_given_is_found_again(
+    tmp_path: Path, kill_after: int
+) -> None:
+    async with a_market(tmp_path) as (_, marketplace):
+        data = tmp_path / "data"
+        async with a_service(data, "--marketplace", str(marketplace)) as service:
+            burst = Burst({}, kill_after, partial(_kill_database, service))
+            await burst.ask(service, range(CALLS))
+            assert kill_after <= len(burst.answers)
+            assert burst.refused > 0
+
+            await service.ready()
+            await _is_all_found_again(service, burst.answers)
+
+
+async def _is_all_found_again(service: ServiceProcess, given: Mapping[int, bytes]) -> None:
+    """Every answer is still the same, every other call is decided now, and no limit is passed."""
+    again = Burst({})
+    await again.ask(service, range(CALLS))
+    stuck = set(range(CALLS)) - set(again.answers)
+    while stuck:  # decided by a retry once the dead decider's claim is over
+        for number in sorted(stuck):
+            await again.ask(service, range(number, number + 1))
+        stuck -= set(again.answers)
+
+    assert {number: again.answers[number] for number in given} == given
+    dsn = running_dsn(service.data_dir)
+    assert dsn is not None
+    sold = await _usage(dsn)
+    assert sum(sold.values()) == CALLS
+    assert sold["acme-auto"] <= SLOTS
 
 
 async def test_a_kill_of_everything_keeps_call_winner_and_price(tmp_path: Path) -> None:
@@ -204,9 +239,7 @@ async def test_postgresql_killed_under_the_service_comes_back_by_itself(tmp_path
         data = tmp_path / "data"
         async with a_service(data, "--marketplace", str(marketplace)) as service, a_switch() as sw:
             before = await sw.route(service, **a_call(1))
-            assert service.process is not None
-            (postmaster,) = psutil.Process(service.process.pid).children()
-            postmaster.send_signal(signal.SIGKILL)
+            _kill_database(service)
             after = await eventually(lambda: _decision(sw.session, service, a_call(2)), within_s=20)
             assert after["action"] == "route"
             assert await sw.route(service, **a_call(1)) == before

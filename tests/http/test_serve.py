@@ -1,6 +1,7 @@
 """``pingpost serve`` from start to end: signals, restarts, which marketplace it takes."""
 
 import asyncio
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -45,6 +46,8 @@ async def _pingpost(service: ServiceProcess, *arguments: str) -> tuple[int, str]
 async def test_sigterm_ends_the_service_with_0_and_its_answers_survive(tmp_path: Path) -> None:
     arguments = ("--marketplace", str(a_file(tmp_path)))
     async with a_service(tmp_path / "data", *arguments) as service, a_switch() as switch:
+        assert service.process is not None
+        service.process.send_signal(signal.SIGHUP)  # as a reload would, with no worker to restart
         before = await switch.route(service, call_id="c-1", campaign="auto")
         began = asyncio.get_running_loop().time()
         assert await service.stop() == 0

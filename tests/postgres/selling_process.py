@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from auction.domain.decision import Candidate, Finished, Reserved
 from auction.domain.ids import OfferId, offer_owner
 from auction.domain.terms import Cap, Measure, Period
+from storage.batch import BatchLimits
 from storage.database import Database
 from storage.ledger import PostgresLedger
 from tests.ledger_steps import (
@@ -60,7 +61,7 @@ async def sell(ledger: PostgresLedger, name: str, number: int) -> str | None:
 
 async def main(dsn: str, name: str, calls: int) -> None:
     database = await Database.connect(dsn, min_size=4)
-    ledger = a_ledger(database, lanes=2, max_batch=8)
+    ledger = a_ledger(database, limits=BatchLimits(lanes=2, max_size=8))
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()

@@ -3,17 +3,18 @@
 import asyncio
 import logging
 import threading
+from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from auction.domain.ids import OfferId
-from auction.marketplaces import Marketplaces, _warm, apply_file, export, load_at_start
+from auction.marketplaces import Marketplaces, _tell_unusable, apply_file, export, load_at_start
 from buyers.notices import NoticeBoard
 from config.faults import ConfigError
 from config.secret_box import SecretBox
-from storage.catalogue import StoredMarketplace, latest, load, save
+from storage.catalogue import StoredItem, latest, load, load_unread, save
 from storage.database import Database
 from storage.migrate import migrate
 from tests.golden.runner import ScriptedTransport
@@ -131,29 +132,11 @@ async def test_offers_are_compiled_before_calls_need_them_and_unusable_ones_are_
     assert on_loop not in changed_in
 
 
-async def test_of_many_unusable_offers_a_few_are_named(caplog: pytest.LogCaptureFixture) -> None:
-    class Gateway:
-        def unusable(self) -> dict[OfferId, str]:
-            return {OfferId(f"offer-{number}"): "no secret" for number in range(100)}
-
-    gateway: Any = Gateway()
+def test_of_many_unusable_offers_a_few_are_named(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        _warm(gateway)
+        _tell_unusable({OfferId(f"offer-{number}"): "no secret" for number in range(100)})
     assert len(caplog.records) == 20
     assert "81 more" in caplog.text
-
-
-async def test_an_offer_whose_compiling_crashes_keeps_no_marketplace_out_of_force(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    class Gateway:
-        def unusable(self) -> dict[OfferId, str]:
-            raise ValueError("secret words")
-
-    gateway: Any = Gateway()
-    _warm(gateway)
-    assert "ValueError" in caplog.text
-    assert "secret words" not in caplog.text
 
 
 async def test_those_who_ask_for_an_old_revision_at_once_load_it_once(
@@ -163,13 +146,42 @@ async def test_those_who_ask_for_an_old_revision_at_once_load_it_once(
     transport = ScriptedTransport({})
     board = NoticeBoard(transport)
     marketplaces = Marketplaces(database, BOX, transport, board, {}, VAULT, lambda _: None)
-    loaded: list[int | None] = []
+    loaded: list[int] = []
 
-    async def counted(where: Database, revision: int | None = None) -> StoredMarketplace:
+    async def counted(where: Database, revision: int) -> Sequence[StoredItem]:
         loaded.append(revision)
-        return await load(where, revision)
+        return await load_unread(where, revision)
 
-    monkeypatch.setattr("auction.marketplaces.catalogue.load", counted)
+    monkeypatch.setattr("auction.marketplaces.catalogue.load_unread", counted)
     found = await asyncio.gather(*(marketplaces.catalogue_at(1) for _ in range(20)))
     assert loaded == [1]
     assert {each is found[0] is not None for each in found} == {True}
+
+
+async def test_a_marketplace_of_which_one_offer_changes_keeps_what_was_made_of_the_others(
+    database: Database, tmp_path: Path
+) -> None:
+    buyer = """
+  - id: beacon
+    offers:
+      - {id: beacon-auto, campaign: auto, destination: {uri: "sip:a@b.example"}, static_price: 9}
+"""
+    transport = ScriptedTransport({})
+    board = NoticeBoard(transport)
+    marketplaces = Marketplaces(database, BOX, transport, board, {}, VAULT, lambda _: None)
+    catalogues = []
+    for minimum in (5, 6):
+        path = a_file(tmp_path, minimum=minimum)
+        path.write_text(path.read_text() + buyer)
+        await apply_file(database, BOX, path, {})
+        await marketplaces.take_up(marketplaces.revision + 1)
+        catalogues.append(marketplaces.current().catalogue)
+    before, after = catalogues
+    kept, changed = OfferId("beacon-auto"), OfferId("acme-auto")
+    assert after.offers[kept] is before.offers[kept]
+    terms = [each.offers[changed].ping_post for each in catalogues]
+    assert [each and each.minimum_bid for each in terms] == [Decimal(5), Decimal(6)]
+    old = await marketplaces.catalogue_at(1)
+    assert old is not None
+    assert (old.revision, old.offers) == (1, before.offers)
+    assert old.offers[kept] is before.offers[kept]

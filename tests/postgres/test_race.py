@@ -9,6 +9,7 @@ from pathlib import Path
 from auction.domain.decision import EventType, Reserved
 from auction.domain.ids import OfferId, offer_owner
 from auction.domain.terms import Period
+from storage.batch import BatchLimits
 from storage.database import Database
 from storage.events import CallEvents
 from storage.sweeper import Sweeper
@@ -65,6 +66,8 @@ async def test_two_hundred_calls_for_the_last_seven_slots_sell_exactly_seven(
 
 CONCURRENCY = 9
 
+SMALL_BATCHES = BatchLimits(lanes=2, max_size=10)
+
 AT_ONCE = 60
 """Calls under way: all wait for one buyer's row, and more would wait longer than anyone may."""
 
@@ -74,8 +77,8 @@ class Floor:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.ledger = a_ledger(database, lanes=2, max_batch=10)
-        self.events = CallEvents(database, lambda _: None, lanes=2, max_batch=10)
+        self.ledger = a_ledger(database, limits=SMALL_BATCHES)
+        self.events = CallEvents(database, lambda _: None, limits=SMALL_BATCHES)
         self.sweeper = Sweeper(database, batch=10)
 
     async def handle(self, number: int, reporter: "Floor") -> None:

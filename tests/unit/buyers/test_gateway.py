@@ -249,8 +249,20 @@ async def test_a_crash_before_a_post_leaves_means_it_was_not_sent() -> None:
     market = a_marketplace({}, post={"caller_id": "hashed"})
     gateway = a_gateway(market, transport, hash_key_for=crash)
 
-    assert await gateway.post(a_post()) == PostNotSent("internal error")
+    assert await gateway.post(a_post()) == PostNotSent("it can't be compiled (KeyError)")
     assert transport.sent == []
+
+
+async def test_answers_that_differ_only_in_true_and_1_are_told_apart() -> None:
+    def saying(yes: object) -> dict[str, Any]:
+        accepted = {"at": "ok", "equals": [yes]}
+        return {"response": {"accepted": accepted, "amount": {"at": "price"}}}
+
+    transport = ScriptedTransport(RawAnswer(200, b'{"ok": 1, "price": "40.00"}'))
+    gateway = a_gateway(a_marketplace(saying(True), saying(1)), transport)
+
+    assert isinstance(await gateway.ping(a_ping("offer-0")), NoBid)
+    assert isinstance(await gateway.ping(a_ping("offer-1")), Quote)
 
 
 @pytest.mark.parametrize(

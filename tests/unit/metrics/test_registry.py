@@ -52,6 +52,8 @@ CONTRACT = {
 OURS = {
     "pingpost_test_calls_total": ("counter", {"campaign", "outcome"}),
     "pingpost_next_routes_total": ("counter", {"campaign", "outcome"}),
+    "pingpost_workers": ("gauge", set()),
+    "pingpost_worker_restarts_total": ("counter", set()),
 }
 """What is counted beside it."""
 
@@ -66,8 +68,8 @@ def a_marketplace(*offers: str) -> Catalogue:
     return a_catalogue(a_campaign(*bidders, a_static_offer("cobalt-auto", caps=[DAILY])))
 
 
-def loaded(**limits: int) -> Metrics:
-    metrics = Metrics(**limits)
+def loaded() -> Metrics:
+    metrics = Metrics()
     metrics.preload(a_marketplace("acme-auto"))
     return metrics
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import pytest
 
 from auction.ports import StorageUnavailableError
-from storage.batch import Batcher
+from storage.batch import Batcher, BatchLimits
 from tests.eventually import eventually
+from tests.virtual_time import run_virtually
 
 
 class Doubling:
@@ -42,14 +43,14 @@ async def test_items_that_come_during_a_batch_form_the_next() -> None:
 async def test_items_that_come_at_once_form_one_batch_even_with_several_lanes() -> None:
     work = Doubling()
     work.gate.set()
-    batcher = Batcher(work.run, lanes=2)
+    batcher = Batcher(work.run, BatchLimits(lanes=2))
     assert await asyncio.gather(*(batcher.submit(number) for number in (1, 2, 3))) == [2, 4, 6]
     assert work.batches == [[1, 2, 3]]
 
 
 async def test_a_second_lane_goes_while_the_first_is_in_flight() -> None:
     work = Doubling()
-    batcher = Batcher(work.run, lanes=2)
+    batcher = Batcher(work.run, BatchLimits(lanes=2))
     futures = [batcher.submit(1)]
     await eventually(lambda: len(work.batches) == 1)
     futures.append(batcher.submit(2))
@@ -63,7 +64,7 @@ async def test_a_second_lane_goes_while_the_first_is_in_flight() -> None:
 async def test_a_batch_has_at_most_so_many_items() -> None:
     work, sizes = Doubling(), list[int]()
     work.gate.set()
-    batcher = Batcher(work.run, max_size=3, observe=sizes.append)
+    batcher = Batcher(work.run, BatchLimits(max_size=3), observe=sizes.append)
     await asyncio.gather(*(batcher.submit(number) for number in range(5)))
     assert sizes == [3, 2]
 
@@ -102,7 +103,7 @@ async def test_without_a_database_every_item_fails_once() -> None:
 
 async def test_a_full_queue_refuses() -> None:
     work = Doubling()
-    batcher = Batcher(work.run, max_queue=2)
+    batcher = Batcher(work.run, BatchLimits(max_queue=2))
     first = batcher.submit(1)
     await eventually(lambda: len(work.batches) == 1)
     waiting = [batcher.submit(2), batcher.submit(3)]
@@ -144,3 +145,43 @@ async def test_the_next_item_after_an_idle_time_is_run_too() -> None:
     assert await batcher.submit(2) == 4
     await batcher.close()
     assert await batcher.submit(3) == 6
+
+
+def test_a_batch_that_goes_its_way_is_waited_for_and_one_that_stalls_is_not() -> None:
+    async def scenario() -> None:
+        work = Doubling()
+        batcher = Batcher(work.run, BatchLimits(lanes=2, stalled_s=0.02))
+        futures = [batcher.submit(1), batcher.submit(2)]
+        await asyncio.sleep(0.01)
+        futures += [batcher.submit(3), batcher.submit(4)]
+        await asyncio.sleep(0.009)
+        assert work.batches == [[1, 2]]
+        await asyncio.sleep(0.002)
+        assert work.batches == [[1, 2], [3, 4]]
+        work.gate.set()
+        assert await asyncio.gather(*futures) == [2, 4, 6, 8]
+
+    run_virtually(scenario())
+
+
+def test_under_load_the_next_batch_gathers() -> None:
+    async def scenario() -> None:
+        work = Doubling()
+        work.gate.set()
+        batcher = Batcher(work.run, BatchLimits(busy=2, gather_s=0.05))
+        await asyncio.gather(*(batcher.submit(number) for number in (1, 2)))
+        early = batcher.submit(3)
+        await asyncio.sleep(0.04)
+        late = batcher.submit(4)
+        assert [await early, await late] == [6, 8]
+        assert work.batches == [[1, 2], [3, 4]]
+
+    run_virtually(scenario())
+
+
+async def test_at_ease_nothing_is_gathered() -> None:
+    work = Doubling()
+    work.gate.set()
+    batcher = Batcher(work.run, BatchLimits(busy=2, gather_s=60))
+    assert await batcher.submit(1) == 2
+    assert await batcher.submit(2) == 4

@@ -8,7 +8,8 @@ import pytest
 from auction.domain.decision import TraceEntry
 from auction.domain.ids import OfferId
 from auction.domain.reasons import Reason
-from auction.engine.outcomes import Outcome, Outcomes
+from auction.engine.outcome import Outcome
+from auction.engine.outcomes import Outcomes
 from auction.web.explanation import explain, read_trace, render_entry
 from tests.builders import a_call, a_campaign, a_static_offer, an_offer
 

@@ -1,0 +1,1 @@
+"""Several processes that decide calls, and the one that keeps them running."""

@@ -1,0 +1,100 @@
+"""What a parent hands to its workers, and what it shows of their processes."""
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from prometheus_client import Metric
+
+from auction.workers.assignment import Assignment, decode
+from auction.workers.connections import most_connections, server_settings
+from auction.workers.figures import ProcessFigures
+from auction.workers.sockets import bound, url_of
+from config.secret_box import new_key
+from config.settings import Settings, load_settings
+
+
+def test_an_assignment_arrives_as_it_was_sent_secrets_and_defaults_included(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_settings(
+        {
+            "data_dir": tmp_path,
+            "workers": 3,
+            "dsn": "postgresql://me:secret@db/x",
+            "secret_key": new_key(),
+            "bootstrap_token": "t0ken",
+            "outbound_allow": "127.0.0.0/8,fd00::/8",
+        }
+    )
+    sent = Assignment(2, "postgresql://me:secret@db/x", settings, (7, 8), 9)
+    line = sent.encode()
+    monkeypatch.setenv("PINGPOST_DRAIN_S", "1")
+    monkeypatch.setenv("PINGPOST_LOG_LEVEL", "debug")
+    assert decode(line) == sent
+    assert line.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_socket_that_is_bound_takes_callers_once_somebody_listens(host: str) -> None:
+    with bound(host, 0) as listeners:
+        first = listeners[0]
+        port = first.getsockname()[1]
+        assert url_of(first).endswith(f":{port}")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(first.getsockname()[:2])
+        first.listen()
+        socket.create_connection(first.getsockname()[:2]).close()
+    assert all(listener.fileno() == -1 for listener in listeners)
+
+
+def test_an_address_in_use_is_told() -> None:
+    with bound("127.0.0.1", 0) as (first,):
+        first.listen()
+        port = first.getsockname()[1]
+        with pytest.raises(OSError, match=rf"'127\.0\.0\.1', {port}"), bound("127.0.0.1", port):
+            pytest.fail("it was bound twice")
+
+
+def test_a_url_writes_an_ipv6_address_in_brackets() -> None:
+    with bound("::1", 0) as (listener,):
+        assert url_of(listener) == f"http://[::1]:{listener.getsockname()[1]}"
+
+
+def test_an_embedded_server_has_a_connection_for_every_worker_twice(tmp_path: Path) -> None:
+    few = Settings(data_dir=tmp_path, workers=2)
+    many = Settings(data_dir=tmp_path, workers=32)
+    assert most_connections(few) == 2 * 2 * (6 + 2) + 4
+    assert server_settings(few) == {"max_connections": "200"}
+    assert int(server_settings(many)["max_connections"]) > most_connections(many) > 500
+
+
+@dataclass
+class Process:
+    pid: int
+    used_cpu_s: float | None = None
+
+
+def shown(figures: ProcessFigures) -> dict[str, float]:
+    metrics: list[Metric] = list(figures.collect())
+    return {metric.name: metric.samples[0].value for metric in metrics}
+
+
+def test_memory_and_files_are_summed_over_the_living_and_cpu_time_over_all() -> None:
+    own = Process(pid=os.getpid())
+    alone = shown(ProcessFigures(list))
+    living = [own]
+    figures = ProcessFigures(lambda: living)
+    both = shown(figures)
+    assert both["process_virtual_memory_bytes"] > alone["process_virtual_memory_bytes"]
+    assert both["process_max_fds"] == alone["process_max_fds"]
+    assert both["process_start_time_seconds"] == alone["process_start_time_seconds"]
+    own.used_cpu_s = 1000.0
+    ended = shown(figures)["process_cpu_seconds"]
+    living.clear()
+    figures.ended(own)
+    gone = shown(figures)
+    assert gone["process_cpu_seconds"] >= ended >= 1000
+    assert gone["process_virtual_memory_bytes"] < both["process_virtual_memory_bytes"]
