@@ -27,6 +27,10 @@ thorough: $(READY) ## The long forms: a kill after every step of a call's life, 
 	$(BIN)/pytest --all-steps tests/chaos/test_life_killed.py tests/property/test_life_machine.py \
 		tests/property/test_transport_differential.py
 
+bench: $(READY) ## Load, and how it scales in small; figures, JSON and HTML in bench-results/
+	$(BIN)/python -m benchmarks load --duration 8
+	$(BIN)/python -m benchmarks scale --only buyers --only offers --buyers 1,10,50 --offers 10,1000 --duration 3
+
 lint: $(READY) ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -43,4 +47,4 @@ lock: ## Pin every dependency with hashes (needs pip-tools in the venv)
 clean: ## Remove what the targets made
 	rm -rf $(VENV) build dist *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo test thorough lint check lock clean
+.PHONY: help setup demo test thorough bench lint check lock clean
