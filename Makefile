@@ -23,8 +23,9 @@ demo: $(READY) ## Simulated buyers, a burst of calls through the real service, a
 test: $(READY) ## All tests, with the coverage gate on the domain
 	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered
 
-thorough: $(READY) ## The long forms: a kill after every step of a call's life, many more random lives
-	$(BIN)/pytest --all-steps tests/chaos/test_life_killed.py tests/property/test_life_machine.py
+thorough: $(READY) ## The long forms: a kill after every step of a call's life, many more random lives and buyers
+	$(BIN)/pytest --all-steps tests/chaos/test_life_killed.py tests/property/test_life_machine.py \
+		tests/property/test_transport_differential.py
 
 bench: $(READY) ## Load, and how it scales in small; figures, JSON and HTML in bench-results/
 	$(BIN)/python -m benchmarks load --duration 8

@@ -25,6 +25,7 @@ from auction.web.runner import ProblemRunner
 from auction.web.services import OpsServices
 from auction.webhooks.sender import WebhookSender
 from buyers.aiohttp_transport import AiohttpTransport
+from buyers.native_transport import NativeTransport
 from buyers.notices import NoticeBoard
 from buyers.outbound import OutboundRule
 from config.secret_box import SecretBox
@@ -127,12 +128,22 @@ class Service:
             logger.warning("%s: %s", marketplace, warning, extra={"action": "check"})
 
     async def _follow(self, database: Database, box: SecretBox, vault: CallerVault) -> Marketplaces:
-        transport = AiohttpTransport(OutboundRule(self._settings.outbound_allow))
-        self._stack.push_async_callback(transport.close)
-        board = NoticeBoard(transport)
+        rule = OutboundRule(self._settings.outbound_allow)
+        native, aiohttp = NativeTransport(rule), AiohttpTransport(rule)
+        self._stack.push_async_callback(native.close)
+        self._stack.push_async_callback(aiohttp.close)
+        board = NoticeBoard(native)
         self._stack.push_async_callback(board.close)
         marketplaces = Marketplaces(
-            database, box, transport, board, os.environ, vault, self._metrics.preload
+            database,
+            box,
+            native,
+            board,
+            os.environ,
+            vault,
+            self._metrics.preload,
+            aiohttp=aiohttp,
+            warm=native.warm,
         )
         newest = await catalogue.latest(database)
         await marketplaces.take_up(0 if newest is None else newest.revision)

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ from auction.webhooks.hooks import Webhooks, compile_webhooks
 from buyers.gateway import HttpBuyerGateway, compile_gateway
 from buyers.notices import NoticeBoard, compile_notices
 from buyers.terms import build_catalogue
-from buyers.transport import Transport
+from buyers.transport import Origin, Transport
 from config.check import CheckResult, check_file
 from config.faults import ConfigError, Fault
 from config.marketplace import Marketplace, export_yaml, read_marketplace
@@ -117,10 +117,15 @@ class Marketplaces:
         environ: Mapping[str, str],
         vault: CallerVault,
         on_change: Callable[[Catalogue], None],
+        *,
+        aiohttp: Transport | None = None,
+        warm: Callable[[Iterable[Origin]], None] | None = None,
     ) -> None:
         self._database = database
         self._box = box
         self._transport = transport
+        self._aiohttp = aiohttp
+        self._connect_ahead = warm
         self._board = board
         self._environ = environ
         self._vault = vault
@@ -166,7 +171,10 @@ class Marketplaces:
         """Load a revision and put it in force for the calls that come."""
         items = await self._load(revision)
         # Compiling thousands of offers takes a while; calls go on being decided meanwhile.
-        self._snapshot, self._webhooks = await asyncio.to_thread(self._compile, items, revision)
+        compiled = await asyncio.to_thread(self._compile, items, revision)
+        self._snapshot, self._webhooks, origins = compiled
+        if self._connect_ahead is not None:
+            self._connect_ahead(origins)
         logger.info(
             "The marketplace is at revision %d", revision, extra={"action": "catalogue_loaded"}
         )
@@ -193,13 +201,16 @@ class Marketplaces:
             return ()
         return (await catalogue.load(self._database, revision)).items
 
-    def _compile(self, items: Sequence[CatalogueItem], revision: int) -> tuple[Snapshot, Webhooks]:
+    def _compile(
+        self, items: Sequence[CatalogueItem], revision: int
+    ) -> tuple[Snapshot, Webhooks, Iterable[Origin]]:
         marketplace = _marketplace(items)
         terms = build_catalogue(marketplace, revision)
         self._on_change(terms)
         gateway = compile_gateway(
             marketplace,
             transport=self._transport,
+            aiohttp=self._aiohttp,
             environ=self._environ,
             box=self._box,
             hash_key_for=self._vault.hash_key_for,
@@ -207,7 +218,7 @@ class Marketplaces:
         _warm(gateway)
         notices = compile_notices(marketplace, self._board)
         webhooks = compile_webhooks(marketplace, self._environ, self._box)
-        return Snapshot(terms, gateway, notices), webhooks
+        return Snapshot(terms, gateway, notices), webhooks, gateway.native_origins()
 
 
 def _warm(gateway: HttpBuyerGateway) -> None:

@@ -1,9 +1,8 @@
-"""Requests to buyers through aiohttp: the only module that opens sockets to them."""
+"""Requests to buyers through aiohttp: lenient, and what the native transport is measured by."""
 
 import asyncio
-import errno
 import logging
-import os
+import select
 import ssl
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
@@ -17,6 +16,17 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from buyers.compression import OversizeError, UnreadableEncodingError, unpacked
+from buyers.faults import (
+    BROKEN,
+    NO_HANDSHAKE,
+    NO_SUCH_HOST,
+    NOT_CERTIFIED,
+    NOT_DECODED,
+    NOT_HTTP,
+    TOO_LARGE,
+    Told,
+    socket_trouble,
+)
 from buyers.outbound import ForbiddenAddressError, OutboundRule
 from buyers.resolver import CachingResolver
 from buyers.transport import (
@@ -31,6 +41,8 @@ from buyers.transport import (
 )
 
 _log = logging.getLogger(__name__)
+
+_SWITCHING = 101
 
 
 class AiohttpTransport:
@@ -104,6 +116,9 @@ class AiohttpTransport:
             response = await self._send(prepared, opened)
         except Exception as error:  # noqa: BLE001 - one buyer's trouble is a value, whatever it is
             return _fault(error)
+        if response.status == _SWITCHING:
+            response.close()
+            return TransportFault(*NOT_HTTP, response.status)
         try:
             body = await _bounded_body(response)
         except Exception as error:  # noqa: BLE001 - as above, with the status already known
@@ -144,9 +159,23 @@ class _Connector(aiohttp.TCPConnector):
     ) -> Connection:
         while True:
             connection = await super().connect(req, traces, timeout)
-            if connection.protocol is None or not connection.protocol.should_close:
+            if _is_quiet(connection):
                 return connection
             connection.close()
+
+
+def _is_quiet(connection: Connection) -> bool:
+    """Whether nothing has come in, not even what the event loop has not seen yet."""
+    if connection.protocol is None or connection.transport is None:
+        return True
+    if connection.protocol.should_close:
+        return False
+    if connection.transport.get_extra_info("ssl_object") is not None:
+        # What comes may be a ticket.
+        return True
+    poll = select.poll()
+    poll.register(connection.transport.get_extra_info("socket").fileno(), select.POLLIN)
+    return not poll.poll(0)
 
 
 class _DroppedError(Exception):
@@ -215,20 +244,19 @@ def _fault(error: Exception, status: int | None = None) -> TransportFault:
     return TransportFault(kind, detail, status)
 
 
-def _told(error: Exception) -> tuple[FaultKind, str]:
+def _told(error: Exception) -> Told:
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else None
     if isinstance(cause, ForbiddenAddressError):
         return FaultKind.FORBIDDEN, str(cause)
     if isinstance(error, aiohttp.ClientPayloadError):
-        return _NOT_HTTP if _is_nonsense(error.__cause__) else _BROKEN
+        return NOT_HTTP if _is_nonsense(error.__cause__) else BROKEN
     for known, told in _WORDS:
         if isinstance(error, known):
             return told
     if cause is not None:
-        kind = FaultKind.OWN_LIMIT if cause.errno in _OUR_TROUBLE else FaultKind.UNREACHABLE
-        return kind, _plain_words(cause)
+        return socket_trouble(cause)
     if isinstance(error, aiohttp.ClientError | ConnectionError):
-        return _BROKEN
+        return BROKEN
     return FaultKind.CRASHED, type(error).__name__
 
 
@@ -237,22 +265,14 @@ def _is_nonsense(cause: BaseException | None) -> bool:
     return isinstance(cause, HttpProcessingError) and not isinstance(cause, PayloadEncodingError)
 
 
-def _plain_words(cause: OSError) -> str:
-    return os.strerror(cause.errno).lower() if cause.errno else "connection failed"
-
-
-_OUR_TROUBLE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EADDRNOTAVAIL})
-_NOT_HTTP = (FaultKind.MALFORMED, "answer is not HTTP")
-_BROKEN = (FaultKind.BROKEN, "connection broke before the whole answer came")
-_NO_SUCH_HOST = (FaultKind.UNREACHABLE, "host name does not resolve")
-_WORDS: tuple[tuple[type[Exception], tuple[FaultKind, str]], ...] = (
-    (aiohttp.ClientConnectorCertificateError, (FaultKind.UNREACHABLE, "certificate not accepted")),
-    (aiohttp.ClientConnectorSSLError, (FaultKind.UNREACHABLE, "TLS handshake failed")),
-    (aiohttp.ClientConnectorDNSError, _NO_SUCH_HOST),
-    (aiohttp.InvalidURL, _NO_SUCH_HOST),
-    (UnicodeError, _NO_SUCH_HOST),
-    (OversizeError, (FaultKind.OVERSIZE, f"answer over {MAXIMUM_ANSWER} bytes")),
-    (UnreadableEncodingError, (FaultKind.MALFORMED, "content encoding can't be read")),
-    (aiohttp.ClientResponseError, _NOT_HTTP),
-    (_DroppedError, _BROKEN),
+_WORDS: tuple[tuple[type[Exception], Told], ...] = (
+    (aiohttp.ClientConnectorCertificateError, NOT_CERTIFIED),
+    (aiohttp.ClientConnectorSSLError, NO_HANDSHAKE),
+    (aiohttp.ClientConnectorDNSError, NO_SUCH_HOST),
+    (aiohttp.InvalidURL, NO_SUCH_HOST),
+    (UnicodeError, NO_SUCH_HOST),
+    (OversizeError, TOO_LARGE),
+    (UnreadableEncodingError, NOT_DECODED),
+    (aiohttp.ClientResponseError, NOT_HTTP),
+    (_DroppedError, BROKEN),
 )

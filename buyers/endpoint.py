@@ -8,7 +8,7 @@ from buyers.authentication import Credentials, Headers, Resolve, Signer, compile
 from buyers.rendering import Pieces
 from buyers.templates import HeaderTemplate, compile_body, compile_header, compile_query
 from buyers.tokens import CallerIdRule, Occasion
-from buyers.transport import HeaderBlock, Origin, PreparedRequest
+from buyers.transport import DEFAULT_PORTS, HeaderBlock, Origin, PreparedRequest, request_head
 from config.endpoints import Endpoint
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
@@ -16,7 +16,6 @@ USER_AGENT = "pingpost"
 
 RenderBody = Callable[[Occasion], bytes]
 
-_PORTS = {"http": 80, "https": 443}
 _CONTENT_TYPES = {
     "json": "application/json",
     "form": "application/x-www-form-urlencoded",
@@ -29,7 +28,8 @@ _ACCEPTED_TYPES = {"json": "application/json", "xml": "application/xml, text/xml
 class CompiledEndpoint:
     """Prepares requests. ``target`` is complete when ``query`` is None, else ends before it.
 
-    ``render_body`` None: sent without a body.
+    ``render_body`` None: sent without a body. ``head``: the bytes that every request begins with,
+    None when they differ.
     """
 
     origin: Origin
@@ -41,6 +41,12 @@ class CompiledEndpoint:
     render_body: RenderBody | None
     signer: Signer | None = field(default=None, repr=False)
     idempotency_header: bool = True
+    head: bytes | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        same = self.query is None
+        head = request_head(self.origin, self.method, self.target, self.constant) if same else None
+        object.__setattr__(self, "head", head)
 
     def prepare(self, occasion: Occasion, unix_seconds: int) -> PreparedRequest:
         """The request of one ping or post, signed at ``unix_seconds`` where it is signed."""
@@ -51,7 +57,17 @@ class CompiledEndpoint:
         headers: Headers = ()
         if self.templates or self.signer or occasion.post_id is not None:
             headers = self._headers(occasion, body, unix_seconds)
-        return PreparedRequest(self.origin, self.method, target, self.constant, headers, body)
+        return PreparedRequest(
+            self.origin,
+            self.method,
+            target,
+            self.constant,
+            headers,
+            body,
+            self.head,
+            occasion.post_id is None,
+            occasion.ping_id,
+        )
 
     def _headers(self, occasion: Occasion, body: bytes | None, unix_seconds: int) -> Headers:
         rendered = ((header.name, header.render(occasion)) for header in self.templates)
@@ -92,7 +108,7 @@ def compile_endpoint(
 
 def _origin(url: str) -> Origin:
     parts = urlsplit(url)
-    return Origin(parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme])
+    return Origin(parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme])
 
 
 def _target(

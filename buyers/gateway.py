@@ -17,7 +17,7 @@ from buyers.dialect import PostDialect, PostTry
 from buyers.offer_dialect import HashKeyFor, OfferDialect, UnusableOfferError, compile_offer
 from buyers.post_retry import PostLimits, PostTries
 from buyers.tokens import Occasion
-from buyers.transport import Answer, Transport
+from buyers.transport import Answer, Origin, Transport
 from config.marketplace import Marketplace
 from config.offers import Offer
 from config.sealing import resolve_secret
@@ -35,6 +35,7 @@ def compile_gateway(
     marketplace: Marketplace,
     *,
     transport: Transport,
+    aiohttp: Transport | None = None,
     environ: Mapping[str, str],
     box: SecretBox | None,
     hash_key_for: HashKeyFor,
@@ -42,9 +43,11 @@ def compile_gateway(
 ) -> "HttpBuyerGateway":
     """The gateway for a marketplace; cheap, since each offer is compiled when it is first used.
 
+    ``aiohttp`` is for the offers that ask for it, which go through ``transport`` too without it.
     ``box`` opens sealed secrets, ``environ`` has the others; ``clock`` is the wall clock in Unix
     seconds.
     """
+    chosen: Mapping[str, Transport] = {"native": transport, "aiohttp": aiohttp or transport}
 
     def resolve(secret: Secret) -> str:
         return resolve_secret(secret, box, environ)
@@ -56,7 +59,7 @@ def compile_gateway(
         if offer.ping_post is not None
     }
     return HttpBuyerGateway(
-        offers, lambda offer: compile_offer(offer, resolve, hash_key_for), transport, clock
+        offers, lambda offer: compile_offer(offer, resolve, hash_key_for), chosen, clock
     )
 
 
@@ -67,12 +70,12 @@ class HttpBuyerGateway:
         self,
         offers: Mapping[OfferId, Offer],
         compile_: Callable[[Offer], OfferDialect],
-        transport: Transport,
+        transports: Mapping[str, Transport],
         clock: Callable[[], float],
     ) -> None:
         self._offers = offers
         self._compile = compile_
-        self._transport = transport
+        self._transports = transports
         self._clock = clock
         self._lines: dict[OfferId, _Line | str] = {}
 
@@ -82,7 +85,7 @@ class HttpBuyerGateway:
             line = self._line(order.offer.id)
             occasion = _ping_occasion(order, line.dialect)
             prepared = line.dialect.ping.endpoint.prepare(occasion, int(self._clock()))
-            return self._transport.request(prepared, line.read_ping)
+            return line.transport.request(prepared, line.read_ping)
         except UnusableOfferError as error:
             return _done(PingFault(Reason.NOT_ASKED, str(error), blames_buyer=False))
         except Exception as error:  # noqa: BLE001 - one offer's bug never reaches the fan-out
@@ -115,6 +118,18 @@ class HttpBuyerGateway:
                 found[offer] = str(error)
         return found
 
+    def native_origins(self) -> list[Origin]:
+        """Where the offers that are compiled so far send to by the native transport."""
+        native = self._transports["native"]
+        found = [
+            side.endpoint.origin
+            for line in self._lines.values()
+            if isinstance(line, _Line) and line.transport is native
+            for side in (line.dialect.ping, line.dialect.post)
+            if side is not None
+        ]
+        return list(dict.fromkeys(found))
+
     def _sender(
         self, line: "_Line", order: PostOrder
     ) -> Callable[[Callable[[], None]], Awaitable[PostTry]]:
@@ -124,7 +139,7 @@ class HttpBuyerGateway:
         occasion = _post_occasion(order, line.dialect)
         prepared = side.endpoint.prepare(occasion, int(self._clock()))
         read = partial(line.read_post, side.answers)
-        return lambda opened: self._transport.request(prepared, read, opened)
+        return lambda opened: line.transport.request(prepared, read, opened)
 
     def _line(self, offer: OfferId) -> "_Line":
         line = self._lines.get(offer)
@@ -136,10 +151,11 @@ class HttpBuyerGateway:
 
     def _open_line(self, offer: OfferId) -> "_Line | str":
         terms = self._offers.get(offer)
-        if terms is None:
+        if terms is None or terms.ping_post is None:
             return "the offer is not in this revision"
         try:
-            return _Line(offer, self._compile(terms))
+            transport = self._transports[terms.ping_post.transport]
+            return _Line(offer, self._compile(terms), transport)
         except UnusableOfferError as error:
             return str(error)
 
@@ -156,11 +172,12 @@ def _limits(order: PostOrder) -> PostLimits:
 class _Line:
     """A compiled offer whose readers never raise."""
 
-    __slots__ = ("_offer", "dialect")
+    __slots__ = ("_offer", "dialect", "transport")
 
-    def __init__(self, offer: OfferId, dialect: OfferDialect) -> None:
+    def __init__(self, offer: OfferId, dialect: OfferDialect, transport: Transport) -> None:
         self._offer = offer
         self.dialect = dialect
+        self.transport = transport
 
     def read_ping(self, answer: Answer) -> PingReply:
         try:

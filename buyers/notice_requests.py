@@ -9,7 +9,7 @@ from auction.domain.money import render
 from auction.domain.notices import Notice
 from buyers.endpoint import USER_AGENT
 from buyers.rendering import query_text
-from buyers.transport import HeaderBlock, Origin, PreparedRequest
+from buyers.transport import DEFAULT_PORTS, HeaderBlock, Origin, PreparedRequest
 from config.endpoints import Notices
 from config.template_syntax import Literal, Template, Token, parse_template
 
@@ -19,7 +19,6 @@ Part = str | Callable[[Notice], str]
 _HEADERS = HeaderBlock(
     (("User-Agent", USER_AGENT), ("Accept", "*/*"), ("Accept-Encoding", "identity"))
 )
-_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ def _compile(url: str | None) -> NoticeRequest | None:
     first, *rest = parse_template(url, any_token=True).parts
     assert isinstance(first, Literal), "a notice's URL begins with its host"
     parts = urlsplit(first.text)
-    origin = Origin(parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme])
+    origin = Origin(parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme])
     path = first.text[len(f"{parts.scheme}://{parts.netloc}") :]
     beginning = path if path.startswith("/") else f"/{path}"
     return NoticeRequest(origin, (beginning, *_parts(Template(tuple(rest)))))

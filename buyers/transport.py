@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 MAXIMUM_ANSWER = 65_536
 """The largest answer that is read, in bytes, after decompression."""
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 Result = TypeVar("Result")
 
@@ -19,10 +21,27 @@ class Origin:
     scheme: str
     host: str
     port: int
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.scheme, self.host, self.port)))
+
+    def __hash__(self) -> int:
+        # Looked up with every request.
+        return self._hash
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
+        return f"{self.scheme}://{self._bracketed}:{self.port}"
+
+    @property
+    def authority(self) -> str:
+        """What the Host header says: the port only where it is not the scheme's own."""
+        own = self.port == DEFAULT_PORTS.get(self.scheme)
+        return self._bracketed if own else f"{self._bracketed}:{self.port}"
+
+    @property
+    def _bracketed(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +59,35 @@ class HeaderBlock:
         object.__setattr__(self, "encoded", lines.encode())
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedRequest:
-    """One HTTP request, complete but for Host and Content-Length.
+class PreparedRequest(NamedTuple):
+    """One HTTP request, complete but for Host and Content-Length; a tuple, which costs least.
 
     ``target`` is path and query, percent-encoded. ``constant`` is shared between requests,
-    ``headers`` belong to this one. ``body`` None: no body and no Content-Length. The repr tells
-    neither credentials nor anything of the call.
+    ``headers`` belong to this one. ``body`` None: no body and no Content-Length. ``head`` is
+    ``request_head`` of it, where that was made before. ``repeatable``: may be sent once more when a
+    kept connection breaks before anything was answered. ``ping_id`` tells which requests belong
+    together: a post goes best where its ping was answered.
     """
 
     origin: Origin
     method: str
-    target: str = field(repr=False)
-    constant: HeaderBlock = field(repr=False)
-    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    body: bytes | None = field(default=None, repr=False)
+    target: str
+    constant: HeaderBlock
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None
+    head: bytes | None = None
+    repeatable: bool = False
+    ping_id: str | None = None
+
+    def __repr__(self) -> str:
+        """Neither credentials nor anything of the call."""
+        return f"PreparedRequest({self.method} {self.origin})"
+
+
+def request_head(origin: Origin, method: str, target: str, constant: HeaderBlock) -> bytes:
+    """The request line, Host and the constant headers, as they are sent."""
+    start = f"{method} {target} HTTP/1.1\r\nHost: {origin.authority}\r\n"
+    return start.encode() + constant.encoded
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,6 @@ UNENFORCED: tuple[Unenforced, ...] = (
     Unenforced(("sources", "token")),
     Unenforced(("buyers", "offers", "ping_post", "max_ping_rate")),
     Unenforced(("buyers", "offers", "ping_post", "breaker")),
-    Unenforced(("buyers", "offers", "ping_post", "transport")),
 )
 
 

@@ -1,129 +1,45 @@
 """What every transport to buyers does, against buyers that behave and buyers that don't."""
 
 import asyncio
-import datetime
 import errno
 import gzip
 import socket
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from ipaddress import ip_address, ip_network
-from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from buyers.aiohttp_transport import AiohttpTransport
 from buyers.outbound import OutboundRule
 from buyers.transport import (
     MAXIMUM_ANSWER,
-    Answer,
     FaultKind,
-    HeaderBlock,
     Origin,
     PreparedRequest,
     RawAnswer,
     Transport,
     TransportFault,
 )
-from tests.contract.raw_buyer import Connection, RawBuyer, raw_buyer
+from tests.contract.buying import (
+    HEADERS,
+    OK,
+    Open,
+    a_request,
+    answering,
+    ask,
+    hang,
+    reset,
+    sending,
+    sending_and_closing,
+    unread,
+)
+from tests.contract.raw_buyer import Connection, raw_buyer
 from tests.eventually import eventually
-
-LOOPBACK = OutboundRule([ip_network("127.0.0.0/8")])
-HEADERS = HeaderBlock((("User-Agent", "pingpost"), ("Content-Type", "application/json")))
-
-Open = Callable[..., AbstractAsyncContextManager[Transport]]
-
-
-@asynccontextmanager
-async def _aiohttp(
-    rule: OutboundRule = LOOPBACK, *, per_origin: int = 1000, tls: ssl.SSLContext | None = None
-) -> AsyncIterator[Transport]:
-    transport = AiohttpTransport(rule, per_origin=per_origin, tls=tls)
-    try:
-        yield transport
-    finally:
-        await transport.close()
-
-
-@pytest.fixture(params=[_aiohttp], ids=["aiohttp"])
-def opening(request: pytest.FixtureRequest) -> Open:
-    """Opens a transport of each kind."""
-    opener: Open = request.param
-    return opener
-
-
-@pytest.fixture
-async def transport(opening: Open) -> AsyncIterator[Transport]:
-    """A transport that may reach loopback."""
-    async with opening() as opened:
-        yield opened
-
-
-def a_request(buyer: RawBuyer, method: str = "POST", body: bytes | None = b"{}") -> PreparedRequest:
-    return PreparedRequest(buyer.origin, method, "/ping?a=%20b", HEADERS, body=body)
-
-
-def unread(answer: Answer) -> Answer:
-    return answer
-
-
-async def ask(transport: Transport, request: PreparedRequest) -> Answer:
-    async with asyncio.timeout(10):
-        return await transport.request(request, unread)
-
-
-def answering(
-    *answers: Callable[[Connection], Awaitable[None]],
-) -> Callable[[Connection, RawBuyer], Awaitable[None]]:
-    """One connection after another, one request after another; the last answer for ever."""
-    left = list(answers)
-
-    async def behave(connection: Connection, buyer: RawBuyer) -> None:
-        while True:
-            buyer.requests.append(await connection.request())
-            await (left.pop(0) if len(left) > 1 else left[0])(connection)
-
-    return behave
-
-
-def sending(data: bytes) -> Callable[[Connection], Awaitable[None]]:
-    async def answer(connection: Connection) -> None:
-        await connection.send(data)
-
-    return answer
-
-
-def sending_and_closing(data: bytes) -> Callable[[Connection], Awaitable[None]]:
-    async def answer(connection: Connection) -> None:
-        await connection.send(data)
-        connection.writer.close()
-
-    return answer
-
-
-async def hang(connection: Connection) -> None:
-    await connection.until_closed()
-    raise ConnectionError
-
-
-async def reset(connection: Connection) -> None:
-    connection.reset()
-    raise ConnectionError
-
-
-OK = sending(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 
 
 async def test_a_post_arrives_as_it_was_prepared(transport: Transport) -> None:
     async with raw_buyer(answering(OK)) as buyer:
-        request = replace(a_request(buyer, body='{"é": 1}'.encode()), headers=(("X-Mine", "ü 1"),))
+        request = a_request(buyer, body='{"é": 1}'.encode())._replace(headers=(("X-Mine", "ü 1"),))
         answer = await ask(transport, request)
 
     assert answer == RawAnswer(200, b"{}")
@@ -233,7 +149,7 @@ async def test_a_redirect_is_an_answer_and_not_followed(transport: Transport) ->
 async def test_cookies_are_not_kept(transport: Transport) -> None:
     data = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b; Path=/\r\nContent-Length: 2\r\n\r\n{}"
     async with raw_buyer(answering(sending(data))) as buyer:
-        named = replace(a_request(buyer), origin=replace(buyer.origin, host="localhost"))
+        named = a_request(buyer)._replace(origin=replace(buyer.origin, host="localhost"))
         await ask(transport, named)
         await ask(transport, named)
 
@@ -460,7 +376,7 @@ async def test_a_name_that_does_not_resolve_is_unreachable(
 async def test_an_address_that_is_not_allowed_is_not_connected_to(opening: Open, host: str) -> None:
     async with opening(OutboundRule()) as transport, raw_buyer(answering(OK)) as buyer:
         origin = replace(buyer.origin, host=host)
-        answer = await ask(transport, replace(a_request(buyer), origin=origin))
+        answer = await ask(transport, a_request(buyer)._replace(origin=origin))
 
     assert isinstance(answer, TransportFault)
     assert answer.never_sent
@@ -481,7 +397,7 @@ async def test_a_public_name_that_resolves_to_loopback_is_not_connected_to(
 
         monkeypatch.setattr(socket, "getaddrinfo", resolve)
         origin = replace(buyer.origin, host="buyer.example")
-        answer = await ask(transport, replace(a_request(buyer), origin=origin))
+        answer = await ask(transport, a_request(buyer)._replace(origin=origin))
 
     assert isinstance(answer, TransportFault)
     assert answer.kind is FaultKind.FORBIDDEN
@@ -542,77 +458,3 @@ async def test_closing_closes_kept_connections(opening: Open) -> None:
             await ask(transport, a_request(buyer))
             assert buyer.gone == 0
         await eventually(lambda: buyer.gone == 1)
-
-
-def a_certificate(directory: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's TLS for 127.0.0.1 signed by itself, and a client's that trusts it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    pem = certificate.public_bytes(serialization.Encoding.PEM)
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    file = directory / "server.pem"
-    file.write_bytes(private + pem)
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(file)
-    client = ssl.create_default_context(cadata=pem.decode())
-    return server, client
-
-
-async def test_a_trusted_certificate_is_accepted(opening: Open, tmp_path: Path) -> None:
-    server, client = a_certificate(tmp_path)
-    async with raw_buyer(answering(OK), server) as buyer, opening(tls=client) as transport:
-        assert await ask(transport, a_request(buyer)) == RawAnswer(200, b"{}")
-        assert await ask(transport, a_request(buyer)) == RawAnswer(200, b"{}")
-
-    assert buyer.connections == 1
-
-
-async def test_a_certificate_that_nobody_trusts_is_unreachable(
-    transport: Transport, tmp_path: Path
-) -> None:
-    server, _ = a_certificate(tmp_path)
-    async with raw_buyer(answering(OK), server) as buyer:
-        answer = await ask(transport, a_request(buyer))
-
-    assert answer == TransportFault(FaultKind.UNREACHABLE, "certificate not accepted")
-
-
-async def test_a_certificate_for_another_name_is_unreachable(opening: Open, tmp_path: Path) -> None:
-    server, client = a_certificate(tmp_path)
-    async with raw_buyer(answering(OK), server) as buyer, opening(tls=client) as transport:
-        origin = replace(buyer.origin, host="localhost")
-        answer = await ask(transport, replace(a_request(buyer), origin=origin))
-
-    assert isinstance(answer, TransportFault)
-    assert answer.kind is FaultKind.UNREACHABLE
-
-
-async def test_a_buyer_that_speaks_no_tls_is_unreachable(transport: Transport) -> None:
-    async def greet(connection: Connection, _buyer: RawBuyer) -> None:
-        await connection.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-
-    async with raw_buyer(greet) as buyer:
-        origin = replace(buyer.origin, scheme="https")
-        answer = await ask(transport, replace(a_request(buyer), origin=origin))
-
-    assert isinstance(answer, TransportFault)
-    assert answer.kind is FaultKind.UNREACHABLE
-    assert answer.never_sent

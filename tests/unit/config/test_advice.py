@@ -42,12 +42,6 @@ OFFER = "buyers[0].offers[0]"
             f"{OFFER}.ping_post.breaker",
             "not enforced yet",
         ),
-        (
-            (*ACME, "ping_post", "transport"),
-            "aiohttp",
-            f"{OFFER}.ping_post.transport",
-            "not enforced",
-        ),
         ((*BEACON, "hours", "weekly"), {}, "buyers[1].offers[0].hours.weekly", "never open"),
         (
             (*BEACON, "hours", "weekly"),
