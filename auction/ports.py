@@ -23,6 +23,7 @@ from auction.domain.decision import (
 )
 from auction.domain.ids import CallId, CampaignId, OfferId, OwnerId, PingId
 from auction.domain.notices import Notice
+from auction.domain.offer_index import OfferIndex, index_offers
 from auction.domain.terms import Campaign, Catalogue, OfferTerms
 from auction.domain.usage import Usage
 
@@ -114,11 +115,18 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A revision of the catalogue with its gateway; a call keeps the one it began with."""
+    """A revision of the catalogue with its gateway; a call keeps the one it began with.
+
+    ``indexes`` find the offers of each campaign; only what decides calls needs them.
+    """
 
     catalogue: Catalogue
     gateway: BuyerGateway
     notices: BidderNotices = field(default_factory=Silence)
+    indexes: Mapping[CampaignId, OfferIndex] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "indexes", index_offers(self.catalogue))
 
 
 class CatalogueSource(Protocol):

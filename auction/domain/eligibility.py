@@ -1,22 +1,18 @@
 """Whether an offer may be asked for a call, and the one reason when it may not."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from typing import Final
 
 from auction.domain import hours
 from auction.domain.call import Call
 from auction.domain.conversions import payable_rules
-from auction.domain.decision import PastCall
-from auction.domain.duplicates import is_duplicate
 from auction.domain.filters import lookup, matches
-from auction.domain.ids import OwnerId
 from auction.domain.money import to_units
 from auction.domain.reasons import Reason
-from auction.domain.terms import Cap, OfferTerms, Period
-from auction.domain.usage import Units, Usage, is_full, reached_cap
-from auction.domain.windows import window_starts
+from auction.domain.terms import Cap, Measure, OfferTerms, Period
+from auction.domain.usage import Units
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +26,10 @@ class Refusal:
 _PAUSED: Final = Refusal(Reason.PAUSED)
 _BUYER_PAUSED: Final = Refusal(Reason.PAUSED, "buyer")
 _NOT_FOR_SALE: Final = Refusal(Reason.NOT_FOR_SALE)
-_SOURCE_BLOCKED: Final = Refusal(Reason.SOURCE_BLOCKED)
-_CLOSED: Final = Refusal(Reason.CLOSED)
-_HOLIDAY: Final = Refusal(Reason.HOLIDAY)
-_DUPLICATE: Final = Refusal(Reason.DUPLICATE_CALLER)
-_UNUSED: Final = Usage()
+SOURCE_BLOCKED: Final = Refusal(Reason.SOURCE_BLOCKED)
+CLOSED: Final = Refusal(Reason.CLOSED)
+HOLIDAY: Final = Refusal(Reason.HOLIDAY)
+DUPLICATE: Final = Refusal(Reason.DUPLICATE_CALLER)
 _OWNERS: Final = ("", "buyer ")
 """How a detail begins, in the order of ``OfferTerms.limits``."""
 
@@ -43,26 +38,36 @@ def fixed_refusal(call: Call, offer: OfferTerms) -> Refusal | None:
     """Why the terms alone refuse the call: paused, not for sale, source, hours, fields, filters.
 
     Follows from its arguments (the arrival time included), so that a trace need not store it. None:
-    allowed.
+    allowed. ``auction.domain.compiled`` says the same of offers that are switched on and for sale.
     """
-    return _switched_off(call, offer) or _closed(call, offer) or _unwanted(call, offer)
+    return (
+        switched_off(offer)
+        or _source_blocked(call, offer)
+        or _closed(call, offer)
+        or _unwanted(call, offer)
+    )
 
 
-def _switched_off(call: Call, offer: OfferTerms) -> Refusal | None:
+def switched_off(offer: OfferTerms) -> Refusal | None:
+    """Why the offer takes no call at all: paused, or not for sale. None: it takes some."""
     if not offer.enabled:
         return _PAUSED
     if not offer.buyer_enabled:
         return _BUYER_PAUSED
     if not offer.auctioned and offer.static_amount is None:
         return _NOT_FOR_SALE
-    return _SOURCE_BLOCKED if call.source in offer.blocked_sources else None
+    return None
+
+
+def _source_blocked(call: Call, offer: OfferTerms) -> Refusal | None:
+    return SOURCE_BLOCKED if call.source in offer.blocked_sources else None
 
 
 def _closed(call: Call, offer: OfferTerms) -> Refusal | None:
     reason = None if offer.hours is None else hours.refusal(offer.hours, call.received_at)
     if reason is None:
         return None
-    return _HOLIDAY if reason is Reason.HOLIDAY else _CLOSED
+    return HOLIDAY if reason is Reason.HOLIDAY else CLOSED
 
 
 def _unwanted(call: Call, offer: OfferTerms) -> Refusal | None:
@@ -75,42 +80,23 @@ def _unwanted(call: Call, offer: OfferTerms) -> Refusal | None:
     return None
 
 
-def current_refusal(
-    call: Call, offer: OfferTerms, past_calls: Sequence[PastCall], usage: Mapping[OwnerId, Usage]
-) -> Refusal | None:
-    """Why the offer can't take the call now: sold before, a cap, concurrency. None: it can.
-
-    ``usage`` may be a moment old: the ledger decides. Test calls use no cap and no concurrency.
-    """
-    rule = offer.duplicates
-    if rule is not None and is_duplicate(
-        rule, offer.id, offer.buyer, offer.campaign, past_calls, call.received_at
-    ):
-        return _DUPLICATE
-    if call.test or not any(limits.limited for limits in offer.limits):
-        return None
-    return _cap_reached(call, offer, usage) or _concurrency_full(offer, usage)
+def cap_refusal(place: int, cap: Cap) -> Refusal:
+    """A cap of the owner at this place in ``OfferTerms.limits`` is reached."""
+    return _cap_refusal(place, cap.measure, cap.period)
 
 
-def _cap_reached(call: Call, offer: OfferTerms, usage: Mapping[OwnerId, Usage]) -> Refusal | None:
-    units = hold_units(offer, _lowest_price(offer))
-    for owner, limits in zip(_OWNERS, offer.limits, strict=True):
-        if limits.caps:
-            starts = window_starts(call.received_at, limits.zone)
-            cap = reached_cap(usage.get(limits.owner, _UNUSED), limits, starts, units)
-            if cap is not None:
-                return Refusal(Reason.CAP_REACHED, owner + describe(cap))
-    return None
+@cache
+def _cap_refusal(place: int, measure: Measure, period: Period) -> Refusal:
+    return Refusal(Reason.CAP_REACHED, _OWNERS[place] + _in_words(measure, period))
 
 
-def _concurrency_full(offer: OfferTerms, usage: Mapping[OwnerId, Usage]) -> Refusal | None:
-    for owner, limits in zip(_OWNERS, offer.limits, strict=True):
-        if is_full(usage.get(limits.owner, _UNUSED), limits):
-            return Refusal(Reason.CONCURRENCY_FULL, f"{owner}concurrency")
-    return None
+@cache
+def concurrency_refusal(place: int) -> Refusal:
+    """The owner at this place in ``OfferTerms.limits`` has as many live calls as it may."""
+    return Refusal(Reason.CONCURRENCY_FULL, f"{_OWNERS[place]}concurrency")
 
 
-def _lowest_price(offer: OfferTerms) -> Decimal:
+def lowest_price(offer: OfferTerms) -> Decimal:
     """The lowest price at which the call could go there: if that does not fit, nothing does."""
     terms = offer.ping_post if offer.auctioned else None
     bid = None if terms is None else terms.fixed_amount or terms.minimum_bid
@@ -118,14 +104,10 @@ def _lowest_price(offer: OfferTerms) -> Decimal:
     return min((price for price in prices if price is not None), default=Decimal(0))
 
 
-def describe(cap: Cap) -> str:
+def _in_words(measure: Measure, period: Period) -> str:
     """A cap in words: ``calls per day``, ``revenue in total``."""
-    measure = cap.measure.name.lower()
-    return (
-        f"{measure} in total"
-        if cap.period is Period.TOTAL
-        else f"{measure} per {cap.period.name.lower()}"
-    )
+    name = measure.name.lower()
+    return f"{name} in total" if period is Period.TOTAL else f"{name} per {period.name.lower()}"
 
 
 def hold_units(offer: OfferTerms, price: Decimal) -> Units:

@@ -92,7 +92,7 @@ def _prepare_between(field: str, op: Op, value: object) -> Filter:
 
 
 def _prepare_prefix(field: str, op: Op, value: object) -> Filter:
-    return Filter(field, op, prefix=_text(_scalar(op, value)))
+    return Filter(field, op, prefix=as_text(_scalar(op, value)))
 
 
 def _prepare_exists(field: str, op: Op, value: object) -> Filter:
@@ -165,7 +165,7 @@ _MATCHERS: Final[dict[Op, Callable[[Filter, FieldValue], bool]]] = {
     Op.BETWEEN: lambda condition, value: _ordered(
         value, lambda number: condition.low <= number <= condition.high
     ),
-    Op.PREFIX: lambda condition, value: _text(value).startswith(condition.prefix),
+    Op.PREFIX: lambda condition, value: as_text(value).startswith(condition.prefix),
 }
 
 
@@ -175,10 +175,10 @@ def _ordered(value: FieldValue, holds: Callable[[Decimal], bool]) -> bool:
 
 
 def _folded(value: FieldValue) -> str:
-    return _text(value).casefold()
+    return as_text(value).casefold()
 
 
-def _text(value: FieldValue) -> str:
+def as_text(value: FieldValue) -> str:
     """What a value is compared as: 5, 5.0 and "5" are alike, and so are true and "true"."""
     if isinstance(value, str):
         return value.strip()

@@ -21,6 +21,9 @@ DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MINUTES_PER_DAY: Final = 1440
 ALWAYS_OPEN: Final[Week] = (((0, MINUTES_PER_DAY),),) * 7
 
+LocalMoment = tuple[date, int, int]
+"""A local date, its weekday (Monday is 0) and the minute of the day."""
+
 Read = TypeVar("Read")
 
 WeeklyFault = tuple[tuple[str | int, ...], str]
@@ -43,10 +46,20 @@ def refusal(hours: Hours, at: datetime) -> Reason | None:
 
     The local date decides on a closed date, also for a range that began the day before.
     """
-    local = at.astimezone(hours.zone)
-    if local.date() in hours.closed_dates:
+    return refusal_at(hours, local_moment(at, hours.zone))
+
+
+def local_moment(at: datetime, zone: ZoneInfo) -> LocalMoment:
+    """What the wall clock of ``zone`` shows."""
+    local = at.astimezone(zone)
+    return local.date(), local.weekday(), local.hour * 60 + local.minute
+
+
+def refusal_at(hours: Hours, moment: LocalMoment) -> Reason | None:
+    """As ``refusal``, for a moment by the wall clock of the hours' own zone."""
+    today, day, minute = moment
+    if today in hours.closed_dates:
         return Reason.HOLIDAY
-    minute, day = local.hour * 60 + local.minute, local.weekday()
     if _within(hours.weekly[day], minute):
         return None
     return None if _within(hours.weekly[day - 1], minute + MINUTES_PER_DAY) else Reason.CLOSED

@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from auction.domain.call import Call
+from auction.domain.call_view import CallView
 from auction.domain.decision import Candidate, Opened, Rerouting, Superseded
-from auction.domain.eligibility import fixed_refusal
 from auction.domain.ids import OfferId
 from auction.domain.reasons import NoRouteReason, Reason
 from auction.domain.terms import Campaign, OfferTerms
@@ -87,11 +87,8 @@ class Auction:
         return await store(opened.epoch, outcomes, taken, refusal)
 
     def _refuse_blocked(self, campaign: Campaign, outcomes: Outcomes) -> None:
-        for offer in campaign.offers:
-            if fixed_refusal(self.call, offer) is None:
-                outcomes.refuse(
-                    offer.id, Reason.SUPPRESSED, "caller is on the campaign's blocklist"
-                )
+        for offer in self.snapshot.indexes[campaign.id].allowed(CallView(self.call)):
+            outcomes.refuse(offer.terms.id, Reason.SUPPRESSED, _ON_THE_BLOCKLIST)
 
     async def _plan(
         self, campaign: Campaign, opened: Opened, again: Rerouting | None, outcomes: Outcomes
@@ -100,13 +97,11 @@ class Auction:
             self.call, campaign, self.snapshot, self.started, self.ports, outcomes
         )
         if again is None:
-            eligible = await bidding.eligible(campaign.offers, opened.past_calls)
-            return await bidding.plan(eligible)
+            return await bidding.plan(await bidding.eligible(opened.past_calls))
         tried = dict(again.tried)
         for offer, reason in tried.items():
             outcomes.refuse(offer, reason, "an earlier attempt of this call")
-        untried = [offer for offer in campaign.offers if offer.id not in tried]
-        eligible = await bidding.eligible(untried, opened.past_calls, listed=True)
+        eligible = await bidding.eligible_again(opened.past_calls, tried)
         return await self._plan_next(bidding, eligible, again)
 
     async def _plan_next(
@@ -174,3 +169,5 @@ def _was_eligible(outcome: Outcome) -> bool:
 
 
 _ELIGIBLE_BUT_UNUSED = SAID_NO | {Reason.STANDBY, Reason.BUDGET_TOO_SMALL}
+
+_ON_THE_BLOCKLIST = "caller is on the campaign's blocklist"

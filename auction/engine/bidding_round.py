@@ -1,15 +1,17 @@
 """Who may take a call now, what they bid for it, and in which order they are tried."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from auction.domain.bidding import Bid, Quote, RefusedBid
 from auction.domain.bids import judge
 from auction.domain.call import Call
+from auction.domain.call_view import CallView
+from auction.domain.compiled import CompiledOffer
 from auction.domain.deadline import MINIMUM_USEFUL_MS, plan_times
 from auction.domain.decision import Candidate, PastCall
-from auction.domain.eligibility import current_refusal, fixed_refusal
-from auction.domain.ids import OwnerId, PingId, PostId
+from auction.domain.ids import OfferId, PingId, PostId
+from auction.domain.offer_index import OfferIndex
 from auction.domain.ranking import rank
 from auction.domain.reasons import Reason
 from auction.domain.terms import Campaign, OfferTerms, PayoutRule
@@ -36,36 +38,56 @@ class BiddingRound:
         invited = await self.fan_out(eligible)
         return (*self._ranked(invited), *self.statics(eligible))
 
-    async def eligible(
-        self, offers: Sequence[OfferTerms], past_calls: Sequence[PastCall], *, listed: bool = False
-    ) -> list[OfferTerms]:
-        """The offers that may take the call now; the outcome of each that is asked is noted.
+    async def eligible(self, past_calls: Sequence[PastCall]) -> list[OfferTerms]:
+        """The offers that may take the call now; the outcome of each that terms allow is noted."""
+        began = self.ports.clock.monotonic()
+        view = CallView(self.call)
+        return await self._with_room(view, self._index.allowed(view), past_calls, began)
 
-        ``listed``: what fixed terms refuse is noted too, where nobody could tell it again later.
+    async def eligible_again(
+        self, past_calls: Sequence[PastCall], tried: Collection[OfferId]
+    ) -> list[OfferTerms]:
+        """As ``eligible`` after an attempt has failed, without the offers that were tried.
+
+        Hours are asked about this moment; windows of caps stay those of the call's arrival. What
+        hours refuse now that they did not then, or the other way round, is noted too: nobody could
+        tell it later.
         """
         began = self.ports.clock.monotonic()
-        asked = [offer for offer in offers if self._allowed(offer, listed=listed)]
-        await self.ports.usage.refresh(_limited_owners(asked))
+        view = CallView(self.call)
+        now = CallView(replace(self.call, received_at=self.ports.clock.now()))
+        for offer in self._index.turned(view, now):
+            refused = offer.fixed_refusal(now)
+            if refused is not None and offer.terms.id not in tried:
+                self.outcomes.refuse(offer.terms.id, refused.reason, refused.detail)
+        allowed = [each for each in self._index.allowed(now) if each.terms.id not in tried]
+        return await self._with_room(view, allowed, past_calls, began)
+
+    @property
+    def _index(self) -> OfferIndex:
+        return self.snapshot.indexes[self.campaign.id]
+
+    async def _with_room(
+        self,
+        view: CallView,
+        allowed: Sequence[CompiledOffer],
+        past_calls: Sequence[PastCall],
+        began: float,
+    ) -> list[OfferTerms]:
+        owners = {owner for offer in allowed for owner in offer.owners}
+        if owners:
+            await self.ports.usage.refresh(owners)
         usage = self.ports.usage.read()
         eligible: list[OfferTerms] = []
-        for offer in asked:
-            refused = current_refusal(self.call, offer, past_calls, usage)
+        for offer in allowed:
+            refused = offer.current_refusal(view, past_calls, usage)
             if refused is None:
-                eligible.append(offer)
-                self.outcomes.refuse(offer.id, Reason.STANDBY)
+                eligible.append(offer.terms)
+                self.outcomes.refuse(offer.terms.id, Reason.STANDBY)
             else:
-                self.outcomes.refuse(offer.id, refused.reason, refused.detail)
+                self.outcomes.refuse(offer.terms.id, refused.reason, refused.detail)
         self.outcomes.timings.eligible_ms = (self.ports.clock.monotonic() - began) * 1000
         return eligible
-
-    def _allowed(self, offer: OfferTerms, *, listed: bool) -> bool:
-        if not listed:
-            return fixed_refusal(self.call, offer) is None
-        # Hours are asked about this moment; windows of caps stay those of the call's arrival.
-        refused = fixed_refusal(replace(self.call, received_at=self.ports.clock.now()), offer)
-        if refused is not None:
-            self.outcomes.refuse(offer.id, refused.reason, refused.detail)
-        return refused is None
 
     async def fan_out(self, eligible: Sequence[OfferTerms]) -> list[Invited]:
         """Every auctioned offer asked for its bid, each with one outcome."""
@@ -166,7 +188,3 @@ def _name_of(outcome: Outcome, invited: Invited) -> str:
     if invited.bid is not None or outcome.reason is None:
         return "bid"
     return outcome.reason.outcome
-
-
-def _limited_owners(offers: Sequence[OfferTerms]) -> set[OwnerId]:
-    return {limits.owner for offer in offers for limits in offer.limits if limits.limited}

@@ -1,0 +1,76 @@
+"""A call as the checks of thousands of offers see it: whatever they ask for is worked out once."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from functools import partial
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from auction.domain.call import Call, FieldValue
+from auction.domain.decimals import read_decimal
+from auction.domain.filters import as_text, lookup
+from auction.domain.hours import Hours, LocalMoment, local_moment, refusal_at
+from auction.domain.reasons import Reason
+from auction.domain.usage import Starts
+from auction.domain.windows import window_starts
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class Memo(dict[Key, Value]):
+    """A mapping that works out what is asked for the first time."""
+
+    __slots__ = ("_work_out",)
+
+    def __init__(self, work_out: Callable[[Key], Value]) -> None:
+        super().__init__()
+        self._work_out = work_out
+
+    def __missing__(self, key: Key) -> Value:
+        value = self[key] = self._work_out(key)
+        return value
+
+
+class OpeningHours:
+    """Hours that all offers with the same ones share; it hashes by identity, which is quick."""
+
+    __slots__ = ("hours",)
+
+    def __init__(self, hours: Hours) -> None:
+        self.hours = hours
+
+
+class CallView:
+    """One call at the moment of its ``received_at``; used by one decision and then dropped.
+
+    By name of a field (or one of ``CALL_FIELDS``), None where it is missing: ``values`` as sent,
+    ``texts`` trimmed, ``folded`` for equality, ``numbers`` None also where it is no number.
+    ``closed`` tells why hours take no call, ``starts`` the windows of caps in a zone.
+    """
+
+    __slots__ = ("_moments", "call", "closed", "folded", "numbers", "starts", "texts", "values")
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.values: Memo[str, FieldValue | None] = Memo(partial(lookup, call))
+        self.texts: Memo[str, str | None] = Memo(self._text)
+        self.folded: Memo[str, str | None] = Memo(self._fold)
+        self.numbers: Memo[str, Decimal | None] = Memo(self._number)
+        self.closed: Memo[OpeningHours, Reason | None] = Memo(self._closed)
+        self.starts: Memo[ZoneInfo, Starts] = Memo(partial(window_starts, call.received_at))
+        self._moments: Memo[ZoneInfo, LocalMoment] = Memo(partial(local_moment, call.received_at))
+
+    def _text(self, field: str) -> str | None:
+        value = self.values[field]
+        return None if value is None else as_text(value)
+
+    def _fold(self, field: str) -> str | None:
+        text = self.texts[field]
+        return None if text is None else text.casefold()
+
+    def _number(self, field: str) -> Decimal | None:
+        return read_decimal(self.values[field])
+
+    def _closed(self, opening: OpeningHours) -> Reason | None:
+        return refusal_at(opening.hours, self._moments[opening.hours.zone])

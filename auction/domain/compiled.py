@@ -1,0 +1,219 @@
+"""Offers compiled for eligibility: prepared tests in place of terms that are read for every call.
+
+``fixed_refusal`` says in one piece what the tests of an offer say together; a property test holds
+the two to each other.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+from operator import ge, gt, le, lt
+from typing import Final
+
+from auction.domain.call_view import CallView, Memo, OpeningHours
+from auction.domain.decision import PastCall
+from auction.domain.duplicates import is_duplicate
+from auction.domain.eligibility import (
+    CLOSED,
+    DUPLICATE,
+    HOLIDAY,
+    SOURCE_BLOCKED,
+    Refusal,
+    cap_refusal,
+    concurrency_refusal,
+    hold_units,
+    lowest_price,
+)
+from auction.domain.filters import Filter, Op
+from auction.domain.hours import Hours
+from auction.domain.ids import OwnerId, SourceId
+from auction.domain.reasons import Reason
+from auction.domain.terms import OfferTerms, OwnerLimits
+from auction.domain.usage import NOTHING, Units, Usage, is_full, reached_cap
+
+Check = Callable[[CallView], Refusal | None]
+"""One test of a call; None: passed."""
+
+_UNUSED: Final = Usage()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CompiledOffer:
+    """One offer ready to be asked about thousands of calls.
+
+    ``position`` is its place among the offers of its campaign; ``limits`` are those that can refuse
+    a call, each with its place in ``OfferTerms.limits``; ``units`` are held at its lowest price.
+    """
+
+    terms: OfferTerms
+    position: int
+    opening: OpeningHours | None
+    checks: tuple[Check, ...]
+    limits: tuple[tuple[int, OwnerLimits], ...]
+    owners: tuple[OwnerId, ...]
+    units: Units
+
+    def fixed_refusal(self, view: CallView) -> Refusal | None:
+        """As ``eligibility.fixed_refusal`` of an offer that is switched on and for sale."""
+        for check in self.checks:
+            refused = check(view)
+            if refused is not None:
+                return refused
+        return None
+
+    def current_refusal(
+        self, view: CallView, past_calls: Sequence[PastCall], usage: Mapping[OwnerId, Usage]
+    ) -> Refusal | None:
+        """Why the call can't go there now: sold before, a cap, concurrency. None: it can.
+
+        ``usage`` may be a moment old: the ledger decides. Test calls use no cap and no concurrency.
+        """
+        if past_calls and self._is_duplicate(view, past_calls):
+            return DUPLICATE
+        if not self.limits or view.call.test:
+            return None
+        return self._cap_reached(view, usage) or self._concurrency_full(usage)
+
+    def _is_duplicate(self, view: CallView, past_calls: Sequence[PastCall]) -> bool:
+        terms, rule = self.terms, self.terms.duplicates
+        return rule is not None and is_duplicate(
+            rule, terms.id, terms.buyer, terms.campaign, past_calls, view.call.received_at
+        )
+
+    def _cap_reached(self, view: CallView, usage: Mapping[OwnerId, Usage]) -> Refusal | None:
+        for place, limits in self.limits:
+            if limits.caps:
+                reading = usage.get(limits.owner, _UNUSED)
+                cap = reached_cap(reading, limits, view.starts[limits.zone], self.units)
+                if cap is not None:
+                    return cap_refusal(place, cap)
+        return None
+
+    def _concurrency_full(self, usage: Mapping[OwnerId, Usage]) -> Refusal | None:
+        for place, limits in self.limits:
+            if is_full(usage.get(limits.owner, _UNUSED), limits):
+                return concurrency_refusal(place)
+        return None
+
+
+class Compiler:
+    """Compiles the offers of one revision; offers with equal terms share what is made of them."""
+
+    def __init__(self) -> None:
+        self._openings: Memo[Hours, OpeningHours] = Memo(OpeningHours)
+        self._hours: Memo[OpeningHours, Check] = Memo(_hours_check)
+        self._sources: Memo[frozenset[SourceId], Check] = Memo(_source_check)
+        self._fields: Memo[str, Check] = Memo(_field_check)
+        self._filters: Memo[Filter, Check] = Memo(_filter_check)
+        self._all_checks: dict[tuple[Check, ...], tuple[Check, ...]] = {}
+        self._units: dict[Units, Units] = {}
+
+    def compile(self, offer: OfferTerms, position: int) -> CompiledOffer:
+        """One offer, which must be switched on and for sale."""
+        opening = None if offer.hours is None else self._openings[offer.hours]
+        limits = tuple(each for each in enumerate(offer.limits) if each[1].limited)
+        units = hold_units(offer, lowest_price(offer)) if limits else NOTHING
+        checks = self._checks(offer, opening)
+        return CompiledOffer(
+            terms=offer,
+            position=position,
+            opening=opening,
+            checks=self._all_checks.setdefault(checks, checks),
+            limits=limits,
+            owners=tuple(each.owner for _, each in limits),
+            units=self._units.setdefault(units, units),
+        )
+
+    def _checks(self, offer: OfferTerms, opening: OpeningHours | None) -> tuple[Check, ...]:
+        checks = [self._sources[offer.blocked_sources]] if offer.blocked_sources else []
+        if opening is not None:
+            checks.append(self._hours[opening])
+        checks += (self._fields[field] for field in offer.required_fields)
+        checks += (self._filters[condition] for condition in offer.filters)
+        return tuple(checks)
+
+
+def _source_check(blocked: frozenset[SourceId]) -> Check:
+    return lambda view: SOURCE_BLOCKED if view.call.source in blocked else None
+
+
+def _hours_check(opening: OpeningHours) -> Check:
+    refusals = {None: None, Reason.CLOSED: CLOSED, Reason.HOLIDAY: HOLIDAY}
+    return lambda view: refusals[view.closed[opening]]
+
+
+def _field_check(field: str) -> Check:
+    refused = Refusal(Reason.MISSING_FIELD, field)
+    return lambda view: refused if view.values[field] is None else None
+
+
+def _filter_check(condition: Filter) -> Check:
+    return _FILTER_CHECKS[condition.op](condition, Refusal(Reason.FILTERED, condition.field))
+
+
+def _one_of(condition: Filter, refused: Refusal) -> Check:
+    field, texts = condition.field, condition.texts
+    return lambda view: None if view.folded[field] in texts else refused
+
+
+def _none_of(condition: Filter, refused: Refusal) -> Check:
+    field, texts = condition.field, condition.texts
+
+    def check(view: CallView) -> Refusal | None:
+        folded = view.folded[field]
+        return refused if folded is None or folded in texts else None
+
+    return check
+
+
+def _ordered(
+    holds: Callable[[Decimal, Decimal], bool], condition: Filter, refused: Refusal
+) -> Check:
+    field, bound = condition.field, condition.low
+
+    def check(view: CallView) -> Refusal | None:
+        number = view.numbers[field]
+        return None if number is not None and holds(number, bound) else refused
+
+    return check
+
+
+def _between(condition: Filter, refused: Refusal) -> Check:
+    field, low, high = condition.field, condition.low, condition.high
+
+    def check(view: CallView) -> Refusal | None:
+        number = view.numbers[field]
+        return None if number is not None and low <= number <= high else refused
+
+    return check
+
+
+def _begins(condition: Filter, refused: Refusal) -> Check:
+    field, prefix = condition.field, condition.prefix
+
+    def check(view: CallView) -> Refusal | None:
+        text = view.texts[field]
+        return None if text is not None and text.startswith(prefix) else refused
+
+    return check
+
+
+def _exists(condition: Filter, refused: Refusal) -> Check:
+    field, wanted = condition.field, condition.exists
+    return lambda view: None if (view.values[field] is not None) is wanted else refused
+
+
+_FILTER_CHECKS: Final[dict[Op, Callable[[Filter, Refusal], Check]]] = {
+    Op.EQ: _one_of,
+    Op.NE: _none_of,
+    Op.IN: _one_of,
+    Op.NOT_IN: _none_of,
+    Op.LT: partial(_ordered, lt),
+    Op.LTE: partial(_ordered, le),
+    Op.GT: partial(_ordered, gt),
+    Op.GTE: partial(_ordered, ge),
+    Op.BETWEEN: _between,
+    Op.PREFIX: _begins,
+    Op.EXISTS: _exists,
+}

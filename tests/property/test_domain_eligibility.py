@@ -1,0 +1,119 @@
+"""Compiled and indexed, or read term by term: the same offers are refused, for the same reason."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from auction.domain.call import Call, Caller, FieldValue
+from auction.domain.call_view import CallView
+from auction.domain.compiled import Compiler
+from auction.domain.eligibility import fixed_refusal, switched_off
+from auction.domain.filters import Filter, Op, prepare
+from auction.domain.hours import ALWAYS_OPEN, Hours, parse_weekly
+from auction.domain.ids import OfferId, SourceId
+from auction.domain.offer_index import SPLIT_ABOVE, OfferIndex
+from auction.domain.terms import BuyerType, OfferTerms
+from tests.builders import a_call, an_offer, ping_post
+
+FIELDS = ["caller.state", "caller.area_code", "source", "zip_code", "age", "vertical"]
+TEXTS = ["90210", "90001", "9", " CA", "ca", "straße", "STRASSE", "true", "5", "5.0", "pub-17", ""]
+VALUES: st.SearchStrategy[FieldValue] = st.one_of(
+    st.sampled_from(TEXTS), st.integers(3, 7), st.sampled_from([4.5, 5.0, 1e22]), st.booleans()
+)
+SOURCES = [SourceId("pub-17"), SourceId("pub-18")]
+ZONES = [ZoneInfo("America/New_York"), ZoneInfo("Asia/Kathmandu"), ZoneInfo("UTC")]
+WEEKS = [
+    ALWAYS_OPEN,
+    parse_weekly({"mon-fri": ["08:00-12:00", "13:00-18:00"]}),
+    parse_weekly({"sat-sun": ["22:00-04:00"]}),
+]
+FIRST = datetime(2026, 11, 1, tzinfo=UTC)
+"""The day on which New York leaves summer time."""
+
+DATES = [date(2026, 11, 1), date(2026, 11, 3)]
+
+
+def _filters() -> st.SearchStrategy[Filter]:
+    fields, plain = st.sampled_from(FIELDS), VALUES.filter(lambda value: str(value).strip() != "")
+    numbers = st.integers(3, 7)
+    between = st.tuples(numbers, numbers).map(sorted)
+    return st.one_of(
+        st.builds(prepare, fields, st.sampled_from([Op.EQ, Op.NE, Op.PREFIX]), plain),
+        st.builds(
+            prepare,
+            fields,
+            st.sampled_from([Op.IN, Op.NOT_IN]),
+            st.lists(plain, min_size=1, max_size=4),
+        ),
+        st.builds(prepare, fields, st.sampled_from([Op.LT, Op.LTE, Op.GT, Op.GTE]), numbers),
+        st.builds(prepare, fields, st.just(Op.BETWEEN), between),
+        st.builds(prepare, fields, st.just(Op.EXISTS), st.booleans()),
+    )
+
+
+HOURS = st.builds(
+    Hours,
+    st.sampled_from(ZONES),
+    st.sampled_from(WEEKS),
+    st.frozensets(st.sampled_from(DATES), max_size=1),
+)
+OFFERS = st.builds(
+    an_offer,
+    buyer_type=st.sampled_from([BuyerType.BUYER, BuyerType.BUYER, BuyerType.VOICE_BOT]),
+    enabled=st.sampled_from([True, True, True, False]),
+    buyer_enabled=st.sampled_from([True, True, True, False]),
+    ping_post=st.sampled_from([ping_post(), ping_post(), None]),
+    hours=st.one_of(st.none(), HOURS),
+    blocked_sources=st.frozensets(st.sampled_from(SOURCES), max_size=1),
+    required_fields=st.lists(st.sampled_from(FIELDS), max_size=2).map(tuple),
+    filters=st.lists(_filters(), max_size=3).map(tuple),
+)
+CALLS = st.builds(
+    a_call,
+    caller=st.builds(
+        Caller,
+        area_code=st.sampled_from([None, "310", "900"]),
+        state=st.sampled_from([None, "CA", "NY"]),
+    ),
+    source=st.sampled_from([None, *SOURCES]),
+    fields=st.dictionaries(st.sampled_from(FIELDS), VALUES),
+    received_at=st.integers(0, 7 * 24 * 60).map(lambda minutes: FIRST + timedelta(minutes=minutes)),
+)
+
+
+def numbered(offers: Sequence[OfferTerms]) -> list[OfferTerms]:
+    return [replace(each, id=OfferId(f"o-{place:04}")) for place, each in enumerate(offers)]
+
+
+@given(CALLS, OFFERS.filter(lambda offer: switched_off(offer) is None))
+def test_a_compiled_offer_refuses_what_its_terms_refuse_and_says_the_same(
+    call: Call, offer: OfferTerms
+) -> None:
+    assert Compiler().compile(offer, 0).fixed_refusal(CallView(call)) == fixed_refusal(call, offer)
+
+
+@given(CALLS, st.lists(OFFERS, max_size=4 * SPLIT_ABOVE).map(numbered))
+def test_the_index_finds_every_offer_that_may_be_asked_in_the_order_of_the_campaign(
+    call: Call, offers: list[OfferTerms]
+) -> None:
+    index, view = OfferIndex(offers, Compiler()), CallView(call)
+    found = [each.terms.id for each in index.candidates(view)]
+    assert found == sorted(set(found)), "each once, in order"
+    allowed = [each for each in offers if fixed_refusal(call, each) is None]
+    assert [each.terms for each in index.allowed(view)] == allowed
+
+
+@given(CALLS, CALLS, st.lists(OFFERS, max_size=8).map(numbered))
+def test_what_the_clock_has_changed_is_told_and_the_terms_tell_the_rest(
+    call: Call, later: Call, offers: list[OfferTerms]
+) -> None:
+    now = replace(call, received_at=later.received_at)
+    index = OfferIndex(offers, Compiler())
+    turned = {each.terms.id for each in index.turned(CallView(call), CallView(now))}
+    for offer in offers:
+        if offer.id not in turned:
+            assert fixed_refusal(now, offer) == fixed_refusal(call, offer)
