@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TypeVar
 
 from benchmarks.errors import BenchmarkError
@@ -10,9 +10,13 @@ from benchmarks.errors import BenchmarkError
 _Result = TypeVar("_Result")
 
 
-def run_to_end(main: Coroutine[object, object, _Result]) -> _Result:
+def run_to_end(
+    main: Coroutine[object, object, _Result],
+    new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> _Result:
     """The result. Raises BenchmarkError when a signal came first."""
-    return asyncio.run(_run(main))
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        return runner.run(_run(main))
 
 
 async def _run(main: Coroutine[object, object, _Result]) -> _Result:

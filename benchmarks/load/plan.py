@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 AUCTIONED = "auction"
 """The outcome that calls of a run are to have."""
 
+WRONG = "wrong"
+"""The outcome of a call that was decided, but not as expected."""
+
 UNANSWERED = "unanswered"
 """The outcome of a call whose answer had not come when the run was over."""
 
@@ -16,6 +19,7 @@ class LoadPlan:
     Either ``rate``, calls a second on a fixed schedule, or ``in_flight``, so many calls at once,
     each followed by another. ``run`` makes the ids of its calls unlike those of other runs. With
     ``events`` every routed call is answered after ``answered_after_s`` and ended as long after.
+    ``expected`` are pieces that every decision by auction must hold, or its outcome is ``wrong``.
     ``sample`` is how many calls are named in the result, spread over the run.
     """
 
@@ -28,6 +32,7 @@ class LoadPlan:
     path: str = "/v1/calls"
     events: bool = False
     answered_after_s: float = 0.5
+    expected: tuple[str, ...] = ()
     sample: int = 0
     timeout_ms: int = 4000
     connections: int = 4000

@@ -11,7 +11,7 @@ from typing import Final
 from benchmarks.load.callers import CallBodies, answered_body, call_id_of, ended_body
 from benchmarks.load.connections import BROKEN, Sender
 from benchmarks.load.latencies import Latencies
-from benchmarks.load.plan import AUCTIONED, UNANSWERED, LoadPlan, LoadResult
+from benchmarks.load.plan import AUCTIONED, UNANSWERED, WRONG, LoadPlan, LoadResult
 from benchmarks.load.sampling import Sample, make_timeline
 from benchmarks.load.schedule import Schedule
 
@@ -48,6 +48,7 @@ class LoadRun:
         self._bodies = CallBodies(plan.run, plan.timeout_ms, first_caller)
         self._call_head = _head(plan.path, plan.token)
         self._event_head = _head("/v1/calls/events", plan.token)
+        self._expected = tuple(piece.encode() for piece in plan.expected)
         self._outcomes: Counter[str] = Counter()
         self._events: Counter[str] = Counter()
         self._latency_us, self._done_s, self._late_us = array("d"), array("d"), array("d")
@@ -119,6 +120,8 @@ class LoadRun:
         self._latency_us.append(latency_us)
         self._done_s.append(now)
         outcome = _outcome(status, body)
+        if outcome == AUCTIONED and not all(piece in body for piece in self._expected):
+            outcome = WRONG
         self._outcomes[outcome] += 1
         if outcome == AUCTIONED:
             self._follow(number, now, latency_us)

@@ -18,7 +18,7 @@ from typing import Final, cast
 import httptools
 import uvloop
 
-from benchmarks.stack.buyer_options import BuyerOptions
+from benchmarks.stack.buyer_options import BuyerOptions, steady_bid
 from benchmarks.stack.spoken import Orders, say
 
 PREPARED_BIDS: Final = 257
@@ -30,12 +30,14 @@ _UNAUTHORISED: Final = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"
 class Buyer:
     """One buyer's credentials, answers and counts."""
 
-    def __init__(self, number: int, credential: bytes, delay_s: float) -> None:
+    def __init__(
+        self, number: int, credential: bytes, delay_s: float, *, steady: bool = False
+    ) -> None:
         """``number`` makes its bids unlike those of the others."""
         self.credential = credential
         self.delay_s = delay_s
         self.pings = self.posts = self.refused = 0
-        self._bids = cycle(_bids(number))
+        self._bids = cycle(_steady(number) if steady else _bids(number))
         self._accepted = _answer({"accepted": True})
 
     def answer(self, target: bytes, head: bytes) -> bytes:
@@ -90,13 +92,20 @@ class BuyerConnection(asyncio.Protocol):
 def _bids(number: int) -> list[bytes]:
     step = number * 2 + 1
     cents = [4000 + (place * step * 37) % PREPARED_BIDS * 10 for place in range(PREPARED_BIDS)]
-    return [_answer(_bid(number, place, amount)) for place, amount in enumerate(cents)]
+    return [
+        _answer(_bid(number, place, f"{amount // 100}.{amount % 100:02}"))
+        for place, amount in enumerate(cents)
+    ]
 
 
-def _bid(number: int, place: int, cents: int) -> dict[str, object]:
+def _steady(number: int) -> list[bytes]:
+    return [_answer(_bid(number, 0, steady_bid(number)))]
+
+
+def _bid(number: int, place: int, amount: str) -> dict[str, object]:
     return {
         "accepted": True,
-        "bid": f"{cents // 100}.{cents % 100:02}",
+        "bid": amount,
         "bid_id": f"{number}-{place}",
         "expires_in_s": 60,
         "minimum_duration_s": 90,
@@ -136,7 +145,7 @@ async def serve(options: BuyerOptions) -> None:
     """Answer until the input closes; to each line of input the counts are said."""
     orders = await Orders.open()
     buyers = [
-        Buyer(number, credential.encode(), options.delay_ms / 1000)
+        Buyer(number, credential.encode(), options.delay_ms / 1000, steady=options.steady)
         for number, credential in enumerate(options.credentials)
     ]
     say({"ports": await _listen(buyers, _tls(options))})
@@ -147,6 +156,7 @@ async def serve(options: BuyerOptions) -> None:
                 "pings": sum(buyer.pings for buyer in buyers),
                 "posts": sum(buyer.posts for buyer in buyers),
                 "refused": sum(buyer.refused for buyer in buyers),
+                "pings_each": [buyer.pings for buyer in buyers],
             }
         )
 

@@ -42,6 +42,11 @@ class MarketplaceOptions:
     host: str = "127.0.0.1"
 
 
+def asked_offer(number: int) -> str:
+    """The offer of buyer ``number``, one that is asked on every call."""
+    return f"asked-{number}"
+
+
 def make_marketplace(options: MarketplaceOptions) -> dict[str, Any]:
     """The marketplace file's content."""
     others = max(0, options.offers - len(options.ports))
@@ -77,7 +82,7 @@ def _other_campaigns(others: int) -> list[str]:
 
 def _asked_buyers(options: MarketplaceOptions) -> Iterator[dict[str, Any]]:
     for number, port in enumerate(options.ports):
-        offer = _offer(f"asked-{number}", CAMPAIGN, number, port, options)
+        offer = _offer(asked_offer(number), CAMPAIGN, number, port, options)
         yield _buyer(f"buyer-{number}", [offer])
 
 

@@ -47,6 +47,14 @@ class Buyers:
 
     async def counts(self) -> dict[str, int]:
         """``pings``, ``posts``, and ``refused`` for want of credentials, so far."""
+        said = await self._said()
+        return {name: said[name] for name in ("pings", "posts", "refused")}
+
+    async def pings_each(self) -> tuple[int, ...]:
+        """The pings of each buyer so far."""
+        return tuple((await self._said())["pings_each"])
+
+    async def _said(self) -> dict[str, Any]:
         await self.process.say({})
         return await self.process.hear(_ANSWER_S)
 
@@ -94,12 +102,17 @@ async def running_database(folder: Path) -> AsyncIterator[Database]:
 
 @asynccontextmanager
 async def running_buyers(
-    folder: Path, count: int, delay_ms: float = 20.0, tls: Certificate | None = None
+    folder: Path,
+    count: int,
+    delay_ms: float = 20.0,
+    tls: Certificate | None = None,
+    *,
+    steady: bool = False,
 ) -> AsyncIterator[Buyers]:
     """``count`` buyers in one process, behind TLS when there is a certificate for it."""
     credentials = tuple(credential_of(number) for number in range(count))
-    files = (None, None) if tls is None else (str(tls.certificate), str(tls.key))
-    options = BuyerOptions(credentials, delay_ms, *files)
+    certificate, key = (None, None) if tls is None else (str(tls.certificate), str(tls.key))
+    options = BuyerOptions(credentials, delay_ms, certificate, key, steady)
     text = orjson.dumps(asdict(options)).decode()
     command = (sys.executable, "-m", "benchmarks.stack.buyer_process", text)
     async with _running("the buyers", command, folder / "buyers.log") as process:

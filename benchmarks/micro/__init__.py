@@ -1,0 +1,1 @@
+"""What single steps of a decision cost."""
