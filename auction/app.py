@@ -22,6 +22,7 @@ from auction.web.api import build_api
 from auction.web.drain import Drain
 from auction.web.ops import build_ops
 from auction.web.runner import KEEPALIVE_S, ProblemRunner
+from auction.web.sharing import Share
 from auction.webhooks.sender import WebhookSender
 from buyers.aiohttp_transport import AiohttpTransport
 from buyers.notices import NoticeBoard
@@ -101,12 +102,12 @@ class Service:
             await self.stop()
             raise
 
-    async def start_worker(self, listeners: Iterable[socket]) -> None:
+    async def start_worker(self, listeners: Iterable[socket], share: Share) -> None:
         """Take calls from sockets that others listen on, too; what all need once was seen to."""
         try:
             database = await self._connect()
             calls, _ = await self._begin(database)
-            self._api = await listen_on(build_api(calls.services, calls.life), listeners)
+            self._api = await listen_on(build_api(calls.services, calls.life), listeners, share)
         except BaseException:
             await self.stop()
             raise
