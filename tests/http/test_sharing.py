@@ -63,7 +63,8 @@ async def _hello(_: web.Request) -> web.Response:
 async def ask(connection: Connection) -> bytes:
     reader, writer = connection
     writer.write(REQUEST)
-    answer = await reader.readuntil(b"hello")
+    async with asyncio.timeout(5.0):
+        answer = await reader.readuntil(b"hello")
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
     return answer
 
@@ -122,6 +123,11 @@ async def test_one_that_leaves_answers_what_it_has_taken_and_the_others_take_the
         async with shared.connections(4) as later:
             await asyncio.gather(*map(ask, later))
             assert connections_of(one, two) == [2, 6]
+            third = shared.place()
+            third.enter()
+            for _ in range(3):
+                third.opened()
+            assert not third.is_ahead(), "it need not give way to one that leaves"
         assert not going.done()
         answers = await asyncio.gather(*map(ask, opened))
         assert sum(b"Connection: close" in answer for answer in answers) == 2
