@@ -397,8 +397,10 @@ class Load:
                     self.failures.append(f"{call_id}: {status} {body!r}")
 
 
-async def test_sigterm_answers_what_is_in_flight_and_leaves_nothing_running(tmp_path: Path) -> None:
-    async with a_site(tmp_path, {}, latency_ms=300) as site:
+async def test_sigterm_answers_what_is_in_flight_and_leaves_nothing_running(
+    tmp_path: Path, dsn: str
+) -> None:
+    async with a_site(tmp_path, on(dsn), latency_ms=300) as site:
         assert site.service.process is not None
         family = psutil.Process(site.service.process.pid).children(recursive=True)
         asking = [asyncio.create_task(site.ask(f"{number}@switch")) for number in range(4)]
