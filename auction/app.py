@@ -278,11 +278,11 @@ async def _restart_when_told(handle: ServiceHandle, restart: asyncio.Event) -> N
 
 
 async def prepare(database: Database, settings: Settings, marketplace: Path | None) -> None:
-    """What is done once, however many processes decide calls: partitions, the marketplace file."""
+    """What is done once, however many processes decide calls: keys, partitions, the file."""
+    box = SecretBox(secret_key(settings))
     await _make_partitions(database)
     if marketplace is None:
         return
-    box = SecretBox(secret_key(settings))
     applied = await load_at_start(database, box, marketplace, os.environ)
     for warning in applied.check.warnings:
         logger.warning("%s: %s", marketplace, warning, extra={"action": "check"})
