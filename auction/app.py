@@ -23,6 +23,7 @@ from auction.web.api import build_api
 from auction.web.drain import Drain
 from auction.web.ops import build_ops
 from auction.web.runner import KEEPALIVE_S, ProblemRunner
+from auction.web.sharing import Share
 from auction.webhooks.sender import WebhookSender
 from buyers.aiohttp_transport import AiohttpTransport
 from buyers.native_transport import NativeTransport
@@ -106,12 +107,12 @@ class Service:
             await self.stop()
             raise
 
-    async def start_worker(self, listeners: Iterable[socket]) -> None:
+    async def start_worker(self, listeners: Iterable[socket], share: Share) -> None:
         """Take calls from sockets that others listen on, too; what all need once was seen to."""
         try:
             database = await self._connect()
             calls, _ = await self._begin(database)
-            self._api = await listen_on(build_api(calls.services, calls.life), listeners)
+            self._api = await listen_on(build_api(calls.services, calls.life), listeners, share)
         except BaseException:
             await self.stop()
             raise
@@ -293,11 +294,11 @@ async def _restart_when_told(handle: ServiceHandle, restart: asyncio.Event) -> N
 
 
 async def prepare(database: Database, settings: Settings, marketplace: Path | None) -> None:
-    """What is done once, however many processes decide calls: partitions, the marketplace file."""
+    """What is done once, however many processes decide calls: keys, partitions, the file."""
+    box = SecretBox(secret_key(settings))
     await _make_partitions(database)
     if marketplace is None:
         return
-    box = SecretBox(secret_key(settings))
     applied = await load_at_start(database, box, marketplace, os.environ)
     for warning in applied.check.warnings:
         logger.warning("%s: %s", marketplace, warning, extra={"action": "check"})

@@ -6,9 +6,7 @@ from socket import socket
 from aiohttp import web
 
 from auction.web.runner import ProblemRunner
-
-BACKLOG = 1024
-"""Connections that may wait to be taken."""
+from auction.web.sharing import BACKLOG, Share, SharedSite
 
 CONNECTIONS_CLOSE_S = 0.5
 """How long connections may take to close once their requests were answered or given up."""
@@ -23,12 +21,13 @@ async def listen(application: web.Application, host: str, port: int) -> tuple[Pr
     return runner, f"http://{host}:{bound}"
 
 
-async def listen_on(application: web.Application, sockets: Iterable[socket]) -> ProblemRunner:
-    """Serve on sockets that are bound."""
+async def listen_on(
+    application: web.Application, sockets: Iterable[socket], share: Share
+) -> ProblemRunner:
+    """Serve on sockets that are bound, as one of several processes."""
     runner = ProblemRunner(application, shutdown_timeout_s=CONNECTIONS_CLOSE_S)
     await runner.setup()
-    sites = [web.SockSite(runner, each, backlog=BACKLOG) for each in sockets]
-    await _start_sites(runner, sites)
+    await _start_sites(runner, [SharedSite(runner, each, share) for each in sockets])
     return runner
 
 

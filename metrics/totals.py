@@ -1,6 +1,7 @@
 """What several processes have counted, as one: the living, and those that are gone."""
 
 import asyncio
+import logging
 from array import array
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -13,6 +14,8 @@ _AT_ONCE: Final = 200
 
 _ROUNDING: Final = 1e-12
 
+logger = logging.getLogger(__name__)
+
 
 class Totals:
     """Adds up pages into the cells of a process that counts nothing itself.
@@ -23,6 +26,7 @@ class Totals:
     def __init__(self, into: PrivateCells) -> None:
         self._into = into
         self._living: dict[int, PageReader] = {}
+        self._foreign: set[PageReader] = set()
         self._departed: dict[BlockName, array[float]] = {}
         self._shown: frozenset[BlockName] = frozenset()
 
@@ -43,10 +47,20 @@ class Totals:
         for gone in self._shown.difference(blocks):
             self._departed.pop(gone, None)
         self._shown = frozenset(blocks)
+        self._tell_foreign()
         for number, (name, cells) in enumerate(blocks.items(), start=1):
             self._bring_up_to_date(name, cells)
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
+
+    def _tell_foreign(self) -> None:
+        foreign = {page for page in self._living.values() if page.is_foreign}
+        if foreign - self._foreign:
+            logger.error(
+                "A worker runs another version and counts for itself: restart the whole service",
+                extra={"action": "metrics_foreign"},
+            )
+        self._foreign = foreign
 
     def _bring_up_to_date(self, name: BlockName, cells: "array[float]") -> None:
         counted = list(self._counted(name))

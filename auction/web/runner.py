@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 
 from aiohttp import web
@@ -17,16 +18,25 @@ LOOK_EVERY_S = 0.05
 
 
 class ProblemRunner(web.AppRunner):
-    """Runs an application without an access log; unreadable requests get a problem, too."""
+    """Runs an application without an access log; unreadable requests get a problem, too.
+
+    ``arriving`` connections were taken and are not served yet.
+    """
 
     def __init__(self, application: web.Application, *, shutdown_timeout_s: float = 8.0) -> None:
         super().__init__(application, shutdown_timeout=shutdown_timeout_s)
+        self.arriving = 0
+
+    def tell_closed(self, listener: Callable[[], None]) -> None:
+        """Have a listener told of each connection that is closed, once it is set up."""
+        assert isinstance(self.server, _ProblemServer), "it was set up"
+        self.server.on_closed = listener
 
     async def wait_unconnected(self, timeout_s: float) -> bool:
         """Whether no connection was open any more within ``timeout_s`` seconds."""
         try:
             async with asyncio.timeout(timeout_s):
-                while self.server is not None and self.server.connections:  # noqa: ASYNC110 - it tells nobody
+                while self.arriving or (self.server and self.server.connections):  # noqa: ASYNC110 - it tells nobody
                     await asyncio.sleep(LOOK_EVERY_S)
         except TimeoutError:
             return False
@@ -44,6 +54,15 @@ class ProblemRunner(web.AppRunner):
 
 
 class _ProblemServer(web.Server):
+    on_closed: Callable[[], None] | None = None
+
+    def connection_lost(
+        self, handler: web.RequestHandler, exc: BaseException | None = None
+    ) -> None:
+        super().connection_lost(handler, exc)
+        if self.on_closed is not None:
+            self.on_closed()
+
     def __call__(self) -> web.RequestHandler:
         return _ProblemRequestHandler(self, loop=self._loop, **self._kwargs)
 

@@ -19,7 +19,7 @@ LEAVE = b"leave\n"
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """One worker's work. ``listeners`` and ``page`` are file descriptors that it inherits.
+    """One worker's work. ``listeners``, ``page`` and ``board`` are file descriptors it inherits.
 
     ``dsn`` is the URL of a database that has the whole schema.
     """
@@ -29,6 +29,8 @@ class Assignment:
     settings: Settings
     listeners: tuple[int, ...]
     page: int
+    board: int
+    place: int
 
     def encode(self) -> bytes:
         """One line, secrets included: for a socket that nobody else has."""
@@ -39,6 +41,8 @@ class Assignment:
             "dsn": self.dsn,
             "listeners": self.listeners,
             "page": self.page,
+            "board": self.board,
+            "place": self.place,
             "settings": {
                 name: values[name] if plain is None else plain for name, plain in revealed.items()
             },
@@ -55,6 +59,8 @@ def decode(line: bytes) -> Assignment:
         settings=Settings(**told["settings"]),
         listeners=tuple(told["listeners"]),
         page=told["page"],
+        board=told["board"],
+        place=told["place"],
     )
 
 

@@ -20,6 +20,7 @@ from auction.web.drain import Drain
 from auction.web.ops import build_ops
 from auction.web.services import OpsServices
 from auction.workers.assignment import Assignment
+from auction.workers.board import Board
 from auction.workers.connections import OWN, check_room, server_settings
 from auction.workers.crew import Crew
 from auction.workers.figures import ProcessFigures
@@ -36,6 +37,9 @@ from storage.follower import CatalogueFollower
 
 ENDING_S: Final = 2.0
 """How much longer than ``drain_s`` workers may take to end before they are killed."""
+
+PLACES_EACH: Final = 4
+"""Of a worker: its own, that of its successor, and more than those that fail to start take."""
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +71,8 @@ class Parent:
         self._stack = AsyncExitStack()
         self._drain = Drain()
         self._crew = Crew(settings.workers, self._start_worker, self._worker_ended)
+        self._board = Board(PLACES_EACH * settings.workers)
+        self._stack.callback(self._board.close)
         self._processes = ProcessFigures(self._crew.living)
         self._layout = layout()
         cells = PrivateCells()
@@ -137,6 +143,8 @@ class Parent:
                     settings=self._settings,
                     listeners=tuple(listener.fileno() for listener in self._listeners),
                     page=page,
+                    board=self._board.fd,
+                    place=self._board.give(),
                 )
             )
         finally:
@@ -145,5 +153,6 @@ class Parent:
         return worker
 
     def _worker_ended(self, worker: WorkerProcess) -> None:
+        self._board.clear(worker.place)
         self._totals.depart(worker.pid)
         self._processes.ended(worker)

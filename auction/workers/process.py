@@ -21,6 +21,7 @@ class WorkerProcess:
     def __init__(self, assignment: Assignment) -> None:
         control, theirs = socket.socketpair()
         self.number = assignment.number
+        self.place = assignment.place
         self.used_cpu_s: float | None = None
         self._control = control
         self._ready = asyncio.Event()
@@ -100,7 +101,7 @@ class WorkerProcess:
 def _start(control: int, assignment: Assignment) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(  # noqa: S603 - our own program with a number
         [sys.executable, "-m", "auction", "worker", str(control)],
-        pass_fds=(control, assignment.page, *assignment.listeners),
+        pass_fds=(control, assignment.page, assignment.board, *assignment.listeners),
         stdin=subprocess.DEVNULL,
         # A Ctrl-C at the terminal is for the parent, which tells the workers.
         process_group=0,

@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from auction import logs
 from auction.app import Service
 from auction.workers.assignment import LEAVE, MOST_BYTES, READY, decode
+from auction.workers.board import Place
 from metrics.page import SharedCells
 from metrics.registry import Metrics, layout
 
@@ -29,10 +30,12 @@ async def work(control: int) -> None:
     logs.configure(settings.log_level, settings.log_format, worker=assignment.number)
     orders = _Orders(reader, settings.drain_s)
     metrics = Metrics(store=SharedCells(assignment.page, layout()))
-    os.close(assignment.page)
+    place = Place(assignment.board, assignment.place)
+    for inherited in (assignment.page, assignment.board):
+        os.close(inherited)
     service = Service(settings, assignment.dsn, metrics)
     listeners = [socket.socket(fileno=each) for each in assignment.listeners]
-    if await orders.unless_stopped(service.start_worker(listeners)):
+    if await orders.unless_stopped(service.start_worker(listeners, place)):
         writer.write(READY)
         await orders.unless_stopped(_until_left(orders, service))
         await service.stop()

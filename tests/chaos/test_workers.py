@@ -15,11 +15,14 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from auction.domain.ids import CallId
 from buyers.simulator.script import parse_script
 from buyers.simulator.server import SimulatedBuyers
 from config.secret_box import new_key
+from storage.database import Database
 from tests.eventually import eventually
 from tests.http.raw_http import request_bytes
+from tests.ledger_steps import CLAIM_OVER, LEASE_OVER, rewind
 from tests.service_process import AUTHORISED, ServiceProcess, a_service
 
 pytestmark = pytest.mark.chaos
@@ -112,10 +115,17 @@ def _connections(process: psutil.Process, port: int) -> int:
 
 @asynccontextmanager
 async def a_site(
-    folder: Path, environment: dict[str, str], cap: int = CAP, latency_ms: int = 5
+    folder: Path,
+    environment: dict[str, str],
+    cap: int = CAP,
+    latency_ms: int = 5,
+    post_ms: int = 5,
 ) -> AsyncIterator[Site]:
-    latency = {"latency_ms": {"distribution": "constant", "value": latency_ms}}
-    buyer = {"name": "acme", "ping": {"bid": "50.00", **latency}, "post": latency}
+    ping, post = (
+        {"latency_ms": {"distribution": "constant", "value": value}}
+        for value in (latency_ms, post_ms)
+    )
+    buyer = {"name": "acme", "ping": {"bid": "50.00", **ping}, "post": post}
     async with AsyncExitStack() as stack:
         buyers = SimulatedBuyers(parse_script({"buyers": [buyer]}), free_ports=True)
         await stack.enter_async_context(buyers)
@@ -156,19 +166,53 @@ async def test_workers_share_calls_caps_and_one_scrape(tmp_path: Path, dsn: str)
         assert before["pingpost_cap_used_ratio", "acme-auto", "offer_calls_per_day"] == 1
         assert before["pingpost_decision_seconds_count", "auto"] == 41
 
-        site.workers[0].send_signal(signal.SIGKILL)
-        await eventually(lambda: _is_replaced(site), within_s=60)
+
+async def test_of_killed_workers_counts_stay_and_holds_are_given_back(
+    tmp_path: Path, dsn: str, database: Database
+) -> None:
+    async with a_site(tmp_path, on(dsn), post_ms=60_000) as site:
+        in_flight = [asyncio.create_task(site.ask(f"held-{each}@switch")) for each in range(CAP)]
+        counts = site.buyers.buyer("acme").counts
+        await eventually(lambda: counts.posts == CAP)
+        await asyncio.gather(*(site.ask(f"{number}@switch") for number in range(5)))
+        before = await site.scrape()
+        for worker in site.workers:
+            worker.send_signal(signal.SIGKILL)
+        lost = await asyncio.gather(*in_flight, return_exceptions=True)
+        assert all(isinstance(each, aiohttp.ClientError) for each in lost)
+
+        await eventually(lambda: _are_replaced(site), within_s=60)
         after = await site.scrape()
-        assert {key: after[key] for key in before if _only_rises(key[0])} == {
-            key: max(after[key], value) for key, value in before.items() if _only_rises(key[0])
+        fallen = {
+            key for key, value in before.items() if _only_rises(key[0]) and after[key] < value
         }
-        assert after["pingpost_calls_total", "auto", "static"] == 41 - CAP
-        assert after["pingpost_decision_seconds_count", "auto"] == 41
+        assert not fallen
+        assert after["pingpost_calls_total", "auto", "static"] == 5
+        assert after["pingpost_decision_seconds_count", "auto"] == 5
+        assert after["pingpost_live_calls", "acme-auto"] == CAP
+
+        held = [CallId(f"held-{each}@switch") for each in range(CAP)]
+        await rewind(database, LEASE_OVER, held)
+        await rewind(database, CLAIM_OVER, held)
+        await eventually(lambda: _holds_nothing(site), within_s=10)
+        retry = await eventually(lambda: _decision(site, "held-0@switch"), within_s=30)
+        assert await site.ask("held-0@switch") == (200, retry)
 
 
-async def _is_replaced(site: Site) -> bool:
+async def _are_replaced(site: Site) -> bool:
     samples = await site.scrape()
-    return samples["pingpost_worker_restarts_total",] == 1 and samples["pingpost_workers",] == 2
+    return samples["pingpost_worker_restarts_total",] == 2 and samples["pingpost_workers",] == 2
+
+
+async def _holds_nothing(site: Site) -> bool:
+    samples = await site.scrape()
+    ratio = samples["pingpost_cap_used_ratio", "acme-auto", "offer_calls_per_day"]
+    return samples["pingpost_live_calls", "acme-auto"] == ratio == 0
+
+
+async def _decision(site: Site, call_id: str) -> bytes | None:
+    status, body = await site.ask(call_id)
+    return body if status == 200 else None
 
 
 def _only_rises(name: str) -> bool:
@@ -353,8 +397,10 @@ class Load:
                     self.failures.append(f"{call_id}: {status} {body!r}")
 
 
-async def test_sigterm_answers_what_is_in_flight_and_leaves_nothing_running(tmp_path: Path) -> None:
-    async with a_site(tmp_path, {}, latency_ms=300) as site:
+async def test_sigterm_answers_what_is_in_flight_and_leaves_nothing_running(
+    tmp_path: Path, dsn: str
+) -> None:
+    async with a_site(tmp_path, on(dsn), latency_ms=300) as site:
         assert site.service.process is not None
         family = psutil.Process(site.service.process.pid).children(recursive=True)
         asking = [asyncio.create_task(site.ask(f"{number}@switch")) for number in range(4)]

@@ -219,6 +219,18 @@ def test_a_full_page_takes_no_more_and_stops_nobody() -> None:
     assert 0 < len(reader.blocks()) < 10
 
 
+async def test_a_worker_of_another_version_is_told_once_and_adds_nothing(
+    crew: Crew, caplog: pytest.LogCaptureFixture
+) -> None:
+    page = make_page(256 * 1024)
+    crew.totals.join(1, PageReader(page, LAYOUT))
+    Metrics(store=SharedCells(page, bytes(32))).ledger_batch(7)
+    os.close(page)
+    for _ in range(2):
+        assert await crew.figure("pingpost_ledger_batch_size_sum") == 0
+    assert len(caplog.records) == 1
+
+
 def test_a_page_of_another_layout_shows_nothing() -> None:
     page = make_page(1024)
     reader = PageReader(page, LAYOUT)

@@ -29,7 +29,7 @@ def test_an_assignment_arrives_as_it_was_sent_secrets_and_defaults_included(
             "outbound_allow": "127.0.0.0/8,fd00::/8",
         }
     )
-    sent = Assignment(2, "postgresql://me:secret@db/x", settings, (7, 8), 9)
+    sent = Assignment(2, "postgresql://me:secret@db/x", settings, (7, 8), 9, 10, 3)
     line = sent.encode()
     monkeypatch.setenv("PINGPOST_DRAIN_S", "1")
     monkeypatch.setenv("PINGPOST_LOG_LEVEL", "debug")

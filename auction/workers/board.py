@@ -1,0 +1,76 @@
+"""How many connections each worker has open, in memory that all of them see."""
+
+import mmap
+import os
+from itertools import count
+from typing import Final
+
+from metrics.page import make_page
+
+_PLACE_BYTES: Final = 8
+_AWAY: Final = 0
+_NONE_OPEN: Final = 1
+"""Stands in the place of a process without a connection, 2 in that of one with one, and so on."""
+
+
+class Board:
+    """The parent's side: gives each process a place, and clears it when the process has ended."""
+
+    def __init__(self, places: int) -> None:
+        self.fd = make_page(places * _PLACE_BYTES)
+        self._memory = mmap.mmap(self.fd, places * _PLACE_BYTES)
+        self._given: set[int] = set()
+
+    def give(self) -> int:
+        """A place that no other has."""
+        place = next(each for each in count() if each not in self._given)
+        self._given.add(place)
+        return place
+
+    def clear(self, place: int) -> None:
+        """Nobody has this place any more."""
+        memoryview(self._memory).cast("q")[place] = _AWAY
+        self._given.discard(place)
+
+    def close(self) -> None:
+        """Give the memory back."""
+        os.close(self.fd)
+
+
+class Place:
+    """A worker's side: its ``Share`` of the connections."""
+
+    def __init__(self, fd: int, place: int) -> None:
+        self._memory = mmap.mmap(fd, os.fstat(fd).st_size)
+        self._board = memoryview(self._memory).cast("q")
+        self._place = place
+        self._open = 0
+        self._there = False
+
+    def enter(self) -> None:
+        """Take connections from now on."""
+        self._there = True
+        self._show()
+
+    def opened(self) -> None:
+        """See ``Share``."""
+        self._open += 1
+        self._show()
+
+    def closed(self) -> None:
+        """See ``Share``."""
+        self._open -= 1
+        self._show()
+
+    def is_ahead(self) -> bool:
+        """See ``Share``."""
+        mine = self._board[self._place]
+        return any(_AWAY < other < mine for other in self._board.tolist())
+
+    def leave(self) -> None:
+        """See ``Share``."""
+        self._there = False
+        self._show()
+
+    def _show(self) -> None:
+        self._board[self._place] = _NONE_OPEN + self._open if self._there else _AWAY
