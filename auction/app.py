@@ -14,6 +14,7 @@ from socket import socket
 
 from auction.assembly import CallHandling, Parts
 from auction.background import Background
+from auction.domain.overload import Thresholds
 from auction.listening import listen, listen_on
 from auction.marketplaces import Marketplaces, load_at_start
 from auction.oversight import ops_services
@@ -26,11 +27,13 @@ from auction.web.runner import KEEPALIVE_S, ProblemRunner
 from auction.web.sharing import Share
 from auction.webhooks.sender import WebhookSender
 from buyers.aiohttp_transport import AiohttpTransport
+from buyers.guards import Guards
 from buyers.native_transport import NativeTransport
 from buyers.notices import NoticeBoard
 from buyers.outbound import OutboundRule
 from config.secret_box import SecretBox
 from config.settings import Settings, unknown_variables
+from metrics.load import LoadTerms
 from metrics.loop_lag import LoopLagMonitor
 from metrics.registry import Metrics
 from storage import catalogue
@@ -162,6 +165,8 @@ class Service:
         self._stack.push_async_callback(aiohttp.close)
         board = NoticeBoard(native)
         self._stack.push_async_callback(board.close)
+        metrics, workers = self._metrics, self._settings.workers
+        guards = Guards(metrics.breaker, processes=workers)
         marketplaces = Marketplaces(
             database,
             box,
@@ -169,9 +174,10 @@ class Service:
             board,
             os.environ,
             vault,
-            self._metrics.preload,
+            metrics.preload,
             aiohttp=aiohttp,
             warm=native.warm,
+            guards=guards,
         )
         newest = await catalogue.latest(database)
         await marketplaces.take_up(0 if newest is None else newest.revision)
@@ -198,6 +204,8 @@ class Service:
                 drain=self._drain,
                 bootstrap_token=plain_token(settings) or None,
                 readers=max(1, settings.database_connections // 3),
+                load_terms=_load_terms(settings),
+                max_requests=settings.max_requests,
             )
         )
         sender = WebhookSender(OutboundRule(settings.outbound_allow))
@@ -323,6 +331,14 @@ async def _make_partitions(database: Database) -> None:
     except StorageUnavailableError as error:
         # Others may be selling; rows go to the default partition until it is tried again.
         logger.warning("No partitions made: %s", error, extra={"action": "add_partitions"})
+
+
+def _load_terms(settings: Settings) -> LoadTerms:
+    return LoadTerms(
+        lag_ms=Thresholds(settings.overload_static_lag_ms, settings.overload_refuse_lag_ms),
+        calls=Thresholds(settings.overload_static_calls, settings.overload_refuse_calls),
+        queued=Thresholds(settings.overload_static_queued, settings.overload_refuse_queued),
+    )
 
 
 def plain_token(settings: Settings) -> str:

@@ -18,6 +18,7 @@ from auction.web.services import ApiServices
 from auction.web.webhook_view import WebhookView
 from auction.webhooks.sender import WebhookSender
 from auction.webhooks.worker import WebhookWorker
+from metrics.load import LoadTerms, LoadWatch
 from metrics.registry import Metrics
 from storage.call_lists import CallLists
 from storage.database import Database
@@ -58,7 +59,10 @@ class RandomIds:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What handling calls is built on. ``readers``: how many reads of records run at once."""
+    """What handling calls is built on.
+
+    ``readers``: how many reads of records run at once; ``max_requests``: how many are handled.
+    """
 
     database: Database
     vault: CallerVault
@@ -68,6 +72,8 @@ class Parts:
     drain: Drain
     bootstrap_token: str | None
     readers: int
+    load_terms: LoadTerms
+    max_requests: int
 
 
 class CallHandling:
@@ -89,7 +95,13 @@ class CallHandling:
         )
         self.events = CallEvents(database, note, on_earned=earned, outbox=outbox, observe=observe)
         self._sweeper = Sweeper(database, note, on_earned=earned, outbox=outbox)
-        ports = Ports(self.ledger, self._usage, clock, RandomIds(), metrics)
+        self._load = LoadWatch(
+            parts.load_terms,
+            calls=lambda: self.reception.in_flight + self.rerouter.in_flight,
+            queued=lambda: self.ledger.waiting + self.events.waiting,
+            on_level=metrics.load_level,
+        )
+        ports = Ports(self.ledger, self._usage, clock, RandomIds(), metrics, self._load)
         self.reception = Reception(marketplaces, ports)
         self.rerouter = Rerouter(marketplaces, ports, self.ledger)
         self._deliveries = Deliveries(database)
@@ -106,6 +118,7 @@ class CallHandling:
             default_country=marketplaces.default_country,
             fingerprint=parts.vault.fingerprint,
             drain=parts.drain,
+            max_requests=parts.max_requests,
         )
         self.life = CallLife(
             lists=CallLists(records),
@@ -122,6 +135,7 @@ class CallHandling:
         view = WebhookView(records, parts.marketplaces, as_it_was, offers_of)
         hooks = parts.marketplaces.webhooks
         worker = WebhookWorker(self._deliveries, hooks, view.show, sender)
+        background.keep_running("load", self._load.run)
         background.keep_running("usage view", self._usage.run)
         background.keep_running("sweeper", self._sweeper.run)
         background.keep_running("partitions", partial(keep_partitions, parts.database))

@@ -15,6 +15,7 @@ from auction.ports import Snapshot, StorageUnavailableError
 from auction.webhooks.hooks import Webhooks, compile_webhooks
 from auction.workbench import Workbench, read_terms, unwatched
 from buyers.gateway import HttpBuyerGateway
+from buyers.guards import Guards
 from buyers.notices import NoticeBoard, OfferNotices
 from buyers.transport import Origin, Transport
 from config.check import CheckResult, check_file
@@ -130,6 +131,7 @@ class Marketplaces:
         *,
         aiohttp: Transport | None = None,
         warm: Callable[[Iterable[Origin]], None] | None = None,
+        guards: Guards | None = None,
     ) -> None:
         self._database = database
         self._box = box
@@ -138,6 +140,7 @@ class Marketplaces:
         self._board = board
         self._environ = environ
         self._on_change = on_change
+        self._guards = guards or Guards()
         self._snapshot: Snapshot | None = None
         self._webhooks = Webhooks()
         self._old: OrderedDict[int, Catalogue] = OrderedDict()
@@ -217,7 +220,8 @@ class Marketplaces:
             _tell_unusable(gateway.unusable())
             notices = OfferNotices(ready.notices, self._board)
             webhooks = compile_webhooks(ready.marketplace, self._environ, self._box)
-            snapshot = Snapshot(ready.catalogue, gateway, notices)
+            guards = self._guards.of(ready.catalogue)
+            snapshot = Snapshot(ready.catalogue, gateway, notices, guards)
             return snapshot, webhooks, gateway.native_origins()
 
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from auction.domain.bidding import PingReply, PostReply
+from auction.domain.breaker import PingWeight
 from auction.domain.call import Call
 from auction.domain.decision import (
     Candidate,
@@ -24,6 +25,8 @@ from auction.domain.decision import (
 from auction.domain.ids import CallId, CampaignId, OfferId, OwnerId, PingId
 from auction.domain.notices import Notice
 from auction.domain.offer_index import OfferIndex, index_offers
+from auction.domain.overload import LoadLevel
+from auction.domain.reasons import Reason
 from auction.domain.terms import Campaign, Catalogue, OfferTerms
 from auction.domain.usage import Usage
 from auction.domain.value import value
@@ -35,6 +38,10 @@ class StorageUnavailableError(Exception):
 
 class InvariantViolatedError(Exception):
     """Something that can't happen has happened; never caught and smoothed over."""
+
+
+class OverloadedError(Exception):
+    """There is too much to do here; nothing was begun, and the caller may retry."""
 
 
 class Clock(Protocol):
@@ -115,15 +122,49 @@ class Silence:
 
 
 @value(frozen=True, slots=True)
+class HeldBack:
+    """A ping that is not sent, and why."""
+
+    reason: Reason
+    detail: str
+
+
+@value(frozen=True, slots=True)
+class Admitted:
+    """A ping that may be sent. ``shadow``: what only counts would have held it back.
+
+    ``epoch`` is the guard's own.
+    """
+
+    epoch: int = 0
+    shadow: HeldBack | None = None
+
+
+class PingGuard(Protocol):
+    """Keeps one offer from being pinged too often or in vain. ``now`` is monotonic."""
+
+    def ask(self, now: float) -> Admitted | HeldBack:
+        """Whether one ping may be sent now."""
+
+    def pinged(self, admitted: Admitted, weight: PingWeight, now: float) -> None:
+        """How a ping that was admitted has ended; told once."""
+
+    def posted(self, *, refused: bool, now: float) -> None:
+        """Whether a post was refused by the buyer, or taken; told once."""
+
+
+@value(frozen=True, slots=True)
 class Snapshot:
     """A revision of the catalogue with its gateway; a call keeps the one it began with.
 
-    ``indexes`` find the offers of each campaign; only what decides calls needs them.
+    ``guards`` are those of the offers that have any. ``indexes`` find the offers of each campaign;
+    only what decides calls needs them.
     """
 
     catalogue: Catalogue
     gateway: BuyerGateway
     notices: BidderNotices = field(default_factory=Silence)
+    guards: Mapping[OfferId, PingGuard] = field(default_factory=dict)
     indexes: Mapping[CampaignId, OfferIndex] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -176,11 +217,32 @@ class UsageView(Protocol):
         """The readings; an owner that is absent has used nothing."""
 
 
+class Load(Protocol):
+    """How much this process has to do."""
+
+    def level(self) -> LoadLevel:
+        """What may be begun now; asked once per call."""
+
+
+class AtEase:
+    """There is never too much to do."""
+
+    def level(self) -> LoadLevel:
+        """Everything may be begun."""
+        return LoadLevel.NORMAL
+
+
 class Recorder(Protocol):
     """Metrics of the decision path; each call costs a microsecond or two."""
 
     def pinged(self, offer: OfferId, outcome: str, seconds: float | None) -> None:
         """An invited offer's outcome (a reason's name, or ``bid``), its time where it answered."""
+
+    def shadowed(self, offer: OfferId, reason: Reason) -> None:
+        """One ping that was sent, and would not have been but for shadow mode."""
+
+    def overloaded(self, level: LoadLevel) -> None:
+        """One call that was decided without its auction, or refused, because of the load."""
 
     def bid(self, offer: OfferId, amount: Decimal) -> None:
         """One valid bid."""

@@ -75,11 +75,13 @@ class PostDialect:
         """The try that an answer ends."""
         status = answer.status
         if isinstance(answer, TransportFault) and answer.never_sent:
-            return PostTry(PostNotSent(answer.detail), again=answer.kind is not FaultKind.FORBIDDEN)
+            unsent = PostNotSent(answer.detail, blames_buyer=answer.kind not in _OURS)
+            return PostTry(unsent, again=answer.kind is not FaultKind.FORBIDDEN)
         if status is not None and not _is_success(status):
             return self._refused(status, answer)
         if isinstance(answer, TransportFault):
-            return PostTry(PostUnknown(answer.detail), again=self.idempotent)
+            unknown = PostUnknown(answer.detail, blames_buyer=answer.kind not in _OURS)
+            return PostTry(unknown, again=self.idempotent)
         reply = self.read_body(answer.body)
         return PostTry(reply, again=self.idempotent and isinstance(reply, PostUnknown))
 

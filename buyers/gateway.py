@@ -32,8 +32,8 @@ from config.secret_values import Secret
 _log = logging.getLogger(__name__)
 
 _OUR_FAULT = PingFault(Reason.ERROR, "internal error", blames_buyer=False)
-_MAYBE_SENT = PostUnknown("internal error")
-_NEVER_SENT = PostNotSent("internal error")
+_MAYBE_SENT = PostUnknown("internal error", blames_buyer=False)
+_NEVER_SENT = PostNotSent("internal error", blames_buyer=False)
 
 
 def compile_gateway(
@@ -99,7 +99,7 @@ class HttpBuyerGateway:
             line = self._line(order.offer.id)
             send = self._sender(line, order)
         except UnusableOfferError as error:
-            return PostNotSent(str(error))
+            return PostNotSent(str(error), blames_buyer=False)
         except Exception as error:  # noqa: BLE001 - nothing has been sent yet
             _log_crash("post crashed", order.offer.id, error)
             return _NEVER_SENT

@@ -54,7 +54,7 @@ class PostTries:
         """What the buyer said in the end; unknown when any try may have reached it unanswered."""
         reply = await self._tried()
         if isinstance(reply, PostNotSent) and self._maybe_taken:
-            return PostUnknown(reply.detail)
+            return PostUnknown(reply.detail, blames_buyer=reply.blames_buyer)
         return reply
 
     async def _tried(self) -> PostReply:

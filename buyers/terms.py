@@ -4,10 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
+from decimal import Decimal
 from sys import intern
 from typing import Final, TypeVar, cast
 from zoneinfo import ZoneInfo
 
+from auction.domain.breaker import WHOLE, BreakerTerms
 from auction.domain.filters import Filter, Op, prepare
 from auction.domain.hours import ALWAYS_OPEN, Hours
 from auction.domain.ids import (
@@ -21,6 +23,7 @@ from auction.domain.ids import (
 )
 from auction.domain.money import to_units
 from auction.domain.phone import country_of
+from auction.domain.ping_rate import PingRateTerms
 from auction.domain.terms import (
     AuctionTerms,
     Campaign,
@@ -42,7 +45,7 @@ from auction.domain.terms import (
 )
 from config import marketplace as configured
 from config import offers as configured_offers
-from config.endpoints import PingPost
+from config.endpoints import Breaker, MaxPingRate, PingPost
 from config.faults import ConfigError, Fault
 from config.offers import read_week
 from config.values import DEFAULT_COUNTRY
@@ -270,4 +273,33 @@ def _ping_post(terms: PingPost | None) -> PingPostTerms | None:
         posts=post is not None,
         post_timeout_ms=post.timeout_ms if post else 0,
         post_idempotent=post.idempotent if post else False,
+        breaker=_breaker(terms.breaker),
+        ping_rate=_ping_rate(terms.max_ping_rate),
     )
+
+
+def _breaker(breaker: Breaker | None) -> BreakerTerms | None:
+    if breaker is None:
+        return None
+    of_all = breaker.failure_ratio
+    return BreakerTerms(
+        failure_ratio=_parts(of_all),
+        timeout_ratio=_parts(breaker.timeout_ratio or of_all),
+        malformed_ratio=_parts(breaker.malformed_ratio or of_all),
+        refused_post_ratio=_parts(breaker.refused_post_ratio or of_all),
+        minimum_pings=breaker.minimum_pings,
+        minimum_posts=breaker.minimum_posts or breaker.minimum_pings,
+        window_s=breaker.window_s,
+        open_s=breaker.open_s,
+        probes=breaker.probes,
+        trickle=_parts(breaker.trickle),
+        shadow=breaker.shadow,
+    )
+
+
+def _parts(ratio: Decimal) -> int:
+    return int(ratio * WHOLE)
+
+
+def _ping_rate(rate: MaxPingRate | None) -> PingRateTerms | None:
+    return None if rate is None else PingRateTerms(float(rate.per_second), rate.shadow)

@@ -24,8 +24,6 @@ class Unenforced:
 UNENFORCED: tuple[Unenforced, ...] = (
     Unenforced(("campaigns", "auction", "rank"), value="expected_revenue"),
     Unenforced(("sources", "token")),
-    Unenforced(("buyers", "offers", "ping_post", "max_ping_rate")),
-    Unenforced(("buyers", "offers", "ping_post", "breaker")),
 )
 
 

@@ -253,18 +253,41 @@ class Notices(Model):
 
 
 class MaxPingRate(Model):
-    """How many pings a second a buyer gets at most."""
+    """How many pings a second a buyer gets at most; ``shadow``: they are only counted."""
 
     per_second: Rate
+    shadow: Flag = False
 
 
 class Breaker(Model):
-    """When a buyer that keeps failing is left alone, and for how long."""
+    """When a buyer that keeps failing is left alone, and for how long.
+
+    ``failure_ratio`` of its pings failed in any way, ``timeout_ratio`` or ``malformed_ratio`` in
+    one way (no limits of their own: ``failure_ratio`` decides), or ``refused_post_ratio`` (that
+    too) of its posts, of which there were ``minimum_posts`` (by default ``minimum_pings``). After
+    ``open_s`` up to ``probes`` pings decide. ``trickle`` is the share that always passes.
+    ``shadow``: it counts and does not act.
+    """
 
     failure_ratio: Ratio = Decimal("0.5")
+    timeout_ratio: Ratio | None = None
+    malformed_ratio: Ratio | None = None
+    refused_post_ratio: Ratio | None = None
     minimum_pings: Annotated[StrictInt, Field(ge=1, le=100_000)] = 20
+    minimum_posts: Annotated[StrictInt, Field(ge=1, le=100_000)] | None = None
     window_s: Seconds = 60
     open_s: Seconds = 30
+    probes: Annotated[StrictInt, Field(ge=1, le=1_000)] = 5
+    trickle: Ratio = Decimal("0.05")
+    shadow: Flag = False
+
+    @field_validator("timeout_ratio", "malformed_ratio")
+    @classmethod
+    def _reached_first(cls, ratio: Decimal | None, info: ValidationInfo) -> Decimal | None:
+        of_all = info.data.get("failure_ratio")
+        if ratio is not None and of_all is not None and ratio > of_all:
+            raise mistake(f"is above failure_ratio {of_all}, which is reached first")
+        return ratio
 
 
 class PingPost(Model):

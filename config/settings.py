@@ -19,6 +19,7 @@ from config.secret_values import fault_of_text
 PREFIX = "PINGPOST_"
 Network = IPv4Network | IPv6Network
 Port = Annotated[int, Field(ge=0, le=65_535)]
+Threshold = Annotated[int, Field(ge=0, le=1_000_000)]
 
 _TEST_PREFIX = "PINGPOST_TEST_"
 _HIDDEN = "***"
@@ -37,7 +38,9 @@ class Settings(BaseSettings):
     """Every setting; ``PINGPOST_`` and capitals make the name of its variable.
 
     ``dsn`` None: the embedded PostgreSQL in ``data_dir``. Ports may be 0 for any free one.
-    ``drain_s``: how long calls in flight may take after SIGTERM.
+    ``drain_s``: how long calls in flight may take after SIGTERM. ``overload_*``: from which lag of
+    the event loop, calls in flight or steps waiting for the database on calls are routed statically
+    only, and then refused; 0: never. ``max_requests``: how many the API handles at once.
     """
 
     model_config = SettingsConfigDict(
@@ -62,6 +65,13 @@ class Settings(BaseSettings):
     migrate: bool = True
     database_connections: Annotated[int, Field(ge=2, le=64)] = 6
     drain_s: Annotated[float, Field(ge=0, le=60)] = 5.0
+    overload_static_lag_ms: Threshold = 100
+    overload_refuse_lag_ms: Threshold = 500
+    overload_static_calls: Threshold = 2_000
+    overload_refuse_calls: Threshold = 4_000
+    overload_static_queued: Threshold = 1_000
+    overload_refuse_queued: Threshold = 4_000
+    max_requests: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
 
     @property
     def secret_key_bytes(self) -> bytes | None:

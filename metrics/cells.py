@@ -29,9 +29,10 @@ class Kind(IntEnum):
     SERVICE = 5
     LAG = 6
     COLLECTIONS = 7
+    LOAD = 8
 
 
-WORST = frozenset({Kind.BREAKER, Kind.LAG})
+WORST = frozenset({Kind.BREAKER, Kind.LAG, Kind.LOAD})
 """Over several processes the largest counts, of those that live; all other kinds are summed."""
 
 

@@ -1,6 +1,6 @@
 """Names, label values and buckets of every metric: published, so changed only with the contract."""
 
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 
 from auction.domain.reasons import Reason
 from auction.domain.terms import Cap, Measure, Period
@@ -20,7 +20,10 @@ LIVE_CALLS = "pingpost_live_calls"
 CAP_USED_RATIO = "pingpost_cap_used_ratio"
 REVENUE = "pingpost_revenue"
 BREAKER_STATE = "pingpost_breaker_state"
+SHADOW_HELD_BACK = "pingpost_shadow_held_back"
 LEDGER_BATCH_SIZE = "pingpost_ledger_batch_size"
+OVERLOAD_LEVEL = "pingpost_overload_level"
+OVERLOADED_CALLS = "pingpost_overloaded_calls"
 EVENT_LOOP_LAG_SECONDS = "pingpost_event_loop_lag_seconds"
 WORKERS = "pingpost_workers"
 WORKER_RESTARTS = "pingpost_worker_restarts"
@@ -51,12 +54,11 @@ class PostOutcome(StrEnum):
     ERROR = "error"
 
 
-class BreakerState(IntEnum):
-    """The value of ``pingpost_breaker_state``."""
+class Unasked(StrEnum):
+    """What became of a call for which the load left no time."""
 
-    CLOSED = 0
-    HALF_OPEN = 1
-    OPEN = 2
+    STATIC = "static"
+    REFUSED = "refused"
 
 
 BID = "bid"
@@ -87,6 +89,9 @@ PING_OUTCOMES: tuple[str, ...] = (
     ),
 )
 """Every outcome that a ping can have; any other is counted as ``error``."""
+
+SHADOW_REASONS: tuple[str, ...] = (Reason.BREAKER_OPEN.outcome, Reason.THROTTLED.outcome)
+"""What would have held a ping back if it did more than count."""
 
 PING_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5)
 POST_BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0)

@@ -14,12 +14,15 @@ from prometheus_client import (
 )
 from prometheus_client.registry import Collector
 
+from auction.domain.breaker import BreakerState
 from auction.domain.decision import RoutedBy
 from auction.domain.ids import CampaignId, OfferId
+from auction.domain.overload import LoadLevel
+from auction.domain.reasons import Reason
 from auction.domain.terms import Catalogue
 from metrics.cells import CellStore, PrivateCells
 from metrics.exposition import render
-from metrics.names import OTHER, RESERVED_LABELS, UNKNOWN, BreakerState, CallOutcome, PostOutcome
+from metrics.names import OTHER, RESERVED_LABELS, UNKNOWN, CallOutcome, PostOutcome, Unasked
 from metrics.series import (
     BiddingSeries,
     CampaignSeries,
@@ -39,6 +42,8 @@ _CALL_OUTCOMES = {
     RoutedBy.STATIC: CallOutcome.STATIC,
     None: CallOutcome.NO_ROUTE,
 }
+
+_UNASKED = {LoadLevel.STATIC_ONLY: Unasked.STATIC, LoadLevel.REFUSE: Unasked.REFUSED}
 
 
 class Metrics:
@@ -189,6 +194,18 @@ class Metrics:
         series = self._bidding.get(offer)
         if series is not None:
             series.breaker.set(state)
+
+    def shadowed(self, offer: OfferId, reason: Reason) -> None:
+        """One ping that would have been held back but for shadow mode."""
+        self._bidding.get(offer, self._other_bidding).shadows[reason.outcome].inc()
+
+    def overloaded(self, level: LoadLevel) -> None:
+        """One call that the load left without an auction or without an answer."""
+        self._service.overloaded[_UNASKED[level]].inc()
+
+    def load_level(self, level: LoadLevel) -> None:
+        """What is done with new calls from now on."""
+        self._service.load.set(level)
 
     def ledger_batch(self, size: int) -> None:
         """One batch of the ledger was committed."""

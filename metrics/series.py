@@ -14,7 +14,7 @@ from metrics.instruments import (
     keep_apart,
     summaries,
 )
-from metrics.names import CallOutcome, PostOutcome
+from metrics.names import CallOutcome, PostOutcome, Unasked
 
 GENERATIONS = 3
 """Of Python's garbage collector."""
@@ -33,6 +33,7 @@ class BiddingSeries:
         "pings",
         "post_seconds",
         "posts",
+        "shadows",
     )
 
     def __init__(self, store: CellStore, offer: str) -> None:
@@ -53,6 +54,12 @@ class BiddingSeries:
             names.BREAKER_STATE, "Circuit breaker: 0 closed, 1 half open, 2 open.", "offer"
         )
         self._offer = offer
+        shadows = counters(
+            names.SHADOW_HELD_BACK,
+            "Pings that shadow mode let through, by what would have held them back.",
+            "offer",
+            "reason",
+        )
         self.pings = {name: pings.labels(offer, name) for name in names.PING_OUTCOMES}
         self.ping_seconds = ping_seconds.labels(offer)
         self.bids = bids.labels(offer)
@@ -60,7 +67,8 @@ class BiddingSeries:
         self.posts = {name.value: posts.labels(offer, name.value) for name in PostOutcome}
         self.post_seconds = post_seconds.labels(offer)
         self.breaker = breaker.labels(offer)
-        counted = (pings, ping_seconds, bids, bid_amount, posts, post_seconds)
+        self.shadows = {name: shadows.labels(offer, name) for name in names.SHADOW_REASONS}
+        counted = (pings, ping_seconds, bids, bid_amount, posts, post_seconds, shadows)
         keep(store, Kind.BIDDING, offer, *counted)
         keep(store, Kind.BREAKER, offer, breaker)
         self.families: tuple[AnyFamily, ...] = (*counted, breaker)
@@ -150,7 +158,7 @@ class CampaignSeries:
 class ServiceSeries:
     """What is counted of a process as a whole."""
 
-    __slots__ = ("batch", "families", "lag", "overhead")
+    __slots__ = ("batch", "families", "lag", "load", "overhead", "overloaded")
 
     def __init__(self, store: CellStore) -> None:
         overhead = histograms(
@@ -165,9 +173,21 @@ class ServiceSeries:
         self.overhead = overhead.labels()
         self.batch = batch.labels()
         self.lag = lag.labels()
-        keep(store, Kind.SERVICE, "", overhead, batch)
+        load = gauges(
+            names.OVERLOAD_LEVEL,
+            "What is done with new calls: 0 all, 1 static routes only, 2 refused.",
+        )
+        overloaded = counters(
+            names.OVERLOADED_CALLS,
+            "Calls decided without an auction or refused because of the load.",
+            "outcome",
+        )
+        self.load = load.labels()
+        self.overloaded = {name: overloaded.labels(name.value) for name in Unasked}
+        keep(store, Kind.SERVICE, "", overhead, batch, overloaded)
         keep(store, Kind.LAG, "", lag)
-        self.families: tuple[AnyFamily, ...] = (overhead, batch, lag)
+        keep(store, Kind.LOAD, "", load)
+        self.families: tuple[AnyFamily, ...] = (overhead, batch, lag, load, overloaded)
 
 
 class CollectionSeries:

@@ -59,6 +59,11 @@ class Batcher(Generic[Item, Result]):
         self._stalled = 0
         self._waking = False
 
+    @property
+    def waiting(self) -> int:
+        """How many items no batch has taken yet."""
+        return len(self._queue)
+
     def submit(self, item: Item) -> "asyncio.Future[Result]":
         """The item's result to come. Raises StorageUnavailableError when too many are waiting."""
         if len(self._queue) >= self._limits.max_queue:

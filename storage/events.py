@@ -163,6 +163,11 @@ class CallEvents:
         """What became of a report, once that is durable. Raises StorageUnavailableError."""
         return await self._batcher.submit(event)
 
+    @property
+    def waiting(self) -> int:
+        """How many reports no batch has taken yet."""
+        return self._batcher.waiting
+
     async def close(self) -> None:
         """Wait until everything reported is stored."""
         await self._batcher.close()

@@ -67,6 +67,13 @@ class PostgresLedger:
             rerouting.run, limits, observe=observe
         )
         self._refusing: Batcher[Refusal, bytes] = Batcher(rerouting.refuse, limits, observe=observe)
+        self._batchers = (
+            self._opening,
+            self._reserving,
+            self._finishing,
+            self._rerouting,
+            self._refusing,
+        )
 
     async def open(self, opening: Opening) -> OpenResult:
         """See ``auction.ports.Ledger``."""
@@ -88,13 +95,12 @@ class PostgresLedger:
         """See ``auction.ports.NextLedger``."""
         return await self._refusing.submit(Refusal(call_id, attempt, answer))
 
+    @property
+    def waiting(self) -> int:
+        """How many steps wait for a batch of theirs."""
+        return sum(batcher.waiting for batcher in self._batchers)
+
     async def close(self) -> None:
         """Wait until everything submitted is stored."""
-        for batcher in (
-            self._opening,
-            self._reserving,
-            self._finishing,
-            self._rerouting,
-            self._refusing,
-        ):
+        for batcher in self._batchers:
             await batcher.close()

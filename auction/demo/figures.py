@@ -11,6 +11,7 @@ from typing import Any, Final
 from prometheus_client.parser import text_string_to_metric_families
 
 from auction.demo.switch import Handled
+from auction.domain.reasons import HELD_BACK
 
 Record = Mapping[str, Any]
 """One answer of ``GET /v1/calls/{call_id}``."""
@@ -219,7 +220,7 @@ def _offer_row(offer: str, records: Sequence[Record], metrics: Scrape) -> OfferR
     }
     return OfferRow(
         offer,
-        pings=sum(pings.values()),
+        pings=sum(count for outcome, count in pings.items() if outcome not in _NOT_SENT),
         bids=int(metrics.total("pingpost_bids_total", offer=offer)),
         timeouts=pings.get(_TIMEOUT, 0),
         failed=sum(count for outcome, count in pings.items() if outcome in _FAILURES),
@@ -232,6 +233,7 @@ def _offer_row(offer: str, records: Sequence[Record], metrics: Scrape) -> OfferR
     )
 
 
+_NOT_SENT = frozenset(reason.outcome for reason in HELD_BACK)
 _FAILURES = frozenset({"error", "malformed_reply", "unreachable", "bad_status", "oversize_reply"})
 
 

@@ -84,16 +84,24 @@ class PostRejected:
 
 @value(frozen=True, slots=True)
 class PostUnknown:
-    """The post was sent and no readable answer came: the buyer may have taken the call."""
+    """The post was sent and no readable answer came: the buyer may have taken the call.
+
+    ``blames_buyer`` as for a ping.
+    """
 
     detail: str | None = None
+    blames_buyer: bool = True
 
 
 @value(frozen=True, slots=True)
 class PostNotSent:
-    """The post never left us (no connection, own limit): the buyer can't have taken the call."""
+    """The post never left us (no connection, own limit): the buyer can't have taken the call.
+
+    ``blames_buyer`` as for a ping.
+    """
 
     detail: str | None = None
+    blames_buyer: bool = True
 
 
 PostReply = PostAccepted | PostRejected | PostUnknown | PostNotSent

@@ -399,7 +399,8 @@ class UsageReading:
 class TraceEntry:
     """One offer's line in a decision trace.
 
-    ``reason`` None: the offer won. ``ms``: how long the ping took.
+    ``reason`` None: the offer won. ``ms``: how long the ping took. ``shadow``: what would have held
+    the ping back, if it did more than count.
     """
 
     offer: OfferId
@@ -409,6 +410,7 @@ class TraceEntry:
     ms: float | None = None
     rank: int | None = None
     static: bool = False
+    shadow: str | None = None
 
 
 @dataclass(slots=True)

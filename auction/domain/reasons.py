@@ -31,6 +31,7 @@ class Reason(IntEnum):
     NOT_FOR_SALE = 213
     SOURCE_BLOCKED = 214
     OUTBOUND_LIMIT = 215
+    OVERLOADED = 216
     BID_REFUSED = 300
     BELOW_MINIMUM = 301
     INVALID_BID = 302
@@ -56,6 +57,9 @@ class Reason(IntEnum):
 
 
 _OUTCOMES = {int(reason): reason.name.lower() for reason in Reason}
+
+HELD_BACK = frozenset({Reason.BREAKER_OPEN, Reason.THROTTLED, Reason.OVERLOADED})
+"""Eligible offers that no ping was sent to, to spare them or ourselves; they may be static."""
 
 WON = "won"
 """The outcome of the offer that got the call; it has no number."""

@@ -12,7 +12,7 @@ from typing import Final
 from auction.domain.decision import RoutedBy, TraceEntry
 from auction.domain.eligibility import fixed_refusal
 from auction.domain.ids import OfferId
-from auction.domain.reasons import NoRouteReason, Reason
+from auction.domain.reasons import HELD_BACK, NoRouteReason, Reason
 from auction.domain.replay_auction import AuctionAgain, ask_again
 from auction.domain.replay_record import Changes, Recorded
 from auction.domain.replay_walk import Place, Walked, statics, walk
@@ -219,5 +219,5 @@ def _no_route_reason(
     return NoRouteReason.NO_ELIGIBLE_OFFER
 
 
-_UNUSED: Final = frozenset({Reason.STANDBY, Reason.BUDGET_TOO_SMALL})
+_UNUSED: Final = HELD_BACK | {Reason.STANDBY, Reason.BUDGET_TOO_SMALL}
 """Outcomes of offers that might have taken the call."""

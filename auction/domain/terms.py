@@ -7,9 +7,11 @@ from enum import Enum, IntEnum
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from auction.domain.breaker import BreakerTerms
 from auction.domain.filters import Filter
 from auction.domain.hours import Hours
 from auction.domain.ids import BuyerId, CampaignId, OfferId, OwnerId, SourceId
+from auction.domain.ping_rate import PingRateTerms
 
 _NOT_BILLED: Final = Decimal(0)
 
@@ -181,6 +183,8 @@ class PingPostTerms:
     posts: bool = True
     post_timeout_ms: int = 0
     post_idempotent: bool = False
+    breaker: BreakerTerms | None = None
+    ping_rate: PingRateTerms | None = None
 
     @property
     def ceiling(self) -> Decimal | None:

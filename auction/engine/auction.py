@@ -7,7 +7,8 @@ from auction.domain.call import Call
 from auction.domain.call_view import CallView
 from auction.domain.decision import Candidate, Opened, Rerouting, Superseded
 from auction.domain.ids import OfferId
-from auction.domain.reasons import NoRouteReason, Reason
+from auction.domain.overload import LoadLevel
+from auction.domain.reasons import HELD_BACK, NoRouteReason, Reason
 from auction.domain.terms import Campaign, OfferTerms
 from auction.engine.bidding_round import BiddingRound
 from auction.engine.conclusion import Conclusion
@@ -21,7 +22,10 @@ from auction.ports import Snapshot
 
 @dataclass(slots=True)
 class Auction:
-    """The decision of one call under one snapshot of the catalogue. ``started`` is monotonic."""
+    """The decision of one call under one snapshot of the catalogue. ``started`` is monotonic.
+
+    ``level``: whether there is time to ask for bids.
+    """
 
     call: Call
     snapshot: Snapshot
@@ -29,6 +33,7 @@ class Auction:
     started: float
     ports: Ports
     attempt: int = 1
+    level: LoadLevel = LoadLevel.NORMAL
     _conclusion: Conclusion = field(init=False)
 
     def __post_init__(self) -> None:
@@ -46,6 +51,11 @@ class Auction:
     def late(self) -> bool:
         """Whether the decision was stored too late for its switch."""
         return self._conclusion.late
+
+    @property
+    def binds(self) -> bool:
+        """Whether the decision was stored in time and its retries get the same answer."""
+        return self._conclusion.bound and not self._conclusion.late
 
     @property
     def decision_ms(self) -> float:
@@ -95,7 +105,13 @@ class Auction:
         self, campaign: Campaign, opened: Opened, again: Rerouting | None, outcomes: Outcomes
     ) -> tuple[Candidate, ...]:
         bidding = BiddingRound(
-            self.call, campaign, self.snapshot, self.started, self.ports, outcomes
+            self.call,
+            campaign,
+            self.snapshot,
+            self.started,
+            self.ports,
+            outcomes,
+            hurried=self.level is not LoadLevel.NORMAL,
         )
         if again is None:
             return await bidding.plan(await bidding.eligible(opened.past_calls))
@@ -169,6 +185,6 @@ def _was_eligible(outcome: Outcome) -> bool:
     return outcome.reason in _ELIGIBLE_BUT_UNUSED or outcome.reason >= Reason.ATTEMPT_FAILED
 
 
-_ELIGIBLE_BUT_UNUSED = SAID_NO | {Reason.STANDBY, Reason.BUDGET_TOO_SMALL}
+_ELIGIBLE_BUT_UNUSED = SAID_NO | HELD_BACK | {Reason.STANDBY, Reason.BUDGET_TOO_SMALL}
 
 _ON_THE_BLOCKLIST = "caller is on the campaign's blocklist"

@@ -12,10 +12,12 @@ from auction.domain.deadline import MINIMUM_USEFUL_MS, plan_times
 from auction.domain.decision import Candidate, PastCall
 from auction.domain.ids import OfferId, PingId, PostId
 from auction.domain.offer_index import OfferIndex
+from auction.domain.overload import LoadLevel
 from auction.domain.ranking import rank
 from auction.domain.reasons import Reason
 from auction.domain.terms import Campaign, OfferTerms, PayoutRule
 from auction.engine.fanout import FanOut, Invited
+from auction.engine.guarding import Guarding
 from auction.engine.outcome import Outcome
 from auction.engine.outcomes import Outcomes
 from auction.engine.plan import SAID_NO, auction_candidate, payouts_of, static_candidates
@@ -25,7 +27,10 @@ from auction.ports import PingOrder, Snapshot
 
 @dataclass(slots=True)
 class BiddingRound:
-    """One call among the offers of its campaign. ``started`` is monotonic."""
+    """One call among the offers of its campaign. ``started`` is monotonic.
+
+    ``hurried``: there is too much to do, so nobody is asked where a static route will do.
+    """
 
     call: Call
     campaign: Campaign
@@ -33,9 +38,13 @@ class BiddingRound:
     started: float
     ports: Ports
     outcomes: Outcomes
+    hurried: bool = False
 
     async def plan(self, eligible: Sequence[OfferTerms]) -> tuple[Candidate, ...]:
         """Bids in their order, then static offers."""
+        if self.hurried and (statics := self.statics(eligible)):
+            self._ask_nobody(eligible)
+            return tuple(statics)
         invited = await self.fan_out(eligible)
         return (*self._ranked(invited), *self.statics(eligible))
 
@@ -92,20 +101,31 @@ class BiddingRound:
 
     async def fan_out(self, eligible: Sequence[OfferTerms]) -> list[Invited]:
         """Every auctioned offer asked for its bid, each with one outcome."""
-        orders = self._orders(eligible)
+        clock, outcomes = self.ports.clock, self.outcomes
+        guarding = Guarding(self.snapshot, clock, outcomes, self.ports.recorder)
+        orders = self._orders(eligible, guarding)
         if not orders:
             return []
-        clock, outcomes = self.ports.clock, self.outcomes
         began = clock.monotonic()
         close_at_bid = self.campaign.auction.close_at_bid
         fan_out = FanOut(orders, self.snapshot.gateway, clock, self._judge, close_at_bid)
-        invited = await fan_out.run()
+        try:
+            invited = await fan_out.run()
+        finally:
+            guarding.tell(fan_out.invited)
         elapsed_ms = (clock.monotonic() - began) * 1000
         outcomes.timings.ping_ms = elapsed_ms
         outcomes.timings.waited_ms += elapsed_ms
         for each in invited:
             self._note(each)
         return invited
+
+    def _ask_nobody(self, eligible: Sequence[OfferTerms]) -> None:
+        auctioned = [each for each in eligible if each.auctioned]
+        for offer in auctioned:
+            self.outcomes.refuse(offer.id, Reason.OVERLOADED)
+        if auctioned:
+            self.ports.recorder.overloaded(LoadLevel.STATIC_ONLY)
 
     def statics(self, eligible: Sequence[OfferTerms]) -> list[Candidate]:
         """Fixed-price routes among the eligible, without those that said no."""
@@ -121,7 +141,7 @@ class BiddingRound:
     def _payouts(self) -> tuple[PayoutRule, ...]:
         return payouts_of(self.campaign.payouts, self.call.source)
 
-    def _orders(self, eligible: Sequence[OfferTerms]) -> list[PingOrder]:
+    def _orders(self, eligible: Sequence[OfferTerms], guarding: Guarding) -> list[PingOrder]:
         auctioned = [each for each in eligible if each.auctioned]
         ping_ms = self._ping_ms(auctioned)
         token = self.ports.ids.token()
@@ -130,6 +150,8 @@ class BiddingRound:
             assert offer.ping_post is not None, "only ping-post offers are auctioned"
             if ping_ms < MINIMUM_USEFUL_MS:
                 self.outcomes.refuse(offer.id, Reason.BUDGET_TOO_SMALL, "no time left to ping")
+                continue
+            if offer.id in self.snapshot.guards and not guarding.admits(offer):
                 continue
             timeout_ms = int(min(offer.ping_post.ping_timeout_ms, ping_ms))
             ping_id = PingId(f"{token}-{number}")

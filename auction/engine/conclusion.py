@@ -33,7 +33,10 @@ KEPT_FOR_THE_WAY = 1 / 3
 
 @dataclass(slots=True)
 class Conclusion:
-    """Where one decision ends. ``started`` is monotonic; ``late``: its switch waits no more."""
+    """Where one decision ends. ``started`` is monotonic.
+
+    ``late``: its switch waits no more. ``bound``: its retries get the same answer.
+    """
 
     call: Call
     campaign: Campaign | None
@@ -43,6 +46,7 @@ class Conclusion:
     ports: Ports
     notices: BidderNotices
     late: bool = False
+    bound: bool = False
 
     async def store(
         self,
@@ -62,6 +66,8 @@ class Conclusion:
 
         def step() -> Awaitable[FinishResult]:
             self.late = self.is_late()
+            # A stall of ours must not turn a call away for good: its retry is decided anew.
+            self.bound = binding and not (self.late and nobody_posted)
             finish = Finish(
                 call=self.call,
                 epoch=epoch,
@@ -75,8 +81,7 @@ class Conclusion:
                 currency=None if taken is None else self.currency,
                 lease_ms=LATE_LEASE_MS if self.late else self._lease_ms(reply),
                 late=self.late,
-                # A stall of ours must not turn a call away for good: its retry is decided anew.
-                binding=binding and not (self.late and nobody_posted),
+                binding=self.bound,
                 answered_lease_ms=self._answered_lease_ms,
                 collected_lease_ms=self._lease_ms(reply),
                 campaign=None if self.campaign is None else self.campaign.id,

@@ -20,12 +20,13 @@ Judge = Callable[[Quote, PingOrder], Bid | RefusedBid]
 
 @dataclass(slots=True)
 class Invited:
-    """One offer in the fan-out and, once known, how it ended."""
+    """One offer in the fan-out and, once known, how it ended, and whether by its buyer's fault."""
 
     order: PingOrder
     future: "asyncio.Future[PingReply] | None" = None
     outcome: Outcome | None = None
     bid: Bid | None = None
+    blames_buyer: bool = True
 
 
 class FanOut:
@@ -83,6 +84,7 @@ class FanOut:
             self._settle(invited, future.result())
         except Exception:  # one buyer's surprise must not touch another buyer's bid
             logger.exception("A ping's answer could not be judged", extra={"action": "ping_judged"})
+            invited.blames_buyer = False
             self._end(invited, Reason.ERROR, "internal error")
         self._close_if_over()
 
@@ -90,6 +92,7 @@ class FanOut:
         if isinstance(reply, NoBid):
             self._end(invited, Reason.NO_BID, reply.detail)
         elif isinstance(reply, PingFault):
+            invited.blames_buyer = reply.blames_buyer
             self._end(invited, reply.reason, reply.detail)
         else:
             self._judge_quote(invited, reply)
@@ -142,6 +145,8 @@ class FanOut:
         while self._by_timeout and self._by_timeout[-1].order.timeout_ms <= passed_ms:
             invited = self._by_timeout.pop()
             if invited.outcome is None:
+                # When we look late, the answer may have been there in time.
+                invited.blames_buyer = _is_in_time(passed_ms, invited.order.timeout_ms)
                 self._end(invited, Reason.TIMEOUT, None)
                 self._cancel(invited)
         self._close_if_over()
@@ -163,6 +168,13 @@ class FanOut:
 
 _TIMER_SLACK_MS = 1.0
 """Event loop timers fire up to their clock's resolution, a millisecond, early."""
+
+_LATE_MS, _LATE_SHARE = 20, 0.1
+"""A timeout that we notice later than this and this share of its time is not the buyer's fault."""
+
+
+def _is_in_time(passed_ms: float, timeout_ms: int) -> bool:
+    return passed_ms <= timeout_ms * (1 + _LATE_SHARE) + _LATE_MS
 
 
 def _ceiling(order: PingOrder) -> Decimal | None:

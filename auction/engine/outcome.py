@@ -17,8 +17,9 @@ JsonValue = str | int | float | bool | None | dict[str, "JsonValue"] | list["Jso
 class Outcome:
     """One offer's line of the trace while the decision goes on; ``reason`` None: it won.
 
-    ``ping_id`` is of the bid, where there is one; it is not part of the trace. ``written`` is its
-    entry there, None since the last change.
+    ``ping_id`` is of the bid, where there is one; it is not part of the trace. ``shadow``: what
+    would have held the ping back, if it did more than count. ``written`` is its entry there, None
+    since the last change.
     """
 
     offer: OfferId
@@ -30,6 +31,7 @@ class Outcome:
     static: bool = False
     quote: Quote | None = None
     ping_id: PingId | None = None
+    shadow: str | None = None
     written: bytes | None = None
 
     def entry(self) -> bytes:
@@ -52,6 +54,8 @@ def _entry(outcome: Outcome) -> dict[str, JsonValue]:
     }
     if outcome.static:
         entry["static"] = True
+    if outcome.shadow is not None:
+        entry["shadow"] = outcome.shadow
     if outcome.quote is not None:
         entry["quote"] = _quote(outcome.quote)
     return entry

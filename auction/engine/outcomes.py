@@ -8,7 +8,7 @@ import orjson
 from auction.domain.bidding import Bid, Quote
 from auction.domain.decision import Candidate, Timings
 from auction.domain.ids import OfferId
-from auction.domain.reasons import Reason
+from auction.domain.reasons import HELD_BACK, Reason
 from auction.engine.outcome import JsonValue, Outcome
 
 
@@ -33,7 +33,7 @@ class Outcomes:
 
     def _restore(self, entry: dict[str, JsonValue]) -> None:
         code, bid, ms, rank = entry["code"], entry["bid"], entry["ms"], entry["rank"]
-        quote = entry.get("quote")
+        quote, shadow = entry.get("quote"), entry.get("shadow")
         outcome = Outcome(
             OfferId(str(entry["offer"])),
             None if code is None else Reason(int(str(code))),
@@ -43,6 +43,7 @@ class Outcomes:
             None if rank is None else int(str(rank)),
             bool(entry.get("static", False)),
             Quote(**quote) if isinstance(quote, dict) else None,
+            shadow=None if shadow is None else str(shadow),
         )
         self._by_offer[outcome.offer] = outcome
 
@@ -82,7 +83,7 @@ class Outcomes:
         outcome = self._by_offer[offer]
         outcome.static, outcome.written = True, None
         if not pinged:
-            self.mark(offer, None)
+            self.mark(offer, None, _why_not_pinged(outcome))
 
     def reason_of(self, offer: OfferId) -> Reason | None:
         """The outcome so far."""
@@ -110,3 +111,10 @@ class Outcomes:
                 "offers": [orjson.Fragment(each.entry()) for each in self._by_offer.values()],
             }
         )
+
+
+def _why_not_pinged(outcome: Outcome) -> str | None:
+    if outcome.reason not in HELD_BACK:
+        return None
+    told = "" if outcome.detail is None else f", {outcome.detail}"
+    return f"not pinged: {outcome.reason.outcome}{told}"

@@ -12,13 +12,15 @@ from auction.domain.decision import (
     OtherContent,
 )
 from auction.domain.ids import CallId, CampaignId
+from auction.domain.overload import LoadLevel
 from auction.domain.terms import Campaign, Catalogue
 from auction.domain.value import value
+from auction.engine.answered import RecentAnswers
 from auction.engine.auction import Auction
 from auction.engine.conclusion import LEAST_WAIT_MS, answer_within_ms
 from auction.engine.flights import Flights
 from auction.engine.world import Ports
-from auction.ports import CatalogueSource, StorageUnavailableError
+from auction.ports import CatalogueSource, OverloadedError, StorageUnavailableError
 
 DECIDER_SLACK_MS = 500
 """How long past its deadline a decider keeps its claim before a retry may take the call over."""
@@ -42,21 +44,29 @@ class Reception:
         self._catalogue = catalogue
         self._ports = ports
         self._flights: Flights[tuple[CallId, bytes], _Decision] = Flights(ports.clock)
+        self._answered = RecentAnswers()
 
     async def decide(self, call: Call, fingerprint: bytes) -> bytes | OtherContent:
         """The answer's bytes, the same for every repeat.
 
         Raises StorageUnavailableError when no durable answer can be given within the switch's
-        time; the decision goes on and waits for the retry.
+        time; the decision goes on and waits for the retry. Raises OverloadedError when none may be
+        begun.
         """
         within_ms = self._answer_within_ms(call)
         until = self._ports.clock.monotonic() + max(within_ms, LEAST_WAIT_MS) / 1000
         key = (call.call_id, fingerprint)
+        level = LoadLevel.NORMAL
+        if self._flights.find(key) is None:
+            level = self._ports.load.level()
+            if level is LoadLevel.REFUSE:
+                return self._answered_before(call, fingerprint)
         while True:
             flight = self._flights.find(key)
             if flight is None:
                 started = self._ports.clock.monotonic()
-                flight = self._flights.start(key, self._decide(call, fingerprint, started))
+                work = self._decide(call, fingerprint, started, level)
+                flight = self._flights.start(key, work)
             decision = await self._flights.wait(flight, until)
             if not decision.late or within_ms < LEAST_WAIT_MS:
                 return decision.answer
@@ -73,10 +83,20 @@ class Reception:
     def _answer_within_ms(self, call: Call) -> float:
         return answer_within_ms(call, find_campaign(self._catalogue.current().catalogue, call))
 
-    async def _decide(self, call: Call, fingerprint: bytes, started: float) -> _Decision:
+    def _answered_before(self, call: Call, fingerprint: bytes) -> bytes:
+        """A retry costs nothing where its answer is at hand; nothing else is looked at."""
+        answer = self._answered.find(call.call_id, fingerprint)
+        if answer is None:
+            self._ports.recorder.overloaded(LoadLevel.REFUSE)
+            raise OverloadedError("too many calls are being decided")
+        return answer
+
+    async def _decide(
+        self, call: Call, fingerprint: bytes, started: float, level: LoadLevel
+    ) -> _Decision:
         snapshot = self._catalogue.current()
         campaign = find_campaign(snapshot.catalogue, call)
-        auction = Auction(call, snapshot, campaign, started, self._ports)
+        auction = Auction(call, snapshot, campaign, started, self._ports, level=level)
         opening = Opening(
             call=call,
             fingerprint=fingerprint,
@@ -92,6 +112,8 @@ class Reception:
                 return _Decision(opened.answer)
             answer = await auction.decide(opened)
             if isinstance(answer, bytes):
+                if auction.binds:
+                    self._answered.keep(call.call_id, fingerprint, answer)
                 return _Decision(answer, auction.late)
             if answer.answer is not None:
                 # It may be late: only a switch that still waits may fetch it.

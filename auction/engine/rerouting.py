@@ -65,6 +65,11 @@ class Rerouter:
             if not decision.late or within_ms < LEAST_WAIT_MS:
                 return decision.answer
 
+    @property
+    def in_flight(self) -> int:
+        """How many decisions are under way here."""
+        return len(self._flights)
+
     async def drain(self) -> None:
         """Wait until every decision under way is stored or has failed."""
         await self._flights.drain()
@@ -94,7 +99,9 @@ class Rerouter:
         snapshot = self._catalogue.current()
         call = replace(again.call, timeout_ms=timeout_ms)
         campaign = _campaign(snapshot, again.campaign)
-        return Auction(call, snapshot, campaign, started, self._ports, again.attempt)
+        # A caller is on the line who has been sent to nobody so far: never refused for the load.
+        level = self._ports.load.level()
+        return Auction(call, snapshot, campaign, started, self._ports, again.attempt, level)
 
     async def _refuse(
         self, request: NextRequest, converted: AlreadyConverted, started: float

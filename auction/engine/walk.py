@@ -20,6 +20,7 @@ from auction.domain.ids import OfferId
 from auction.domain.reasons import Reason
 from auction.domain.terms import Campaign, Destination, OfferTerms, OnUnknown
 from auction.domain.value import value
+from auction.engine.guarding import tell_post
 from auction.engine.outcomes import Outcomes
 from auction.engine.persistence import persist
 from auction.engine.plan import expired, without_offer
@@ -113,7 +114,7 @@ class Walk:
     async def _post(self, candidate: Candidate) -> PostReply:
         offer = self.offers.get(candidate.offer)
         if offer is None or offer.ping_post is None:
-            return PostNotSent("the offer is gone")
+            return PostNotSent("the offer is gone", blames_buyer=False)
         terms = offer.ping_post
         budget_ms = max(terms.post_timeout_ms, self.campaign.auction.post_budget_ms)
         within_ms = int(min(budget_ms, self._left_ms()))
@@ -121,9 +122,11 @@ class Walk:
         order = PostOrder(self.call, self.campaign, offer, candidate, timeout_ms, within_ms)
         try:
             async with asyncio.timeout((within_ms + MINIMUM_USEFUL_MS) / 1000):
-                return await self.snapshot.gateway.post(order)
+                reply = await self.snapshot.gateway.post(order)
         except TimeoutError:
-            return PostUnknown("no answer in time")
+            reply = PostUnknown("no answer in time")
+        tell_post(self.snapshot, order, reply, self.clock)
+        return reply
 
     def _judge_post(self, candidate: Candidate, reply: PostReply) -> Taken | None:
         match reply:

@@ -1,8 +1,8 @@
 """What the engine needs from the world."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from auction.ports import Clock, Ids, Ledger, Recorder, UsageView
+from auction.ports import AtEase, Clock, Ids, Ledger, Load, Recorder, UsageView
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,3 +14,4 @@ class Ports:
     clock: Clock
     ids: Ids
     recorder: Recorder
+    load: Load = field(default_factory=AtEase)

@@ -30,7 +30,7 @@ class CallLife:
 def build_api(services: ApiServices, life: CallLife) -> web.Application:
     """The application for port 8080; serve it with ``auction.web.runner.ProblemRunner``."""
     application = web.Application(
-        middlewares=[edge(services.drain)], client_max_size=MAX_BODY_BYTES
+        middlewares=[edge(services.drain, services.max_requests)], client_max_size=MAX_BODY_BYTES
     )
     _add_calls(application.router, services, life)
     _add_money(application.router, services, life)

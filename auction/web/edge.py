@@ -6,7 +6,7 @@ import secrets
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from auction.ports import StorageUnavailableError
+from auction.ports import OverloadedError, StorageUnavailableError
 from auction.web import problems
 from auction.web.drain import Drain
 from auction.web.problems import CallerMistakeError, http_problem, problem
@@ -16,14 +16,17 @@ logger = logging.getLogger(__name__)
 RETRY_AFTER_S = 1
 
 
-def edge(drain: Drain) -> Middleware:
-    """The only middleware: counts requests for the drain and translates errors."""
+def edge(drain: Drain, max_requests: int | None = None) -> Middleware:
+    """The only middleware: counts requests for the drain, bounds them and translates errors."""
 
     @web.middleware
     async def at_the_edge(request: web.Request, handler: Handler) -> web.StreamResponse:
         drain.entered()
         try:
-            response = await _translated(request, handler)
+            if max_requests is not None and drain.in_flight > max_requests:
+                response: web.StreamResponse = overloaded()
+            else:
+                response = await _translated(request, handler)
         finally:
             drain.left()
         if not drain.keeps_connections:
@@ -40,6 +43,8 @@ async def _translated(request: web.Request, handler: Handler) -> web.StreamRespo
         return mistake.response()
     except StorageUnavailableError:
         return unavailable()
+    except OverloadedError:
+        return overloaded()
     except web.HTTPException as error:
         return _http_error(error)
     except Exception:  # noqa: BLE001  # logged there; whoever asks gets a reference, no details
@@ -51,6 +56,15 @@ def unavailable() -> web.Response:
     return problem(
         problems.UNAVAILABLE,
         "No durable answer can be given in time; ask again.",
+        headers={hdrs.RETRY_AFTER: str(RETRY_AFTER_S)},
+    )
+
+
+def overloaded() -> web.Response:
+    """503 with Retry-After: nothing was begun."""
+    return problem(
+        problems.UNAVAILABLE,
+        "There is too much to do here right now; ask again.",
         headers={hdrs.RETRY_AFTER: str(RETRY_AFTER_S)},
     )
 

@@ -54,6 +54,8 @@ def render_entry(entry: TraceEntry, *, unmasked: bool) -> dict[str, object]:
     }
     if entry.static:
         line["static"] = True
+    if entry.shadow is not None:
+        line["shadow"] = entry.shadow
     return line
 
 
@@ -66,6 +68,7 @@ def _entry(
     ms: float | None = None,
     rank: int | None = None,
     static: bool = False,
+    shadow: str | None = None,
     **_: object,
 ) -> TraceEntry:
     return TraceEntry(
@@ -76,6 +79,7 @@ def _entry(
         ms=ms,
         rank=rank,
         static=static,
+        shadow=shadow,
     )
 
 

@@ -96,7 +96,7 @@ class ApiServices:
     """Everything behind the switch-facing API.
 
     ``default_country`` is ISO alpha-2. ``fingerprint`` is a keyed hash: without the key nobody can
-    find out by trying what was hashed.
+    find out by trying what was hashed. More than ``max_requests`` are not handled at once.
     """
 
     reception: Reception
@@ -109,6 +109,7 @@ class ApiServices:
     default_country: Callable[[], str]
     fingerprint: Fingerprint
     drain: Drain = field(default_factory=Drain)
+    max_requests: int = 10_000
 
 
 Check = Callable[[], Awaitable[str | None]]

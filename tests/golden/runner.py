@@ -20,6 +20,7 @@ from auction.ports import Snapshot
 from auction.web.call_request import call_fingerprint, read_call_request
 from auction.web.explanation import explain, read_trace, render_entry
 from buyers.gateway import compile_gateway
+from buyers.guards import Guards
 from buyers.terms import build_catalogue
 from buyers.transport import (
     Answer,
@@ -100,7 +101,8 @@ async def play(golden: Golden) -> Golden:
         clock=lambda: asyncio.get_running_loop().time(),
     )
     clock = VirtualClock(datetime.fromisoformat(golden["now"]))
-    snapshot = Snapshot(build_catalogue(marketplace, 1), gateway)
+    catalogue = build_catalogue(marketplace, 1)
+    snapshot = Snapshot(catalogue, gateway, guards=Guards().of(catalogue))
     ledger = MemoryLedger(clock.now)
     ports = Ports(ledger, ledger, clock, CountingIds(), CountingRecorder())
     reception = Reception(_OneSnapshot(snapshot), ports)

@@ -216,7 +216,10 @@ class Unused:
 
 @asynccontextmanager
 async def running_api(
-    services: FakeServices | None = None, rerouter: FakeRerouter | None = None
+    services: FakeServices | None = None,
+    rerouter: FakeRerouter | None = None,
+    *,
+    max_requests: int = 100,
 ) -> AsyncIterator[Api]:
     fake, unused = services or FakeServices(), Unused()
     drain = Drain()
@@ -232,6 +235,7 @@ async def running_api(
             default_country=lambda: "US",
             fingerprint=VAULT.fingerprint,
             drain=drain,
+            max_requests=max_requests,
         ),
         CallLife(lists=unused, postbacks=unused, switch_calls=unused, dead_letters=unused),
     )

@@ -11,7 +11,7 @@ import pytest
 
 from auction import logs
 from auction.domain.decision import OtherContent
-from auction.ports import StorageUnavailableError
+from auction.ports import OverloadedError, StorageUnavailableError
 from auction.web import bodies
 from tests.eventually import eventually
 from tests.http.api_fakes import ANSWER, Api, FakeServices, Reply, running_api
@@ -129,6 +129,28 @@ async def test_storage_away_is_503_with_retry_after() -> None:
     assert reply.headers["Retry-After"] == "1"
     assert problem_of(reply)["type"].endswith("unavailable")
     assert problem_of(reply)["detail"] == "No durable answer can be given in time; ask again."
+
+
+async def test_a_call_refused_for_the_load_is_503_with_retry_after() -> None:
+    async with running_api(FakeServices(error=OverloadedError("too many"))) as api:
+        reply = await api.post("/v1/calls", BODY)
+    assert (reply.status, reply.headers["Retry-After"]) == (503, "1")
+    assert problem_of(reply)["type"].endswith("unavailable")
+    assert problem_of(reply)["detail"] == "There is too much to do here right now; ask again."
+
+
+async def test_no_more_requests_are_handled_at_once_than_the_limit_says() -> None:
+    fake = FakeServices(gate=asyncio.Event())
+    assert fake.gate is not None
+    async with running_api(fake, max_requests=2) as api:
+        waiting = [asyncio.create_task(api.post("/v1/calls", BODY)) for _ in range(2)]
+        await eventually(lambda: len(fake.calls) == 2)
+        reply = await api.post("/v1/calls", BODY)
+        assert (reply.status, reply.headers["Retry-After"]) == (503, "1")
+        assert len(fake.calls) == 2
+        fake.gate.set()
+        assert [(await each).status for each in waiting] == [200, 200]
+        assert (await api.post("/v1/calls", BODY)).status == 200
 
 
 @pytest.mark.parametrize(

@@ -253,7 +253,7 @@ async def test_an_address_that_is_not_allowed_is_not_asked_and_not_blamed() -> N
 
     told = "address is not public and not in OUTBOUND_ALLOW"
     assert reply == PingFault(Reason.UNREACHABLE, told, blames_buyer=False)
-    assert posted == PostNotSent(told)
+    assert posted == PostNotSent(told, blames_buyer=False)
     assert buyer.connections == 0
 
 

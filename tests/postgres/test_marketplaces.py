@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from auction.domain.breaker import PingWeight
 from auction.domain.ids import OfferId
 from auction.marketplaces import Marketplaces, _tell_unusable, apply_file, export, load_at_start
+from auction.ports import Admitted, HeldBack
 from buyers.notices import NoticeBoard
 from config.faults import ConfigError
 from config.secret_box import SecretBox
@@ -185,3 +187,20 @@ async def test_a_marketplace_of_which_one_offer_changes_keeps_what_was_made_of_t
     assert old is not None
     assert (old.revision, old.offers) == (1, before.offers)
     assert old.offers[kept] is before.offers[kept]
+
+
+async def test_a_breaker_stays_open_over_a_change_of_the_marketplace(
+    database: Database, tmp_path: Path
+) -> None:
+    breaker = "}\n          breaker: {minimum_pings: 1"
+    transport = ScriptedTransport({})
+    board = NoticeBoard(transport)
+    marketplaces = Marketplaces(database, BOX, transport, board, {}, VAULT, lambda _: None)
+    for revision in (1, 2):
+        await apply_file(database, BOX, a_file(tmp_path, minimum=revision, auth=breaker), {})
+        await marketplaces.take_up(revision)
+        asked = marketplaces.current().guards[OfferId("acme-auto")].ask(0.0)
+        if isinstance(asked, Admitted):
+            guard = marketplaces.current().guards[OfferId("acme-auto")]
+            guard.pinged(asked, PingWeight.TIMED_OUT, 0.0)
+    assert isinstance(asked, HeldBack)

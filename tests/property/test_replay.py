@@ -1,7 +1,7 @@
 """Whatever an auction was like: its record decides it again, and tells other terms' outcome."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from auction.domain.bidding import (
 )
 from auction.domain.decision import Finish, FinishResult
 from auction.domain.ids import OfferId
+from auction.domain.overload import LoadLevel
 from auction.domain.reasons import Reason
 from auction.domain.replay import Line, replay
 from auction.domain.replay_auction import NO_ANSWER_RECORDED
@@ -126,6 +127,16 @@ def entrants(
 
 
 @dataclass(frozen=True, slots=True)
+class AtLevel:
+    """A load that stays as it is."""
+
+    now: LoadLevel
+
+    def level(self) -> LoadLevel:
+        return self.now
+
+
+@dataclass(frozen=True, slots=True)
 class Market:
     """What one call meets."""
 
@@ -133,6 +144,7 @@ class Market:
     close_at_bid: Decimal | None
     timeout_ms: int
     call: int
+    level: LoadLevel = LoadLevel.NORMAL
 
     def decide(self, changes: Changes | None = None) -> Recorded:
         """Decide the call by the real engine, under these terms if any, and read its record."""
@@ -140,7 +152,8 @@ class Market:
         statics = [a_static_offer(), a_static_offer("cyan-auto", "17.00", buyer="cyan")]
         script = {f"offer-{number}": each.buyer for number, each in enumerate(self.entrants)}
         terms = AuctionTerms(close_at_bid=self.close_at_bid)
-        market = a_marketplace(*offers, *statics, script=script, campaign={"auction": terms})
+        campaign, load = {"auction": terms}, AtLevel(self.level)
+        market = a_marketplace(*offers, *statics, script=script, campaign=campaign, load=load)
         if changes is not None:
             market.catalogue = a_catalogue(changes.of(market.catalogue.campaigns[CAMPAIGN]))
         call = a_call(f"call-{self.call}", timeout_ms=self.timeout_ms)
@@ -174,6 +187,7 @@ ANY_MARKET = markets(
 STEADY_MARKET = markets(
     entrants(STEADY_BUYERS, st.none()), st.sampled_from([400, 800, 2000]), at_least=3
 )
+HURRIED = {None, Reason.OVERLOADED, Reason.STANDBY, Reason.CAP_REACHED}
 OFFERS = st.sampled_from([OfferId(f"offer-{number}") for number in range(4)])
 ANY_CHANGES = st.builds(
     Changes,
@@ -198,6 +212,18 @@ def test_a_record_decides_its_call_again_in_the_same_way(market: Market) -> None
         was = line.recorded
         assert shown(line) == (was.reason, was.bid, was.rank, was.static), line.offer
         assert line.note is None
+
+
+@given(ANY_MARKET)
+def test_a_call_that_was_hurried_past_its_auction_is_decided_in_the_same_way(
+    market: Market,
+) -> None:
+    recorded = replace(market, level=LoadLevel.STATIC_ONLY).decide()
+    replayed = replay(recorded)
+    assert replayed.same
+    assert {line.again.reason for line in replayed.lines} <= HURRIED
+    for line in replayed.lines:
+        assert shown(line) == (line.recorded.reason, None, None, line.recorded.static)
 
 
 @given(STEADY_MARKET, ANY_CHANGES)

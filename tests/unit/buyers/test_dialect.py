@@ -100,13 +100,13 @@ def test_what_the_status_of_a_post_means(
 @pytest.mark.parametrize(
     ("kind", "reply", "again", "again_if_idempotent"),
     [
-        (FaultKind.FORBIDDEN, PostNotSent("why"), False, False),
+        (FaultKind.FORBIDDEN, PostNotSent("why", blames_buyer=False), False, False),
         (FaultKind.UNREACHABLE, PostNotSent("why"), True, True),
-        (FaultKind.OWN_LIMIT, PostNotSent("why"), True, True),
+        (FaultKind.OWN_LIMIT, PostNotSent("why", blames_buyer=False), True, True),
         (FaultKind.BROKEN, PostUnknown("why"), False, True),
         (FaultKind.MALFORMED, PostUnknown("why"), False, True),
         (FaultKind.OVERSIZE, PostUnknown("why"), False, True),
-        (FaultKind.CRASHED, PostUnknown("why"), False, True),
+        (FaultKind.CRASHED, PostUnknown("why", blames_buyer=False), False, True),
     ],
 )
 def test_what_the_failure_of_a_post_means(

@@ -219,7 +219,7 @@ async def test_a_crash_while_asking_is_an_error_that_blames_nobody(
     assert await gateway.ping(a_ping()) == PingFault(
         Reason.ERROR, "internal error", blames_buyer=False
     )
-    assert await gateway.post(a_post()) == PostUnknown("internal error")
+    assert await gateway.post(a_post()) == PostUnknown("internal error", blames_buyer=False)
     assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.ERROR]
     assert "3105551234" not in str([vars(record) for record in caplog.records])
     assert "s3cret" not in str([vars(record) for record in caplog.records])
@@ -238,7 +238,7 @@ async def test_a_crash_while_reading_is_an_error_that_blames_nobody(
     assert await gateway.ping(a_ping()) == PingFault(
         Reason.ERROR, "internal error", blames_buyer=False
     )
-    assert await gateway.post(a_post()) == PostUnknown("internal error")
+    assert await gateway.post(a_post()) == PostUnknown("internal error", blames_buyer=False)
 
 
 async def test_a_crash_before_a_post_leaves_means_it_was_not_sent() -> None:
@@ -249,7 +249,9 @@ async def test_a_crash_before_a_post_leaves_means_it_was_not_sent() -> None:
     market = a_marketplace({}, post={"caller_id": "hashed"})
     gateway = a_gateway(market, transport, hash_key_for=crash)
 
-    assert await gateway.post(a_post()) == PostNotSent("it can't be compiled (KeyError)")
+    assert await gateway.post(a_post()) == PostNotSent(
+        "it can't be compiled (KeyError)", blames_buyer=False
+    )
     assert transport.sent == []
 
 
@@ -272,7 +274,11 @@ async def test_answers_that_differ_only_in_true_and_1_are_told_apart() -> None:
         ([RawAnswer(429, b""), RawAnswer(503, b""), BID], PostAccepted(), 3),
         ([RawAnswer(500, b""), BID], PostUnknown("HTTP 500"), 1),
         ([TransportFault(FaultKind.BROKEN, "broke"), BID], PostUnknown("broke"), 1),
-        ([TransportFault(FaultKind.FORBIDDEN, "no"), BID], PostNotSent("no"), 1),
+        (
+            [TransportFault(FaultKind.FORBIDDEN, "no"), BID],
+            PostNotSent("no", blames_buyer=False),
+            1,
+        ),
     ],
 )
 async def test_a_post_is_repeated_only_where_the_contract_says(

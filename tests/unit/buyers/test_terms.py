@@ -7,8 +7,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from auction.domain.breaker import BreakerTerms
 from auction.domain.hours import ALWAYS_OPEN
 from auction.domain.ids import CampaignId, OfferId
+from auction.domain.ping_rate import PingRateTerms
 from auction.domain.terms import (
     Cap,
     Catalogue,
@@ -20,6 +22,7 @@ from auction.domain.terms import (
     Measure,
     OfferTerms,
     Period,
+    PingPostTerms,
     Trigger,
 )
 from buyers.terms import build_catalogue
@@ -200,3 +203,54 @@ def test_an_unknown_campaign_is_refused() -> None:
     data = {"buyers": [{"id": "b", "offers": [{"id": "o", "campaign": "c"}]}]}
     with pytest.raises(ConfigError, match=r"offers.o.campaign"):
         build_catalogue(read_marketplace(data), 1)
+
+
+PING_POST = {"minimum_bid": 1, "ping": {"url": "http://a/"}}
+DESTINATION = {"uri": "sip:a@b"}
+
+
+def ping_post_of(**terms: Any) -> PingPostTerms:
+    offer = {"destination": DESTINATION, "ping_post": {**PING_POST, **terms}}
+    found = the_offer(offer).ping_post
+    assert found is not None
+    return found
+
+
+def test_without_a_breaker_or_a_rate_none_acts() -> None:
+    terms = ping_post_of()
+    assert (terms.breaker, terms.ping_rate) == (None, None)
+
+
+def test_an_empty_breaker_has_the_documented_defaults() -> None:
+    assert ping_post_of(breaker={"failure_ratio": "0.5"}).breaker == BreakerTerms(
+        failure_ratio=5_000,
+        timeout_ratio=5_000,
+        malformed_ratio=5_000,
+        refused_post_ratio=5_000,
+        minimum_pings=20,
+        minimum_posts=20,
+        window_s=60,
+        open_s=30,
+        probes=5,
+        trickle=500,
+        shadow=False,
+    )
+
+
+def test_a_breakers_own_ratios_and_bounds_are_kept() -> None:
+    breaker = {
+        "failure_ratio": "0.4",
+        "timeout_ratio": "0.1",
+        "malformed_ratio": "0.25",
+        "refused_post_ratio": "0.8",
+        "minimum_pings": 5,
+        "minimum_posts": 3,
+        "window_s": 10,
+        "open_s": 2,
+        "probes": 1,
+        "trickle": "0.01",
+        "shadow": True,
+    }
+    terms = ping_post_of(breaker=breaker, max_ping_rate={"per_second": "0.5", "shadow": True})
+    assert terms.breaker == BreakerTerms(4_000, 1_000, 2_500, 8_000, 5, 3, 10, 2, 1, 100, True)
+    assert terms.ping_rate == PingRateTerms(0.5, shadow=True)

@@ -30,18 +30,6 @@ OFFER = "buyers[0].offers[0]"
             "`rank: expected_revenue` is not enforced yet",
         ),
         (("sources", 0, "token"), "x", "sources[0].token", "not enforced yet"),
-        (
-            (*ACME, "ping_post", "max_ping_rate"),
-            {"per_second": "0.5"},
-            f"{OFFER}.ping_post.max_ping_rate",
-            "not enforced yet",
-        ),
-        (
-            (*ACME, "ping_post", "breaker"),
-            {"failure_ratio": "0.3"},
-            f"{OFFER}.ping_post.breaker",
-            "not enforced yet",
-        ),
         ((*BEACON, "hours", "weekly"), {}, "buyers[1].offers[0].hours.weekly", "never open"),
         (
             (*BEACON, "hours", "weekly"),

@@ -36,6 +36,18 @@ def test_defaults() -> None:
     assert settings.outbound_allow == ()
 
 
+def test_overload_has_limits_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    defaults = load_settings()
+    assert (defaults.overload_static_lag_ms, defaults.overload_refuse_lag_ms) == (100, 500)
+    assert (defaults.overload_static_calls, defaults.overload_refuse_calls) == (2_000, 4_000)
+    assert (defaults.overload_static_queued, defaults.overload_refuse_queued) == (1_000, 4_000)
+    monkeypatch.setenv("PINGPOST_OVERLOAD_REFUSE_CALLS", "0")
+    assert load_settings().overload_refuse_calls == 0
+    monkeypatch.setenv("PINGPOST_OVERLOAD_REFUSE_CALLS", "-1")
+    with pytest.raises(ConfigError, match="at least 0"):
+        load_settings()
+
+
 def test_flags_win_over_the_environment_and_that_over_the_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -14,11 +14,14 @@ from auction.domain.call import Call
 from auction.domain.decision import FailReason, NextRequest, OtherContent, RoutedBy
 from auction.domain.ids import CampaignId, OfferId
 from auction.domain.notices import Notice
+from auction.domain.overload import LoadLevel
+from auction.domain.reasons import Reason
 from auction.domain.terms import Catalogue, OfferTerms
 from auction.engine.reception import Reception
 from auction.engine.rerouting import Refused, Rerouter
 from auction.engine.world import Ports
-from auction.ports import Ledger, PingOrder, PostOrder, Snapshot
+from auction.ports import AtEase, Ledger, Load, PingOrder, PostOrder, Snapshot
+from buyers.guards import Guards
 from storage.memory import MemoryLedger
 from tests.builders import NOON, a_campaign, a_catalogue
 
@@ -108,9 +111,17 @@ class CountingRecorder:
     tests: list[tuple[str | None, RoutedBy | None]] = field(default_factory=list)
     decisions: list[tuple[str | None, RoutedBy | None]] = field(default_factory=list)
     reroutes: list[tuple[str | None, RoutedBy | None]] = field(default_factory=list)
+    shadows: list[tuple[str, str]] = field(default_factory=list)
+    overloads: list[LoadLevel] = field(default_factory=list)
 
     def pinged(self, offer: OfferId, outcome: str, seconds: float | None) -> None:
         self.pings.append((offer, outcome))
+
+    def shadowed(self, offer: OfferId, reason: Reason) -> None:
+        self.shadows.append((offer, reason.outcome))
+
+    def overloaded(self, level: LoadLevel) -> None:
+        self.overloads.append(level)
 
     def bid(self, offer: OfferId, amount: Decimal) -> None:
         self.bids.append((offer, amount))
@@ -157,21 +168,26 @@ class Marketplace:
     ledger: MemoryLedger = field(init=False)
     ports: Ports = field(init=False)
     notices: HeardNotices = field(default_factory=HeardNotices)
+    guards: Guards = field(init=False)
+    load: Load = field(default_factory=AtEase)
     reception: Reception = field(init=False)
     rerouter: Rerouter = field(init=False)
 
     def __post_init__(self) -> None:
         self.ledger = MemoryLedger(self.clock.now)
+        self.guards = Guards()
         self.use(self.ledger)
 
     def use(self, ledger: Ledger) -> None:
         """Put another ledger under a fresh engine, as after a restart."""
-        self.ports = Ports(ledger, self.ledger, self.clock, CountingIds(), self.recorder)
+        ids = CountingIds()
+        self.ports = Ports(ledger, self.ledger, self.clock, ids, self.recorder, self.load)
         self.reception = Reception(self, self.ports)
         self.rerouter = Rerouter(self, self.ports, self.ledger)
 
     def current(self) -> Snapshot:
-        return Snapshot(self.catalogue, self.gateway, self.notices)
+        guards = self.guards.of(self.catalogue)
+        return Snapshot(self.catalogue, self.gateway, self.notices, guards)
 
     async def decide(self, call: Call, fingerprint: bytes = b"same") -> dict[str, Any]:
         """The answer to a call, read."""
@@ -226,10 +242,11 @@ def a_marketplace(
     *offers: OfferTerms,
     script: Mapping[str, Answering] | None = None,
     campaign: Mapping[str, Any] | None = None,
+    load: Load | None = None,
 ) -> Marketplace:
     """One campaign with these offers."""
     catalogue = a_catalogue(a_campaign(*offers, **(campaign or {})))
-    return Marketplace(catalogue, ScriptedGateway(script or {}))
+    return Marketplace(catalogue, ScriptedGateway(script or {}), load=load or AtEase())
 
 
 def pinged(marketplace: Marketplace) -> Sequence[str]:

@@ -6,8 +6,11 @@ from decimal import Decimal
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from auction.domain.breaker import BreakerState
 from auction.domain.decision import RoutedBy
 from auction.domain.ids import CampaignId, OfferId, buyer_owner, offer_owner
+from auction.domain.overload import LoadLevel
+from auction.domain.ping_rate import PingRateTerms
 from auction.domain.reasons import Reason
 from auction.domain.terms import Cap, Catalogue, Measure, Period
 from auction.domain.usage import Change, Usage, apply
@@ -15,7 +18,7 @@ from auction.domain.windows import window_starts
 from auction.ports import Recorder
 from metrics import exposition as exposition_module
 from metrics import names
-from metrics.names import BreakerState, PostOutcome
+from metrics.names import PostOutcome
 from metrics.registry import Metrics
 from metrics.usage_figures import usage_figures
 from tests.builders import (
@@ -26,7 +29,9 @@ from tests.builders import (
     a_catalogue,
     a_static_offer,
     an_offer,
+    ping_post,
 )
+from tests.guard_steps import breaker_terms
 
 ACME, COBALT = OfferId("acme-auto"), OfferId("cobalt-auto")
 
@@ -50,6 +55,9 @@ CONTRACT = {
 """Every name of the contract, its kind and its labels."""
 
 OURS = {
+    "pingpost_shadow_held_back_total": ("counter", {"offer", "reason"}),
+    "pingpost_overload_level": ("gauge", set()),
+    "pingpost_overloaded_calls_total": ("counter", {"outcome"}),
     "pingpost_test_calls_total": ("counter", {"campaign", "outcome"}),
     "pingpost_next_routes_total": ("counter", {"campaign", "outcome"}),
     "pingpost_workers": ("gauge", set()),
@@ -329,6 +337,33 @@ async def test_breaker_batch_and_lag_are_shown() -> None:
     assert value(samples, "pingpost_breaker_state", offer="other") == 0
     assert value(samples, "pingpost_ledger_batch_size_sum") == 7
     assert value(samples, "pingpost_event_loop_lag_seconds") == 0.25
+
+
+async def test_offers_in_shadow_mode_show_what_would_have_been_held_back() -> None:
+    terms = ping_post(ping_rate=PingRateTerms(1, shadow=True), breaker=breaker_terms(shadow=True))
+    metrics = Metrics()
+    metrics.preload(a_catalogue(a_campaign(an_offer(ACME, ping_post=terms), an_offer("beacon"))))
+    metrics.shadowed(ACME, Reason.THROTTLED)
+    metrics.shadowed(OfferId("nobody"), Reason.BREAKER_OPEN)
+    samples, name = await scrape(metrics), "pingpost_shadow_held_back_total"
+    assert value(samples, name, offer=ACME, reason="throttled") == 1
+    assert value(samples, name, offer=ACME, reason="breaker_open") == 0
+    assert value(samples, name, offer="other", reason="breaker_open") == 1
+    assert value(samples, name, offer="beacon", reason="breaker_open") == 0
+
+
+async def test_overload_is_shown() -> None:
+    recorder: Recorder = (metrics := Metrics())
+    before = await scrape(metrics)
+    assert value(before, "pingpost_overload_level") == 0
+    assert value(before, "pingpost_overloaded_calls_total", outcome="refused") == 0
+    metrics.load_level(LoadLevel.REFUSE)
+    recorder.overloaded(LoadLevel.REFUSE)
+    recorder.overloaded(LoadLevel.STATIC_ONLY)
+    samples = await scrape(metrics)
+    assert value(samples, "pingpost_overload_level") == 2
+    assert value(samples, "pingpost_overloaded_calls_total", outcome="refused") == 1
+    assert value(samples, "pingpost_overloaded_calls_total", outcome="static") == 1
 
 
 async def test_test_calls_are_counted_apart() -> None:

@@ -11,12 +11,13 @@ from decimal import Decimal
 
 import pytest
 
+from auction.domain.breaker import BreakerState
 from auction.domain.decision import RoutedBy
 from auction.domain.ids import OfferId
+from auction.domain.overload import LoadLevel
 from auction.domain.terms import Catalogue
 from metrics import totals as totals_module
 from metrics.cells import Kind, PrivateCells
-from metrics.names import BreakerState
 from metrics.page import PageReader, SharedCells, make_page
 from metrics.registry import Metrics, layout
 from metrics.totals import Totals
@@ -104,15 +105,19 @@ async def test_a_sum_does_not_fall_by_a_rounding_when_workers_go(crew: Crew) -> 
         crew.totals.depart(number)
 
 
-async def test_lag_and_breakers_show_the_worst_of_the_living(crew: Crew) -> None:
+async def test_lag_load_and_breakers_show_the_worst_of_the_living(crew: Crew) -> None:
     one, two = crew.worker(1), crew.worker(2)
     one.loop_lag(0.5)
     two.loop_lag(0.25)
+    one.load_level(LoadLevel.STATIC_ONLY)
+    two.load_level(LoadLevel.REFUSE)
     one.breaker(ACME, BreakerState.HALF_OPEN)
     two.breaker(ACME, BreakerState.OPEN)
     assert await crew.figure("pingpost_event_loop_lag_seconds") == 0.5
     assert await crew.figure("pingpost_breaker_state", offer=ACME) == BreakerState.OPEN
+    assert await crew.figure("pingpost_overload_level") == LoadLevel.REFUSE
     crew.totals.depart(2)
+    assert await crew.figure("pingpost_overload_level") == LoadLevel.STATIC_ONLY
     assert await crew.figure("pingpost_breaker_state", offer=ACME) == BreakerState.HALF_OPEN
     crew.totals.depart(1)
     assert await crew.figure("pingpost_event_loop_lag_seconds") == 0
