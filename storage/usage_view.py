@@ -85,9 +85,18 @@ class PostgresUsageView:
             logger.debug("A reading failed: %s", error, extra={"action": "read_usage"})
 
     def _asked_lately(self) -> list[OwnerId]:
+        """The owners that calls have asked for; readings of others are too old to be used."""
         since = self._monotonic() - ASKED_LATELY_S
-        self._asked_at = {owner: at for owner, at in self._asked_at.items() if at >= since}
+        for owner in [owner for owner, at in self._asked_at.items() if at < since]:
+            del self._asked_at[owner]
+        if len(self._seen_at) > 2 * len(self._asked_at):
+            self._forget_others()
         return list(self._asked_at)
+
+    def _forget_others(self) -> None:
+        for readings in (self._usage, self._counters, self._seen_at):
+            for owner in [owner for owner in readings if owner not in self._asked_at]:
+                del readings[owner]
 
     async def _fetch_all(self, wanted: Sequence[Sequence[OwnerId]]) -> Sequence[None]:
         oldest = self._monotonic() - REFRESH_EVERY_S / 2

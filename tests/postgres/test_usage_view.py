@@ -176,3 +176,18 @@ async def test_a_great_many_owners_are_read_in_slices(
     await view.refresh([*many, *OWNERS])
     assert len(read) == 3
     assert dict(view.read()) == await all_usage(database)
+
+
+async def test_owners_that_nobody_asks_for_any_more_are_forgotten(
+    database: Database, view: PostgresUsageView, clock: Seconds
+) -> None:
+    await route(a_ledger(database), a_recent_call())
+    await view.refresh(OWNERS)
+    running = asyncio.create_task(view.run())
+    try:
+        clock.now += usage_view.ASKED_LATELY_S + 1
+        await eventually(lambda: not view.read())
+        await view.refresh(OWNERS)
+        assert dict(view.read()) == await all_usage(database)
+    finally:
+        running.cancel()
