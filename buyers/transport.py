@@ -85,9 +85,16 @@ class PreparedRequest(NamedTuple):
 
 
 def request_head(origin: Origin, method: str, target: str, constant: HeaderBlock) -> bytes:
-    """The request line, Host and the constant headers, as they are sent."""
-    start = f"{method} {target} HTTP/1.1\r\nHost: {origin.authority}\r\n"
-    return start.encode() + constant.encoded
+    """The request line, Host and the constant headers, as they are sent.
+
+    Raises ValueError where a part would add a line of its own.
+    """
+    start = f"{method} {target} HTTP/1.1\r\nHost: {origin.authority}\r\n".encode()
+    head = start + constant.encoded
+    lines = 2 + len(constant.pairs)
+    if head.count(b"\n") != lines or head.count(b"\r") != lines:
+        raise ValueError("the request holds a line break")
+    return head
 
 
 @dataclass(frozen=True, slots=True)

@@ -309,3 +309,13 @@ async def test_a_connection_that_is_still_being_opened_ends_with_the_transport(
 
     assert isinstance(answer, TransportFault)
     assert answer.never_sent
+
+
+async def test_a_target_that_would_add_a_line_is_not_sent(native: Transport) -> None:
+    async with raw_buyer(answering(OK)) as buyer:
+        request = a_request(buyer)._replace(target="/ HTTP/1.1\r\nX-Other: b")
+        answer = await ask(native, request)
+
+    assert isinstance(answer, TransportFault)
+    assert answer.kind is FaultKind.CRASHED
+    assert buyer.requests == []

@@ -14,6 +14,7 @@ from auction.domain.ids import OfferId
 from auction.marketplaces import Marketplaces, _tell_unusable, apply_file, export, load_at_start
 from auction.ports import Admitted, HeldBack
 from buyers.notices import NoticeBoard
+from buyers.transport import Origin
 from config.faults import ConfigError
 from config.secret_box import SecretBox
 from storage.catalogue import StoredItem, latest, load, load_unread, save
@@ -132,6 +133,28 @@ async def test_offers_are_compiled_before_calls_need_them_and_unusable_ones_are_
     assert "acme-auto" in caplog.text
     assert "correct horse" not in caplog.text
     assert on_loop not in changed_in
+
+
+async def test_whom_a_new_revision_will_ask_is_told_on_the_event_loop(
+    database: Database, tmp_path: Path
+) -> None:
+    await apply_file(database, BOX, a_file(tmp_path), {})
+    transport = ScriptedTransport({})
+    told: list[tuple[int, list[Origin]]] = []
+    marketplaces = Marketplaces(
+        database,
+        BOX,
+        transport,
+        NoticeBoard(transport),
+        {},
+        VAULT,
+        lambda _: None,
+        warm=lambda origins: told.append((threading.get_ident(), list(origins))),
+    )
+    await marketplaces.take_up(1)
+    [(thread, origins)] = told
+    assert thread == threading.get_ident()
+    assert origins
 
 
 def test_of_many_unusable_offers_a_few_are_named(caplog: pytest.LogCaptureFixture) -> None:

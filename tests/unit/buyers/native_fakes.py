@@ -45,6 +45,10 @@ class Wire(asyncio.Transport):
     def answer(self, data: bytes = OK) -> None:
         self.protocol.data_received(data)
 
+    def arrive(self, data: bytes) -> None:
+        """Bytes that the event loop has not seen yet."""
+        self._far.send(data)
+
     def reset(self) -> None:
         self.protocol.connection_lost(ConnectionResetError())
 

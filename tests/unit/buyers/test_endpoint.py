@@ -7,7 +7,7 @@ import pytest
 
 from buyers import plain_dialect
 from buyers.endpoint import CompiledEndpoint, compile_endpoint
-from buyers.transport import Origin, PreparedRequest
+from buyers.transport import Origin, PreparedRequest, request_head
 from config.endpoints import Endpoint
 from config.sealing import SecretUnavailableError, resolve_secret
 from config.secret_values import Secret
@@ -40,6 +40,39 @@ def headers_of(request: PreparedRequest) -> dict[str, str]:
     names = [name.lower() for name, _ in pairs]
     assert len(set(names)) == len(names)
     return dict(pairs)
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://buyer.example/a?k=1", b"buyer.example"),
+        ("https://buyer.example:443/a?k=1", b"buyer.example"),
+        ("http://buyer.example:443/a?k=1", b"buyer.example:443"),
+        ("https://[::1]:9101/a?k=1", b"[::1]:9101"),
+    ],
+)
+def test_what_is_the_same_in_every_request_is_bytes_already(url: str, host: bytes) -> None:
+    request = prepared(url=url, headers={"X-Mine": "ü"}, auth={"type": "none"})
+
+    assert request.head == request_head(
+        request.origin, request.method, request.target, request.constant
+    )
+    lines = request.head.split(b"\r\n")
+    assert lines[:2] == [b"POST /a?k=1 HTTP/1.1", b"Host: " + host]
+    assert "X-Mine: ü".encode() in lines
+    assert lines[-1] == b""
+
+
+def test_a_request_whose_query_differs_has_no_common_beginning() -> None:
+    assert prepared(query={"id": "{{ ping_id }}"}).head is None
+
+
+def test_a_ping_may_be_sent_again_and_a_post_never() -> None:
+    post = compiled(a_post_endpoint()).prepare(a_post_occasion(), NOW)
+
+    assert prepared().repeatable
+    assert not post.repeatable
+    assert post.ping_id == a_post_occasion().ping_id is not None
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,23 @@ async def test_a_ping_without_mapping_speaks_the_plain_dialect() -> None:
     }
 
 
+@pytest.mark.parametrize("named", ["native", "aiohttp"])
+async def test_an_offer_goes_by_the_transport_that_it_names(named: str) -> None:
+    transports = {
+        name: ScriptedTransport(BID, RawAnswer(200, b'{"accepted": true}'))
+        for name in ("native", "aiohttp")
+    }
+    market = a_marketplace({}, post={}, transport=named)
+    gateway = a_gateway(market, transports["native"], aiohttp=transports["aiohttp"])
+
+    await gateway.ping(a_ping())
+    await gateway.post(a_post())
+
+    assert {name: len(each.sent) for name, each in transports.items() if each.sent} == {named: 2}
+    origins = [request.origin for request in transports["native"].sent[:1]]
+    assert gateway.native_origins() == origins
+
+
 async def test_a_post_carries_the_private_fields_and_its_key() -> None:
     transport = ScriptedTransport(RawAnswer(200, b'{"accepted": true}'))
     gateway = a_gateway(a_marketplace({}, post={}), transport)

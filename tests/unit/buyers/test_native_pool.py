@@ -110,6 +110,32 @@ def test_a_freed_connection_goes_to_who_waits_longest() -> None:
     at_a_bench(scenario)
 
 
+def test_a_connection_on_which_more_has_come_is_not_handed_on() -> None:
+    async def scenario(bench: Bench) -> None:
+        busy = await bench.sent("busy")
+        bench.phone.hold = asyncio.Event()
+        waiting = await bench.sent("waiting")
+        wire_of(busy).arrive(OK)
+        wire_of(busy).answer()
+        assert await busy == ANSWERED
+        assert waiting.connection is None
+        bench.phone.hold.set()
+        await settle()
+        assert [wire.sent for wire in bench.wires] == [[b"ping busy"], [b"ping waiting"]]
+
+    at_a_bench(scenario)
+
+
+def test_a_reset_is_not_the_end_of_an_answer_that_only_the_end_finishes() -> None:
+    async def scenario(bench: Bench) -> None:
+        exchange = await bench.sent()
+        wire_of(exchange).answer(b"HTTP/1.1 200 OK\r\n\r\nbid=5")
+        wire_of(exchange).reset()
+        assert await exchange == TransportFault(FaultKind.BROKEN, BROKEN.detail, 200)
+
+    at_a_bench(scenario)
+
+
 def test_a_post_goes_where_its_ping_was_answered() -> None:
     async def scenario(bench: Bench) -> None:
         await bench.idle("a", "b", "c")
