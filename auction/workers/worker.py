@@ -25,7 +25,11 @@ async def work(control: int) -> None:
     """Do what is assigned over a socket, until SIGTERM, the order to leave, or its closing."""
     link = socket.socket(fileno=control)
     reader, writer = await asyncio.open_connection(sock=link, limit=MOST_BYTES)
-    assignment = decode(await reader.readline())
+    line = await reader.readline()
+    if not line:
+        # The parent was gone before it had said anything.
+        return
+    assignment = decode(line)
     settings = assignment.settings
     logs.configure(settings.log_level, settings.log_format, worker=assignment.number)
     orders = _Orders(reader, settings.drain_s)

@@ -30,6 +30,13 @@ def lines_of(stream: io.StringIO) -> list[dict[str, Any]]:
     return [orjson.loads(line) for line in stream.getvalue().splitlines()]
 
 
+def test_a_record_of_a_worker_carries_its_number(stream: io.StringIO) -> None:
+    logs.configure("INFO", "json", stream, worker=2)
+    logger.info("Decided", extra={"action": "decided"})
+    [line] = lines_of(stream)
+    assert line["worker"] == 2
+
+
 def test_a_record_is_one_json_object_with_its_action_and_fields(stream: io.StringIO) -> None:
     logs.configure("INFO", "json", stream)
     logger.info("Decided in %d ms", 12, extra={"action": "decided", "offer": "acme", "ms": 12.5})
