@@ -65,8 +65,8 @@ class Settings(BaseSettings):
     migrate: bool = True
     database_connections: Annotated[int, Field(ge=2, le=64)] = 6
     drain_s: Annotated[float, Field(ge=0, le=60)] = 5.0
-    overload_static_lag_ms: Threshold = 100
-    overload_refuse_lag_ms: Threshold = 500
+    overload_static_lag_ms: Threshold = 250
+    overload_refuse_lag_ms: Threshold = 1000
     overload_static_calls: Threshold = 2_000
     overload_refuse_calls: Threshold = 4_000
     overload_static_queued: Threshold = 1_000
