@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from operator import attrgetter
+from typing import NamedTuple
 
 from auction.domain.call import Call, Caller, FieldValue
 from config.template_syntax import Token
 
 
-@dataclass(frozen=True, slots=True)
-class Occasion:
+class Occasion(NamedTuple):
     """One ping or post: everything that its request may tell.
 
     ``fields`` are those that this buyer may see now. ``minimum_bid`` and ``bid`` are rendered
