@@ -32,9 +32,11 @@ from auction.domain.terms import Destination
 from auction.ports import PingOrder, PostOrder
 from buyers.aiohttp_transport import AiohttpTransport
 from buyers.gateway import HttpBuyerGateway, compile_gateway
+from buyers.native_transport import NativeTransport
 from buyers.outbound import OutboundRule
 from buyers.simulator.script import load_script
 from buyers.simulator.server import SimulatedBuyers
+from buyers.transport import Transport
 from config.marketplace import Marketplace, read_marketplace
 from tests.builders import CALLER, a_call, a_campaign, an_offer
 from tests.contract.raw_buyer import Connection, RawBuyer, Request, raw_buyer
@@ -46,17 +48,15 @@ BID = b'{"accepted": true, "bid": "52.00"}'
 FIELDS = {"vertical": "auto_insurance", "zip_code": "90210", "email": "jo@example.com"}
 
 
-@pytest.fixture
-async def transport() -> AsyncIterator[AiohttpTransport]:
-    """A transport that may reach loopback."""
-    opened = AiohttpTransport(OutboundRule([ip_network("127.0.0.0/8")]))
+@pytest.fixture(params=[AiohttpTransport, NativeTransport], ids=["aiohttp", "native"])
+async def transport(request: pytest.FixtureRequest) -> AsyncIterator[Transport]:
+    """A transport of each kind that may reach loopback."""
+    opened: Transport = request.param(OutboundRule([ip_network("127.0.0.0/8")]))
     yield opened
     await opened.close()
 
 
-def a_gateway(
-    marketplace: Marketplace, transport: AiohttpTransport, **environ: str
-) -> HttpBuyerGateway:
+def a_gateway(marketplace: Marketplace, transport: Transport, **environ: str) -> HttpBuyerGateway:
     return compile_gateway(
         marketplace,
         transport=transport,
@@ -168,7 +168,7 @@ MISBEHAVIOURS = [
 
 
 async def ping_of(
-    behave: Behaviour, transport: AiohttpTransport, **keys: Any
+    behave: Behaviour, transport: Transport, **keys: Any
 ) -> tuple[PingReply, Request]:
     async with raw_buyer(by(behave)) as buyer:
         gateway = a_gateway(
@@ -179,7 +179,7 @@ async def ping_of(
         return reply, buyer.requests[0]
 
 
-async def post_of(behave: Behaviour, transport: AiohttpTransport, **keys: Any) -> PostReply:
+async def post_of(behave: Behaviour, transport: Transport, **keys: Any) -> PostReply:
     async with raw_buyer(by(behave)) as buyer:
         market = a_marketplace({}, post={"url": f"{buyer.origin}/post", **keys})
         timeout_ms = 200 if behave in {hang, drip} else 5000
@@ -188,7 +188,7 @@ async def post_of(behave: Behaviour, transport: AiohttpTransport, **keys: Any) -
 
 @pytest.mark.parametrize(("behave", "reason"), MISBEHAVIOURS)
 async def test_every_misbehaviour_in_a_ping_has_its_reason_and_blames_the_buyer(
-    transport: AiohttpTransport, behave: Behaviour, reason: Reason
+    transport: Transport, behave: Behaviour, reason: Reason
 ) -> None:
     reply, _ = await ping_of(behave, transport)
 
@@ -198,7 +198,7 @@ async def test_every_misbehaviour_in_a_ping_has_its_reason_and_blames_the_buyer(
 
 
 async def test_no_content_and_a_refusal_with_a_price_are_no_bids(
-    transport: AiohttpTransport,
+    transport: Transport,
 ) -> None:
     assert (await ping_of(no_content, transport))[0] == NoBid("HTTP 204")
     assert (await ping_of(refuse_with_price, transport))[0] == NoBid("closed")
@@ -206,7 +206,7 @@ async def test_no_content_and_a_refusal_with_a_price_are_no_bids(
 
 @pytest.mark.parametrize("behave", [hang, drip])
 async def test_a_ping_that_is_given_up_closes_its_connection(
-    transport: AiohttpTransport, behave: Behaviour
+    transport: Transport, behave: Behaviour
 ) -> None:
     async with raw_buyer(by(behave)) as buyer:
         gateway = a_gateway(a_marketplace({"url": f"{buyer.origin}/ping"}), transport)
@@ -220,7 +220,7 @@ async def test_a_ping_that_is_given_up_closes_its_connection(
     assert future.cancelled()
 
 
-async def test_no_buyer_disturbs_anothers_bid(transport: AiohttpTransport) -> None:
+async def test_no_buyer_disturbs_anothers_bid(transport: Transport) -> None:
     behaviours = [bid, hang, drip, *(behave for behave, _ in MISBEHAVIOURS), bid]
     buyers = [raw_buyer(by(behave)) for behave in behaviours]
     opened = [await buyer.__aenter__() for buyer in buyers]
@@ -257,7 +257,7 @@ async def test_an_address_that_is_not_allowed_is_not_asked_and_not_blamed() -> N
     assert buyer.connections == 0
 
 
-async def test_a_buyer_that_does_not_listen_is_unreachable(transport: AiohttpTransport) -> None:
+async def test_a_buyer_that_does_not_listen_is_unreachable(transport: Transport) -> None:
     async with raw_buyer(by(bid)) as buyer:
         url = str(buyer.origin)
     gateway = a_gateway(a_marketplace({"url": url}, post={"url": url}), transport)
@@ -279,14 +279,14 @@ async def test_a_buyer_that_does_not_listen_is_unreachable(transport: AiohttpTra
     ],
 )
 async def test_the_buyer_sees_who_asks(
-    transport: AiohttpTransport, auth: object, header: str, value: str
+    transport: Transport, auth: object, header: str, value: str
 ) -> None:
     _, seen = await ping_of(bid, transport, auth=auth)
 
     assert seen.headers[header] == value
 
 
-async def test_the_buyer_can_check_the_signature(transport: AiohttpTransport) -> None:
+async def test_the_buyer_can_check_the_signature(transport: Transport) -> None:
     _, seen = await ping_of(bid, transport, auth={"type": "hmac", "secret": {"env": "TOKEN"}})
 
     message = seen.headers["x-timestamp"].encode() + b"." + seen.body
@@ -294,7 +294,7 @@ async def test_the_buyer_can_check_the_signature(transport: AiohttpTransport) ->
     assert seen.headers["x-signature"] == f"sha256={expected}"
 
 
-async def test_a_key_in_the_query_goes_with_the_other_values(transport: AiohttpTransport) -> None:
+async def test_a_key_in_the_query_goes_with_the_other_values(transport: Transport) -> None:
     _, seen = await ping_of(
         bid,
         transport,
@@ -308,7 +308,7 @@ async def test_a_key_in_the_query_goes_with_the_other_values(transport: AiohttpT
     assert seen.body == b""
 
 
-async def test_no_value_of_a_call_adds_a_header_or_a_request(transport: AiohttpTransport) -> None:
+async def test_no_value_of_a_call_adds_a_header_or_a_request(transport: Transport) -> None:
     evil = "1\r\nX-Evil: 1\r\n\r\nPOST /evil HTTP/1.1\r\nHost: evil\r\n\r\n"
     async with raw_buyer(by(bid)) as buyer:
         keys = {
@@ -343,13 +343,13 @@ async def test_no_value_of_a_call_adds_a_header_or_a_request(transport: AiohttpT
     ],
 )
 async def test_what_becomes_of_a_post(
-    transport: AiohttpTransport, behave: Behaviour, reply: PostReply
+    transport: Transport, behave: Behaviour, reply: PostReply
 ) -> None:
     assert await post_of(behave, transport) == reply
 
 
 async def test_a_post_is_sent_again_with_the_same_key_while_the_buyer_is_busy(
-    transport: AiohttpTransport,
+    transport: Transport,
 ) -> None:
     answers = [
         ("429 Too Many Requests", "Retry-After: 0\r\n"),
@@ -370,7 +370,7 @@ async def test_a_post_is_sent_again_with_the_same_key_while_the_buyer_is_busy(
 
 
 async def test_a_connection_that_never_opens_means_that_nothing_was_sent(
-    transport: AiohttpTransport, monkeypatch: pytest.MonkeyPatch
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def never(*_: object, **__: object) -> None:
         await asyncio.sleep(3600)
@@ -381,7 +381,7 @@ async def test_a_connection_that_never_opens_means_that_nothing_was_sent(
     assert await gateway.post(a_post(timeout_ms=100)) == PostNotSent("no connection within 100 ms")
 
 
-async def test_both_buyers_of_the_example_are_understood(transport: AiohttpTransport) -> None:
+async def test_both_buyers_of_the_example_are_understood(transport: Transport) -> None:
     market = yaml.safe_load((FIXTURES / "marketplace.yaml").read_text())
     secrets = {"ACME_TOKEN": "a", "BEACON_KEY": "b"}
     script = load_script(FIXTURES / "buyers.yaml", secrets)

@@ -38,7 +38,7 @@ def test_defaults() -> None:
 
 def test_overload_has_limits_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     defaults = load_settings()
-    assert (defaults.overload_static_lag_ms, defaults.overload_refuse_lag_ms) == (100, 500)
+    assert (defaults.overload_static_lag_ms, defaults.overload_refuse_lag_ms) == (250, 1000)
     assert (defaults.overload_static_calls, defaults.overload_refuse_calls) == (2_000, 4_000)
     assert (defaults.overload_static_queued, defaults.overload_refuse_queued) == (1_000, 4_000)
     monkeypatch.setenv("PINGPOST_OVERLOAD_REFUSE_CALLS", "0")
