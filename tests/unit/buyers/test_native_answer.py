@@ -72,6 +72,18 @@ def test_a_coding_other_than_chunked_is_malformed(line: bytes) -> None:
     assert reader.feed(b"HTTP/1.1 200 OK\r\n" + line + b"\r\n\r\n") == NOT_HTTP
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"HTTP/1.1 200 OK\nContent-Length: 1\n\n!",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\n\r\n!",
+        CHUNKED.replace(b"\r\n\r\n", b"\r\n\n") + b"1\r\n!\r\n0\r\n\r\n",
+    ],
+)
+def test_line_feeds_alone_are_malformed(data: bytes) -> None:
+    assert AnswerReader().feed(data) == NOT_HTTP
+
+
 def test_chunked_given_twice_is_malformed() -> None:
     line = b"Transfer-Encoding: chunked\r\n"
     reader = AnswerReader()
