@@ -49,28 +49,34 @@ class CallView:
     ``closed`` tells why hours take no call, ``starts`` the windows of caps in a zone.
     """
 
-    __slots__ = ("_moments", "call", "closed", "folded", "numbers", "starts", "texts", "values")
+    __slots__ = ("call", "closed", "folded", "numbers", "starts", "texts", "values")
 
     def __init__(self, call: Call) -> None:
+        # Nothing in here leads back to the view: it goes with its decision, not with a collection.
+        at = call.received_at
         self.call = call
         self.values: Memo[str, FieldValue | None] = Memo(partial(lookup, call))
-        self.texts: Memo[str, str | None] = Memo(self._text)
-        self.folded: Memo[str, str | None] = Memo(self._fold)
-        self.numbers: Memo[str, Decimal | None] = Memo(self._number)
-        self.closed: Memo[OpeningHours, Reason | None] = Memo(self._closed)
-        self.starts: Memo[ZoneInfo, Starts] = Memo(partial(window_starts, call.received_at))
-        self._moments: Memo[ZoneInfo, LocalMoment] = Memo(partial(local_moment, call.received_at))
+        self.texts: Memo[str, str | None] = Memo(partial(_text, self.values))
+        self.folded: Memo[str, str | None] = Memo(partial(_fold, self.texts))
+        self.numbers: Memo[str, Decimal | None] = Memo(partial(_number, self.values))
+        self.starts: Memo[ZoneInfo, Starts] = Memo(partial(window_starts, at))
+        moments: Memo[ZoneInfo, LocalMoment] = Memo(partial(local_moment, at))
+        self.closed: Memo[OpeningHours, Reason | None] = Memo(partial(_closed, moments))
 
-    def _text(self, field: str) -> str | None:
-        value = self.values[field]
-        return None if value is None else as_text(value)
 
-    def _fold(self, field: str) -> str | None:
-        text = self.texts[field]
-        return None if text is None else text.casefold()
+def _text(values: Memo[str, FieldValue | None], field: str) -> str | None:
+    value = values[field]
+    return None if value is None else as_text(value)
 
-    def _number(self, field: str) -> Decimal | None:
-        return read_decimal(self.values[field])
 
-    def _closed(self, opening: OpeningHours) -> Reason | None:
-        return refusal_at(opening.hours, self._moments[opening.hours.zone])
+def _fold(texts: Memo[str, str | None], field: str) -> str | None:
+    text = texts[field]
+    return None if text is None else text.casefold()
+
+
+def _number(values: Memo[str, FieldValue | None], field: str) -> Decimal | None:
+    return read_decimal(values[field])
+
+
+def _closed(moments: Memo[ZoneInfo, LocalMoment], opening: OpeningHours) -> Reason | None:
+    return refusal_at(opening.hours, moments[opening.hours.zone])
