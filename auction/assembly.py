@@ -1,6 +1,6 @@
 """How the parts that handle calls are put together, on one database."""
 
-import secrets
+import os
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -44,9 +44,8 @@ class SystemClock:
         """The wall clock in UTC."""
         return datetime.now(UTC)
 
-    def monotonic(self) -> float:
-        """The monotonic clock, in seconds; an event loop's own may count in milliseconds."""
-        return time.monotonic()
+    monotonic = staticmethod(time.monotonic)
+    """The monotonic clock, in seconds; an event loop's own may count in milliseconds."""
 
 
 class RandomIds:
@@ -54,7 +53,7 @@ class RandomIds:
 
     def token(self) -> str:
         """32 hexadecimal characters."""
-        return secrets.token_hex(16)
+        return os.urandom(16).hex()
 
 
 @dataclass(frozen=True, slots=True)

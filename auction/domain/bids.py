@@ -56,7 +56,7 @@ def judge(
 
 
 def _judge_amount(quote: Quote, terms: PingPostTerms, currency: str) -> Decimal | RefusedBid:
-    if not _is_ours(quote.currency, currency):
+    if quote.currency is not None and not _is_ours(quote.currency, currency):
         return RefusedBid(Reason.WRONG_CURRENCY)
     amount = parse_amount(quote.amount) if terms.fixed_amount is None else terms.fixed_amount
     if amount is None:
@@ -88,12 +88,14 @@ def _judge_rest(
         return RefusedBid(Reason.INVALID_BID, "expires_in_s", amount)
     if valid_s <= 0:
         return RefusedBid(Reason.EXPIRED, amount=amount)
-    destination = resolve_destination(
-        quote.destination, offer.destination, campaign.allowed_countries, default_country
-    )
+    destination = offer.destination
+    if quote.destination is not None:
+        destination = resolve_destination(
+            quote.destination, destination, campaign.allowed_countries, default_country
+        )
     if destination is None:
         return RefusedBid(Reason.INVALID_BID, "destination", amount)
-    bid_id = _read_bid_id(quote.bid_id)
+    bid_id = None if quote.bid_id is None else _read_bid_id(quote.bid_id)
     if isinstance(bid_id, RefusedBid):
         return replace(bid_id, amount=amount)
     return Bid(
@@ -105,7 +107,9 @@ def _judge_rest(
         expires_at=now + timedelta(seconds=valid_s),
         destination=destination,
         bid_id=bid_id,
-        minimum_duration_s=_read_duration(quote.minimum_duration_s),
+        minimum_duration_s=None
+        if quote.minimum_duration_s is None
+        else _read_duration(quote.minimum_duration_s),
     )
 
 
@@ -127,8 +131,6 @@ def _read_bid_id(named: object) -> str | RefusedBid | None:
 
 
 def _read_duration(named: object) -> int | None:
-    if named is None:
-        return None
     seconds = read_decimal(named)
     if seconds is None or not 0 <= seconds <= LONGEST_CALL_S:
         return None

@@ -5,7 +5,7 @@ the two to each other.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from operator import ge, gt, le, lt
@@ -30,12 +30,23 @@ from auction.domain.hours import Hours
 from auction.domain.ids import OwnerId, SourceId
 from auction.domain.reasons import Reason
 from auction.domain.terms import OfferTerms
-from auction.domain.usage import NOTHING, Units, Usage, is_full, reached_cap
+from auction.domain.usage import NOTHING, Starts, Units, Usage, is_full, reached_cap
 
 Check = Callable[[CallView], Refusal | None]
 """One test of a call; None: passed."""
 
 _UNUSED: Final = Usage()
+
+
+@dataclass(slots=True, eq=False)
+class _LastLook:
+    """What the limits of an offer said the last time, and of what they said it."""
+
+    offer_usage: Usage | None = None
+    buyer_usage: Usage | None = None
+    offer_starts: Starts | None = None
+    buyer_starts: Starts | None = None
+    refused: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +63,7 @@ class CompiledOffer:
     checks: tuple[Check, ...]
     owners: tuple[OwnerId, ...]
     units: Units
+    _last: _LastLook = field(default_factory=_LastLook, repr=False)
 
     def fixed_refusal(self, view: CallView) -> Refusal | None:
         """As ``eligibility.fixed_refusal`` of an offer that is switched on and for sale."""
@@ -72,7 +84,13 @@ class CompiledOffer:
             return DUPLICATE
         if not self.owners or view.call.test:
             return None
-        return self._limit_reached(view, usage)
+        of_offer, of_buyer = self.terms.limits
+        return self._limits_say(
+            usage.get(of_offer.owner, _UNUSED),
+            usage.get(of_buyer.owner, _UNUSED),
+            view.starts[of_offer.zone],
+            view.starts[of_buyer.zone],
+        )
 
     def _is_duplicate(self, view: CallView, past_calls: Sequence[PastCall]) -> bool:
         terms, rule = self.terms, self.terms.duplicates
@@ -80,16 +98,35 @@ class CompiledOffer:
             rule, terms.id, terms.buyer, terms.campaign, past_calls, view.call.received_at
         )
 
-    def _limit_reached(self, view: CallView, usage: Mapping[OwnerId, Usage]) -> Refusal | None:
+    def _limits_say(
+        self, offer_usage: Usage, buyer_usage: Usage, offer_starts: Starts, buyer_starts: Starts
+    ) -> Refusal | None:
+        """Between most calls nothing of all this has changed."""
+        last = self._last
+        if not (
+            last.offer_usage is offer_usage
+            and last.buyer_usage is buyer_usage
+            and last.offer_starts is offer_starts
+            and last.buyer_starts is buyer_starts
+        ):
+            last.refused = self._limit_reached(
+                (offer_usage, buyer_usage), (offer_starts, buyer_starts)
+            )
+            last.offer_usage, last.buyer_usage = offer_usage, buyer_usage
+            last.offer_starts, last.buyer_starts = offer_starts, buyer_starts
+        return last.refused
+
+    def _limit_reached(
+        self, usage: tuple[Usage, Usage], starts: tuple[Starts, Starts]
+    ) -> Refusal | None:
         """A cap of either owner comes before the concurrency of both."""
         full: Refusal | None = None
         for place, limits in enumerate(self.terms.limits):
-            reading = usage.get(limits.owner, _UNUSED)
             if limits.caps:
-                cap = reached_cap(reading, limits, view.starts[limits.zone], self.units)
+                cap = reached_cap(usage[place], limits, starts[place], self.units)
                 if cap is not None:
                     return cap_refusal(place, cap)
-            if full is None and is_full(reading, limits):
+            if full is None and is_full(usage[place], limits):
                 full = concurrency_refusal(place)
         return full
 

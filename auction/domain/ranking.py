@@ -20,15 +20,17 @@ def rank(bids: Sequence[Bid], call_id: CallId) -> tuple[Bid, ...]:
     At most one bid per offer.
     """
     ordered = sorted(bids, key=_price_then_priority)
-    ties = (
-        better.amount == worse.amount and better.priority == worse.priority
+    tied = {
+        (worse.amount, worse.priority)
         for better, worse in pairwise(ordered)
-    )
-    if not any(ties):
+        if better.amount == worse.amount and better.priority == worse.priority
+    }
+    if not tied:
         return tuple(ordered)
 
     def place(bid: Bid) -> tuple[Decimal, int, float, OfferId]:
-        key = weight_key(call_id, bid.offer, bid.weight)
+        among_equals = (bid.amount, bid.priority) in tied
+        key = weight_key(call_id, bid.offer, bid.weight) if among_equals else 0.0
         return (-bid.amount, bid.priority, key, bid.offer)
 
     return tuple(sorted(ordered, key=place))

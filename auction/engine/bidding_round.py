@@ -3,22 +3,20 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from auction.domain.bidding import Bid, Quote, RefusedBid
 from auction.domain.bids import judge
 from auction.domain.call import Call
 from auction.domain.call_view import CallView
 from auction.domain.compiled import CompiledOffer
 from auction.domain.deadline import MINIMUM_USEFUL_MS, plan_times
 from auction.domain.decision import Candidate, PastCall
-from auction.domain.ids import OfferId, PingId, PostId
+from auction.domain.ids import OfferId, PingId
 from auction.domain.offer_index import OfferIndex
 from auction.domain.overload import LoadLevel
 from auction.domain.ranking import rank
 from auction.domain.reasons import Reason
 from auction.domain.terms import Campaign, OfferTerms, PayoutRule
-from auction.engine.fanout import FanOut, Invited
+from auction.engine.fanout import FanOut, Invited, Judge
 from auction.engine.guarding import Guarding
-from auction.engine.outcome import Outcome
 from auction.engine.outcomes import Outcomes
 from auction.engine.plan import SAID_NO, auction_candidate, payouts_of, static_candidates
 from auction.engine.world import Ports
@@ -93,7 +91,7 @@ class BiddingRound:
             refused = offer.current_refusal(view, past_calls, usage)
             if refused is None:
                 eligible.append(offer.terms)
-                self.outcomes.refuse(offer.terms.id, Reason.STANDBY)
+                self.outcomes.standby(offer.terms.id)
             else:
                 self.outcomes.refuse(offer.terms.id, refused.reason, refused.detail)
         self.outcomes.timings.eligible_ms = (self.ports.clock.monotonic() - began) * 1000
@@ -108,7 +106,7 @@ class BiddingRound:
             return []
         began = clock.monotonic()
         close_at_bid = self.campaign.auction.close_at_bid
-        fan_out = FanOut(orders, self.snapshot.gateway, clock, self._judge, close_at_bid)
+        fan_out = FanOut(orders, self.snapshot.gateway, clock, self._judge(), close_at_bid)
         try:
             invited = await fan_out.run()
         finally:
@@ -116,8 +114,7 @@ class BiddingRound:
         elapsed_ms = (clock.monotonic() - began) * 1000
         outcomes.timings.ping_ms = elapsed_ms
         outcomes.timings.waited_ms += elapsed_ms
-        for each in invited:
-            self._note(each)
+        self._note(invited)
         return invited
 
     def _ask_nobody(self, eligible: Sequence[OfferTerms]) -> None:
@@ -169,45 +166,34 @@ class BiddingRound:
         )
         return times.ping_ms
 
-    def _judge(self, quote: Quote, order: PingOrder) -> Bid | RefusedBid:
-        catalogue = self.snapshot.catalogue
-        now = self.ports.clock.now()
-        return judge(
-            quote, order.offer, order.campaign, catalogue.currency, now, catalogue.default_country
-        )
+    def _judge(self) -> Judge:
+        catalogue, campaign, now = self.snapshot.catalogue, self.campaign, self.ports.clock.now
+        currency, country = catalogue.currency, catalogue.default_country
+        return lambda quote, order: judge(quote, order.offer, campaign, currency, now(), country)
 
-    def _note(self, invited: Invited) -> None:
-        outcome = invited.outcome
-        assert outcome is not None, "the fan-out gives every invited offer an outcome"
-        outcome.ping_id = invited.order.ping_id
-        self.outcomes.record(outcome)
-        if outcome.ms is None:
-            return
-        recorder = self.ports.recorder
-        recorder.pinged(outcome.offer, _name_of(outcome, invited), outcome.ms / 1000)
-        if invited.bid is not None:
-            recorder.bid(outcome.offer, invited.bid.amount)
+    def _note(self, invited: Sequence[Invited]) -> None:
+        record, recorder = self.outcomes.record, self.ports.recorder
+        for each in invited:
+            outcome, bid = each.outcome, each.bid
+            assert outcome is not None, "the fan-out gives every invited offer an outcome"
+            outcome.ping_id = each.order.ping_id
+            record(outcome)
+            if outcome.ms is None:
+                continue
+            if bid is not None:
+                recorder.pinged(bid.offer, "bid", outcome.ms / 1000)
+                recorder.bid(bid.offer, bid.amount)
+            elif outcome.reason is not None:
+                recorder.pinged(outcome.offer, outcome.reason.outcome, outcome.ms / 1000)
 
     def _ranked(self, invited: Sequence[Invited]) -> list[Candidate]:
-        bids = {each.bid.offer: each for each in invited if each.bid is not None}
-        ranking = rank([each.bid for each in bids.values() if each.bid], self.call.call_id)
+        bids = [each.bid for each in invited if each.bid is not None]
+        ranking = rank(bids, self.call.call_id)
         self.outcomes.ranked(ranking)
+        orders = {each.order.offer.id: each.order for each in invited}
         test, payouts = self.call.test, self._payouts
-        orders = [bids[bid.offer].order for bid in ranking]
         return [
-            auction_candidate(
-                bid,
-                order.offer,
-                order.ping_id,
-                PostId(f"{order.ping_id}-post"),
-                test=test,
-                payouts=payouts,
-            )
-            for bid, order in zip(ranking, orders, strict=True)
+            auction_candidate(bid, order.offer, order.ping_id, test=test, payouts=payouts)
+            for bid in ranking
+            for order in (orders[bid.offer],)
         ]
-
-
-def _name_of(outcome: Outcome, invited: Invited) -> str:
-    if invited.bid is not None or outcome.reason is None:
-        return "bid"
-    return outcome.reason.outcome

@@ -62,12 +62,12 @@ class Conclusion:
         elapsed_ms = (self.ports.clock.monotonic() - self.started) * 1000
         outcomes.timings.total_ms = elapsed_ms
         answer, trace = reply.dump(elapsed_ms), outcomes.dump()
-        nobody_posted = taken is None and not _maybe_posted(outcomes)
 
         def step() -> Awaitable[FinishResult]:
             self.late = self.is_late()
             # A stall of ours must not turn a call away for good: its retry is decided anew.
-            self.bound = binding and not (self.late and nobody_posted)
+            posted = taken is not None or not self.late or _maybe_posted(outcomes)
+            self.bound = binding and posted
             finish = Finish(
                 call=self.call,
                 epoch=epoch,

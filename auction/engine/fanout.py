@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 
-from auction.domain.bidding import Bid, NoBid, PingFault, PingReply, Quote, RefusedBid
+from auction.domain.bidding import Bid, NoBid, PingReply, Quote, RefusedBid
 from auction.domain.deadline import early_close
 from auction.domain.reasons import Reason
 from auction.engine.outcome import Outcome
@@ -23,6 +23,7 @@ class Invited:
     """One offer in the fan-out and, once known, how it ended, and whether by its buyer's fault."""
 
     order: PingOrder
+    ceiling: Decimal | None = None
     future: "asyncio.Future[PingReply] | None" = None
     outcome: Outcome | None = None
     bid: Bid | None = None
@@ -43,14 +44,14 @@ class FanOut:
         judge: Judge,
         close_at_bid: Decimal | None,
     ) -> None:
-        self.invited = [Invited(order) for order in orders]
+        self.invited = [Invited(order, _ceiling(order)) for order in orders]
         self._gateway = gateway
         self._clock = clock
         self._judge = judge
         self._close_at_bid = close_at_bid
         self._loop = asyncio.get_running_loop()
         self._out = len(self.invited)
-        self._unbounded_out = sum(1 for order in orders if _ceiling(order) is None)
+        self._unbounded_out = sum([each.ceiling is None for each in self.invited])
         self._leader: Decimal | None = None
         self._closed: asyncio.Future[None] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
@@ -89,13 +90,13 @@ class FanOut:
         self._close_if_over()
 
     def _settle(self, invited: Invited, reply: PingReply) -> None:
-        if isinstance(reply, NoBid):
+        if isinstance(reply, Quote):
+            self._judge_quote(invited, reply)
+        elif isinstance(reply, NoBid):
             self._end(invited, Reason.NO_BID, reply.detail)
-        elif isinstance(reply, PingFault):
+        else:
             invited.blames_buyer = reply.blames_buyer
             self._end(invited, reply.reason, reply.detail)
-        else:
-            self._judge_quote(invited, reply)
 
     def _judge_quote(self, invited: Invited, quote: Quote) -> None:
         verdict = self._judge(quote, invited.order)
@@ -116,8 +117,7 @@ class FanOut:
         ms = elapsed_ms if asked else None
         invited.outcome = Outcome(invited.order.offer.id, reason, detail, ms=ms)
         self._out -= 1
-        if _ceiling(invited.order) is None:
-            self._unbounded_out -= 1
+        self._unbounded_out -= invited.ceiling is None
         return invited.outcome
 
     def _close_if_over(self) -> None:
@@ -125,11 +125,9 @@ class FanOut:
             self._closed.set_result(None)
 
     def _decided_early(self) -> bool:
-        if self._leader is None:
+        if self._leader is None or (self._unbounded_out and self._close_at_bid is None):
             return False
-        if self._unbounded_out:
-            return early_close(self._leader, self._close_at_bid, (None,))
-        ceilings = [_ceiling(each.order) for each in self.invited if each.outcome is None]
+        ceilings = [each.ceiling for each in self.invited if each.outcome is None]
         return early_close(self._leader, self._close_at_bid, ceilings)
 
     def _arm(self) -> None:

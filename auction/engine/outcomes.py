@@ -18,7 +18,8 @@ class Outcomes:
     def __init__(self, revision: int) -> None:
         self.timings = Timings()
         self._revision = revision
-        self._by_offer: dict[OfferId, Outcome] = {}
+        # None: eligible, and so far nothing more is known. Most of these get an outcome of a ping.
+        self._by_offer: dict[OfferId, Outcome | None] = {}
 
     @classmethod
     def restored(cls, trace: bytes) -> "Outcomes":
@@ -47,6 +48,10 @@ class Outcomes:
         )
         self._by_offer[outcome.offer] = outcome
 
+    def standby(self, offer: OfferId) -> None:
+        """An offer that may take the call."""
+        self._by_offer[offer] = None
+
     def refuse(self, offer: OfferId, reason: Reason, detail: str | None = None) -> None:
         """An offer that was not asked."""
         self._by_offer[offer] = Outcome(offer, reason, detail)
@@ -58,7 +63,7 @@ class Outcomes:
     def ranked(self, ranking: Sequence[Bid]) -> None:
         """Valid bids in their order; all are outbid until one of them is taken."""
         for place, bid in enumerate(ranking, start=1):
-            outcome = self._by_offer[bid.offer]
+            outcome = self._of(bid.offer)
             outcome.rank, outcome.written = place, None
 
     def standing(self, bids: Sequence[Candidate]) -> None:
@@ -75,28 +80,35 @@ class Outcomes:
 
     def mark(self, offer: OfferId, reason: Reason | None, detail: str | None = None) -> None:
         """What became of a bid or a static offer later on; None: it won."""
-        outcome = self._by_offer[offer]
+        outcome = self._of(offer)
         outcome.reason, outcome.detail, outcome.written = reason, detail, None
 
     def route_statically(self, offer: OfferId, *, pinged: bool) -> None:
         """A static win; an offer that was pinged keeps its auction outcome."""
-        outcome = self._by_offer[offer]
+        outcome = self._of(offer)
         outcome.static, outcome.written = True, None
         if not pinged:
             self.mark(offer, None, _why_not_pinged(outcome))
 
     def reason_of(self, offer: OfferId) -> Reason | None:
         """The outcome so far."""
-        return self._by_offer[offer].reason
+        outcome = self._by_offer[offer]
+        return Reason.STANDBY if outcome is None else outcome.reason
 
     def was_pinged(self, offer: OfferId) -> bool:
         """Whether the outcome comes from an auction, be it that of an earlier attempt."""
         outcome = self._by_offer[offer]
-        return outcome.ms is not None or outcome.ping_id is not None
+        return outcome is not None and (outcome.ms is not None or outcome.ping_id is not None)
 
     def all(self) -> Iterable[Outcome]:
         """Every outcome, in the order in which offers were looked at."""
-        return self._by_offer.values()
+        return [self._of(offer) for offer in self._by_offer]
+
+    def _of(self, offer: OfferId) -> Outcome:
+        outcome = self._by_offer[offer]
+        if outcome is None:
+            outcome = self._by_offer[offer] = Outcome(offer, Reason.STANDBY)
+        return outcome
 
     def dump(self) -> bytes:
         """The trace as stored: JSON, money as text."""
@@ -108,7 +120,7 @@ class Outcomes:
                 "ping_ms": round(timings.ping_ms, 3),
                 "post_ms": round(timings.post_ms, 3),
                 "total_ms": round(timings.total_ms, 3),
-                "offers": [orjson.Fragment(each.entry()) for each in self._by_offer.values()],
+                "offers": [orjson.Fragment(each.entry()) for each in self.all()],
             }
         )
 

@@ -23,7 +23,7 @@ from auction.domain.decision import (
     Reserved,
     ReserveRequest,
 )
-from auction.domain.ids import CampaignId, PingId, PostId
+from auction.domain.ids import CampaignId, PingId
 from auction.engine.plan import auction_candidate
 from benchmarks.errors import BenchmarkError
 from benchmarks.micro.samples import Sample, a_bid, a_call, a_sample
@@ -138,7 +138,6 @@ class _Lives:
                 a_bid(offer, Decimal(60 - rank), expires_at),
                 offer,
                 PingId(f"{call.call_id}-{rank}"),
-                PostId(f"{call.call_id}-{rank}-post"),
                 test=False,
                 payouts=self._sample.campaign.payouts,
             )
