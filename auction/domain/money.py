@@ -58,6 +58,7 @@ def from_units(units: int) -> Decimal:
     return Decimal(units).scaleb(-4, _CONTEXT)
 
 
+@lru_cache(maxsize=4096)
 def render(amount: Decimal) -> str:
     """The amount as text with at least two and at most four decimals: ``52.00``, ``0.0125``."""
     text = f"{amount:.4f}"
