@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
+from operator import itemgetter
 
 from auction.domain.bidding import Bid, NoBid, PingReply, Quote, RefusedBid
 from auction.domain.deadline import early_close
@@ -52,6 +53,10 @@ class FanOut:
         self._loop = asyncio.get_running_loop()
         self._out = len(self.invited)
         self._unbounded_out = sum([each.ceiling is None for each in self.invited])
+        self._by_ceiling = sorted(
+            [(each.ceiling, each) for each in self.invited if each.ceiling is not None],
+            key=itemgetter(0),
+        )
         self._leader: Decimal | None = None
         self._closed: asyncio.Future[None] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
@@ -127,8 +132,14 @@ class FanOut:
     def _decided_early(self) -> bool:
         if self._leader is None or (self._unbounded_out and self._close_at_bid is None):
             return False
-        ceilings = [each.ceiling for each in self.invited if each.outcome is None]
-        return early_close(self._leader, self._close_at_bid, ceilings)
+        highest = None if self._unbounded_out else self._highest_out()
+        return early_close(self._leader, self._close_at_bid, (highest,))
+
+    def _highest_out(self) -> Decimal:
+        """The highest that anybody who is still out can bid; all of them are bounded."""
+        while self._by_ceiling[-1][1].outcome is not None:
+            self._by_ceiling.pop()
+        return self._by_ceiling[-1][0]
 
     def _arm(self) -> None:
         while self._by_timeout and self._by_timeout[-1].outcome is not None:
