@@ -22,7 +22,9 @@ demo: $(READY) ## Simulated buyers, a burst of calls through the real service, a
 	$(BIN)/pingpost demo
 
 test: $(READY) ## All tests, with the coverage gate on the domain
-	$(BIN)/pytest -n $(JOBS) --dist worksteal --cov --cov-report=term-missing:skip-covered
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+		$(BIN)/pytest -n $(JOBS) --dist worksteal --basetemp "$$folder/t" \
+		--cov --cov-report=term-missing:skip-covered
 
 thorough: $(READY) ## The long forms: a kill after every step of a call's life, many more random lives and buyers
 	$(BIN)/pytest --all-steps tests/chaos/test_life_killed.py tests/property/test_life_machine.py \

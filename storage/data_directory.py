@@ -132,12 +132,14 @@ def check_reachable(directory: DataDirectory, account: Account | None) -> None:
 def make_socket_directory(directory: DataDirectory, account: Account | None) -> Path:
     """An empty directory, closed to others, whose path is short enough for a socket.
 
-    Inside the data directory where possible, else a fresh one among the temporary files.
+    Inside the data directory where possible, else a fresh one among the temporary files, else in
+    ``/tmp``.
     """
     inside = directory.root / "socket"
-    path = str(inside / SOCKET_NAME)
-    if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH or not _PLAIN_PATH.fullmatch(path):
-        inside = Path(tempfile.mkdtemp(prefix=SOCKET_DIRECTORY_PREFIX))
+    if not _holds_a_socket(inside):
+        fresh = Path(tempfile.gettempdir(), f"{SOCKET_DIRECTORY_PREFIX}{'x' * 8}")
+        among = None if _holds_a_socket(fresh) else "/tmp"  # noqa: S108 - a name nobody can guess
+        inside = Path(tempfile.mkdtemp(prefix=SOCKET_DIRECTORY_PREFIX, dir=among))
     else:
         if inside.is_symlink() or inside.exists():
             remove_directory(inside)
@@ -145,6 +147,12 @@ def make_socket_directory(directory: DataDirectory, account: Account | None) -> 
     if account is not None:
         os.chown(inside, account.uid, account.gid)
     return inside
+
+
+def _holds_a_socket(folder: Path) -> bool:
+    path = str(folder / SOCKET_NAME)
+    short = len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH
+    return short and _PLAIN_PATH.fullmatch(path) is not None
 
 
 def is_closed(path: Path, owner: int) -> bool:

@@ -48,6 +48,7 @@ def _cut(amount: Decimal) -> Decimal:
     return amount.quantize(_SMALLEST, rounding=ROUND_DOWN, context=_CONTEXT)
 
 
+@lru_cache(maxsize=4096)
 def to_units(amount: Decimal) -> int:
     """The amount in ten-thousandths; decimals beyond the fourth are cut."""
     return int(amount.scaleb(4, _CONTEXT))
