@@ -16,6 +16,7 @@ from auction.domain.decision import RoutedBy
 from auction.domain.ids import CallId, OwnerId
 from auction.domain.usage import Change, Usage, apply, difference
 from auction.domain.value import value
+from storage.arrays import array_text, text_columns
 from storage.bookings import BookedSides, load_booked
 from storage.database import Connection
 from storage.holds import NOTHING_HELD, Hold, HoldState, HoldTerms
@@ -106,15 +107,15 @@ class Books:
         if not (self._changed_holds or plans):
             return
         owners = sorted(self._changed_owners)
-        counters = [_as_array(encode(self._usage[owner])) for owner in owners]
+        counters = [array_text(encode(self._usage[owner])) for owner in owners]
         holds = [_hold_row(self._changed_holds[key]) for key in sorted(self._changed_holds)]
         plan_rows = [_plan_row(plan) for plan in sorted(plans, key=lambda plan: plan.call_id)]
         await connection.execute(
             _WRITE,
             owners,
             counters,
-            *columns(holds, _HOLD_COLUMNS),
-            *columns(plan_rows, _PLAN_COLUMNS),
+            *text_columns(holds, *_HOLD_COLUMNS),
+            *text_columns(plan_rows, *_PLAN_COLUMNS),
         )
 
 
@@ -140,11 +141,6 @@ async def lock_books(
 def columns(rows: Sequence[Sequence[Any]], count: int) -> list[Sequence[Any]]:
     """Rows turned into one array per column, for ``unnest``."""
     return list(zip(*rows, strict=True)) if rows else [()] * count
-
-
-def _as_array(counters: Sequence[int]) -> str:
-    """PostgreSQL's text form of an array: cheaper to make than a binary one of so many numbers."""
-    return f"{{{orjson.dumps(counters)[1:-1].decode()}}}"
 
 
 def load_holding(stored: str) -> Change:
@@ -188,7 +184,7 @@ def _load_hold(row: asyncpg.Record) -> Hold:
     )
 
 
-_HOLD_COLUMNS = 26
+_HOLD_COLUMNS = (25, 1)
 
 
 def _hold_row(hold: Hold) -> Sequence[Any]:
@@ -203,7 +199,6 @@ def _hold_row(hold: Hold) -> Sequence[Any]:
         hold.routed_by.value,
         hold.price,
         hold.post_id,
-        hold.caller_hash,
         hold.terms.dump(),
         _dump_holding(hold.holding),
         hold.lease_until,
@@ -219,10 +214,11 @@ def _hold_row(hold: Hold) -> Sequence[Any]:
         hold.sip_code,
         hold.connected_duration_s,
         hold.paid_at,
+        hold.caller_hash,
     )
 
 
-_PLAN_COLUMNS = 6
+_PLAN_COLUMNS = (4, 2)
 
 
 def _plan_row(plan: PlanRow) -> Sequence[Any]:

@@ -8,13 +8,13 @@ import asyncpg
 from auction.domain.decision import Action, Finish
 from auction.domain.ids import CallId
 from auction.domain.lifecycle import CallState
-from storage.books import columns
+from storage.arrays import text_columns
 from storage.database import Connection
 from storage.queries import query
 
 _FINISH = query("finish_calls")
 
-_COLUMNS: Final = 16
+_COLUMNS: Final = (14, 2)
 _UNDECIDED: Final = frozenset({CallState.DECIDING.value, CallState.REROUTING.value})
 
 Rows: TypeAlias = dict[CallId, asyncpg.Record | Exception]
@@ -23,7 +23,7 @@ Rows: TypeAlias = dict[CallId, asyncpg.Record | Exception]
 
 async def store_decisions(connection: Connection, finishes: Mapping[CallId, Finish]) -> Rows:
     """Store the decisions of those whose turn it is; a route needs its hold."""
-    arrays = columns([_row(finishes[call_id]) for call_id in sorted(finishes)], _COLUMNS)
+    arrays = text_columns([_row(finishes[call_id]) for call_id in sorted(finishes)], *_COLUMNS)
     return {row["call_id"]: row for row in await connection.fetch(_FINISH, *arrays)}
 
 
@@ -44,8 +44,6 @@ def _row(finish: Finish) -> Sequence[Any]:
         finish.epoch,
         finish.attempt,
         _state(finish).value,
-        finish.answer,
-        finish.trace,
         None if won is None else won.routed_by.value,
         None if won is None else won.offer,
         None if won is None else won.buyer,
@@ -56,6 +54,8 @@ def _row(finish: Finish) -> Sequence[Any]:
         finish.lease_ms,
         finish.answered_lease_ms,
         finish.collected_lease_ms,
+        finish.answer,
+        finish.trace,
     )
 
 

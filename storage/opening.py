@@ -18,7 +18,7 @@ from auction.domain.decision import (
 from auction.domain.ids import CallId
 from auction.domain.lifecycle import CallState
 from auction.ports import StorageUnavailableError
-from storage.books import columns
+from storage.arrays import text_columns
 from storage.calls_read import stored_plan
 from storage.collecting import Collecting
 from storage.database import Database
@@ -36,7 +36,7 @@ ROUNDS: Final = 5
 MOST_EPOCH: Final = 2**30
 """The largest step from one decider's epoch to the next."""
 
-_COLUMNS: Final = 15
+_COLUMNS: Final = (12, 3)
 
 _Results = dict[int, OpenResult | Exception]
 
@@ -105,7 +105,7 @@ class OpeningCalls:
         self, openings: Mapping[CallId, Opening]
     ) -> Mapping[CallId, asyncpg.Record | StorageUnavailableError]:
         async def open_all(call_ids: Collection[CallId]) -> dict[CallId, asyncpg.Record]:
-            arrays = columns([self._row(openings[call_id]) for call_id in call_ids], _COLUMNS)
+            arrays = text_columns([self._row(openings[call_id]) for call_id in call_ids], *_COLUMNS)
             async with impatient(self._database.connection()) as connection:
                 rows = await connection.fetch(_OPEN, *arrays)
             return {row["call_id"]: row for row in rows}
@@ -119,7 +119,6 @@ class OpeningCalls:
         call = opening.call
         return (
             call.call_id,
-            opening.fingerprint,
             opening.decide_within_ms,
             call.received_at,
             opening.revision,
@@ -130,9 +129,10 @@ class OpeningCalls:
             call.switch,
             call.test,
             call.timeout_ms,
+            self._new_epoch(),
+            opening.fingerprint,
             self._vault.hash(call.caller.number),
             self._vault.seal(call),
-            self._new_epoch(),
         )
 
     async def _claimed(self, rows: Mapping[int, asyncpg.Record]) -> _Results:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from storage.arrays import array_text
 from storage.database import Connection, Database
 from storage.queries import query
 
@@ -17,10 +18,17 @@ NOW = datetime.now(UTC)
 BYTES, NUMBERS, TIMES, TEXTS = [b"x"] * TEN, [1] * TEN, [NOW] * TEN, ["x"] * TEN
 FLAGS, PRICES, JSONS = [False] * TEN, [Decimal(1)] * TEN, ["{}"] * TEN
 
+
+
+def texts(*arrays: Sequence[Any]) -> list[str]:
+    """Arrays as they are sent to the statements that all calls pass."""
+    return [array_text(array) for array in arrays]
+
+
 HOT: dict[str, Sequence[Any]] = {
     "open_calls": (
-        *(IDS, BYTES, NUMBERS, TIMES, NUMBERS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, FLAGS),
-        *(NUMBERS, BYTES, BYTES, NUMBERS),
+        *texts(IDS, NUMBERS, TIMES, NUMBERS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, FLAGS, NUMBERS),
+        *(*texts(NUMBERS), BYTES, BYTES, BYTES),
     ),
     "taken_over_plans": (IDS,),
     "collect_late": (IDS,),
@@ -31,14 +39,15 @@ HOT: dict[str, Sequence[Any]] = {
     "past_conversions": (BYTES,),
     "lock_books": (IDS, TEXTS),
     "write_books": (
-        *(TEXTS, ["{}"] * TEN, IDS, NUMBERS, TEXTS, NUMBERS, TEXTS, TEXTS, TEXTS, TEXTS, PRICES),
-        *(TEXTS, BYTES, JSONS, JSONS, TIMES, TIMES, NUMBERS, TIMES, TIMES, TIMES),
-        *(TEXTS, TEXTS, FLAGS, TEXTS, NUMBERS, PRICES, TIMES),
-        *(IDS, TIMES, NUMBERS, NUMBERS, BYTES, BYTES),
+        *(TEXTS, ["{}"] * TEN),
+        *texts(IDS, NUMBERS, TEXTS, NUMBERS, TEXTS, TEXTS, TEXTS, TEXTS, PRICES, TEXTS, JSONS),
+        *texts(JSONS, TIMES, TIMES, NUMBERS, TIMES, TIMES, TIMES, TEXTS, TEXTS, FLAGS, TEXTS),
+        *(*texts(NUMBERS, PRICES, TIMES), BYTES),
+        *(*texts(IDS, TIMES, NUMBERS, NUMBERS), BYTES, BYTES),
     ),
     "finish_calls": (
-        *(IDS, NUMBERS, NUMBERS, TEXTS, BYTES, BYTES, TEXTS, TEXTS, TEXTS, PRICES, TEXTS, TEXTS),
-        *(FLAGS, NUMBERS, NUMBERS, NUMBERS),
+        *texts(IDS, NUMBERS, NUMBERS, TEXTS, TEXTS, TEXTS, TEXTS, PRICES, TEXTS, TEXTS, FLAGS),
+        *(*texts(NUMBERS, NUMBERS, NUMBERS), BYTES, BYTES),
     ),
     "known_events": (IDS, TEXTS),
     "write_progress": (

@@ -12,12 +12,13 @@ with relaxed as materialized (
 item as materialized (
     select *
     from unnest(
-        $1::text[], $2::bytea[], $3::integer[], $4::timestamptz[], $5::bigint[], $6::text[],
-        $7::text[], $8::text[], $9::text[], $10::text[], $11::boolean[], $12::integer[],
-        $13::bytea[], $14::bytea[], $15::integer[]
+        $1::text::text[], $2::text::integer[], $3::text::timestamptz[], $4::text::bigint[],
+        $5::text::text[], $6::text::text[], $7::text::text[], $8::text::text[], $9::text::text[],
+        $10::text::boolean[], $11::text::integer[], $12::text::integer[],
+        $13::bytea[], $14::bytea[], $15::bytea[]
     ) as item (
-        call_id, fingerprint, decide_within_ms, received_at, revision, campaign, named_campaign,
-        dialed_number, source, switch, test, timeout_ms, caller_hash, sealed, epoch
+        call_id, decide_within_ms, received_at, revision, campaign, named_campaign, dialed_number,
+        source, switch, test, timeout_ms, epoch, fingerprint, caller_hash, sealed
     )
 ),
 known as materialized (
@@ -238,12 +239,13 @@ with patience as materialized (
 item as materialized (
     select *
     from unnest(
-        $1::text[], $2::integer[], $3::integer[], $4::text[], $5::bytea[], $6::bytea[], $7::text[],
-        $8::text[], $9::text[], $10::numeric[], $11::text[], $12::text[], $13::boolean[],
-        $14::bigint[], $15::bigint[], $16::bigint[]
+        $1::text::text[], $2::text::integer[], $3::text::integer[], $4::text::text[],
+        $5::text::text[], $6::text::text[], $7::text::text[], $8::text::numeric[], $9::text::text[],
+        $10::text::text[], $11::text::boolean[], $12::text::bigint[], $13::text::bigint[],
+        $14::text::bigint[], $15::bytea[], $16::bytea[]
     ) as item (
-        call_id, epoch, attempt, state, answer, trace, routed_by, offer, buyer, price, currency,
-        reason, binding, lease_ms, answered_lease_ms, collected_lease_ms
+        call_id, epoch, attempt, state, routed_by, offer, buyer, price, currency, reason, binding,
+        lease_ms, answered_lease_ms, collected_lease_ms, answer, trace
     )
 ),
 found as materialized (

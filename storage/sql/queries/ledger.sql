@@ -187,17 +187,19 @@ with counted as (
 held as (
     insert into reservations as r (
         call_id, attempt, state, position, campaign, offer, buyer, routed_by, price, post_id,
-        caller_hash, terms, holding, lease_until, sweep_at, answered_lease_ms, answered_at,
-        converted_at, ended_at, source, bid_id, dedupes, reason, sip_code, connected_duration_s,
-        paid_at
+        terms, holding, lease_until, sweep_at, answered_lease_ms, answered_at, converted_at,
+        ended_at, source, bid_id, dedupes, reason, sip_code, connected_duration_s, paid_at,
+        caller_hash
     )
     select *
     from unnest(
-        $3::text[], $4::integer[], $5::text[], $6::integer[], $7::text[], $8::text[], $9::text[],
-        $10::text[], $11::numeric[], $12::text[], $13::bytea[], $14::json[], $15::json[],
-        $16::timestamptz[], $17::timestamptz[], $18::bigint[], $19::timestamptz[],
-        $20::timestamptz[], $21::timestamptz[], $22::text[], $23::text[], $24::boolean[],
-        $25::text[], $26::integer[], $27::numeric[], $28::timestamptz[]
+        $3::text::text[], $4::text::integer[], $5::text::text[], $6::text::integer[],
+        $7::text::text[], $8::text::text[], $9::text::text[], $10::text::text[],
+        $11::text::numeric[], $12::text::text[], $13::text::json[], $14::text::json[],
+        $15::text::timestamptz[], $16::text::timestamptz[], $17::text::bigint[],
+        $18::text::timestamptz[], $19::text::timestamptz[], $20::text::timestamptz[],
+        $21::text::text[], $22::text::text[], $23::text::boolean[], $24::text::text[],
+        $25::text::integer[], $26::text::numeric[], $27::text::timestamptz[], $28::bytea[]
     )
     on conflict (call_id, attempt) do update set
         state = excluded.state,
@@ -226,7 +228,10 @@ held as (
 )
 insert into plans (call_id, received_at, attempt, position, candidates, trace)
 select *
-from unnest($29::text[], $30::timestamptz[], $31::integer[], $32::integer[], $33::bytea[], $34::bytea[])
+from unnest(
+    $29::text::text[], $30::text::timestamptz[], $31::text::integer[], $32::text::integer[],
+    $33::bytea[], $34::bytea[]
+)
 on conflict (call_id, received_at) do update set
     attempt = excluded.attempt,
     position = excluded.position,
