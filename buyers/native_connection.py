@@ -6,8 +6,11 @@ import ssl
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeAlias, cast
 
-from buyers.native_answer import AnswerReader
+from buyers.native_answer import AnswerReader, Heads
 from buyers.transport import Answer, PreparedRequest, Result, TransportFault
+
+_begin_future = asyncio.Future.__init__
+"""Found once: ``super()`` takes longer than the rest of making an exchange."""
 
 
 class Exchange(asyncio.Future[Result], Generic[Result]):
@@ -26,7 +29,7 @@ class Exchange(asyncio.Future[Result], Generic[Result]):
         opened: Callable[[], None] | None,
         keeper: "Keeper",
     ) -> None:
-        super().__init__()
+        _begin_future(self)
         self.prepared = prepared
         self.data = data
         self._read = read
@@ -98,10 +101,15 @@ class NativeConnection(asyncio.Protocol):
         "ping_id",
     )
 
-    def __init__(self, keeper: Keeper, remember: Callable[[ssl.SSLObject], None]) -> None:
+    def __init__(
+        self,
+        keeper: Keeper,
+        remember: Callable[[ssl.SSLObject], None],
+        heads: Heads | None = None,
+    ) -> None:
         self._keeper = keeper
         self._remember = remember
-        self._reader = AnswerReader()
+        self._reader = AnswerReader(heads)
         self._poll = select.poll()
         self._transport: asyncio.Transport
         self._tls: ssl.SSLObject | None = None

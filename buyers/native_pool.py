@@ -9,6 +9,7 @@ from math import inf
 from typing import Protocol
 
 from buyers.faults import BROKEN, connect_fault
+from buyers.native_answer import Heads
 from buyers.native_connection import AnyExchange, NativeConnection
 from buyers.transport import Answer, FaultKind, PreparedRequest, TransportFault
 
@@ -60,6 +61,7 @@ class OriginPool:
         self._waiting: OrderedDict[AnyExchange, None] = OrderedDict()
         self._repeated: OrderedDict[AnyExchange, None] = OrderedDict()
         self._dials: set[asyncio.Task[None]] = set()
+        self._heads: Heads = {}
         self._in_flight = 0
         self._used_at = -inf
         self._ahead_at = 0.0
@@ -179,8 +181,8 @@ class OriginPool:
                     return connection
                 connection.close()
         while self._idle:
-            connection = next(reversed(self._idle))
-            self._forget(connection)
+            connection, _ = self._idle.popitem()
+            self._forget_ping(connection)
             if connection.is_quiet():
                 if not self._idle:
                     self._keep_spare()
@@ -194,6 +196,9 @@ class OriginPool:
 
     def _forget(self, connection: NativeConnection) -> None:
         self._idle.pop(connection, None)
+        self._forget_ping(connection)
+
+    def _forget_ping(self, connection: NativeConnection) -> None:
         if connection.ping_id is not None:
             self._by_ping.pop(connection.ping_id, None)
             connection.ping_id = None
@@ -217,7 +222,7 @@ class OriginPool:
         opened: list[NativeConnection] = []
 
         def make() -> NativeConnection:
-            opened.append(NativeConnection(self, self._dialler.remember))
+            opened.append(NativeConnection(self, self._dialler.remember, self._heads))
             return opened[-1]
 
         try:
