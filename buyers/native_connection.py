@@ -10,7 +10,7 @@ from buyers.native_answer import AnswerReader, Heads
 from buyers.transport import Answer, PreparedRequest, Result, TransportFault
 
 _begin_future = asyncio.Future.__init__
-"""Found once: ``super()`` takes longer than the rest of making an exchange."""
+"""Found once; looking for it, and for the running loop, takes longer than making an exchange."""
 
 
 class Exchange(asyncio.Future[Result], Generic[Result]):
@@ -29,7 +29,7 @@ class Exchange(asyncio.Future[Result], Generic[Result]):
         opened: Callable[[], None] | None,
         keeper: "Keeper",
     ) -> None:
-        _begin_future(self)
+        _begin_future(self, loop=keeper.loop)
         self.prepared = prepared
         self.data = data
         self._read = read
@@ -61,6 +61,10 @@ AnyExchange: TypeAlias = Exchange[Any]
 
 class Keeper(Protocol):
     """Who owns connections and says what becomes of them."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that all of it runs on."""
 
     def answered(
         self, connection: "NativeConnection", exchange: AnyExchange, answer: Answer

@@ -54,7 +54,7 @@ class OriginPool:
     ) -> None:
         self._dialler = dialler
         self._limits = limits
-        self._loop = loop
+        self.loop = loop
         self._idle: dict[NativeConnection, None] = {}
         self._busy: set[NativeConnection] = set()
         self._by_ping: dict[str, NativeConnection] = {}
@@ -76,7 +76,7 @@ class OriginPool:
     @property
     def is_unused(self) -> bool:
         """Whether nothing would be lost without this pool."""
-        lately = self._loop.time() - self._used_at < self._limits.in_use_s
+        lately = self.loop.time() - self._used_at < self._limits.in_use_s
         return not (self._idle or self._in_flight or self._dials or lately)
 
     def submit(self, exchange: AnyExchange) -> None:
@@ -102,7 +102,7 @@ class OriginPool:
 
     def sweep(self) -> None:
         """Close what has been idle for too long; open ahead what is in use."""
-        now = self._loop.time()
+        now = self.loop.time()
         kept_since = now - self._limits.keep_alive_s
         for connection in [idle for idle in self._idle if idle.idle_since < kept_since]:
             self._forget(connection)
@@ -191,7 +191,7 @@ class OriginPool:
         return None
 
     def _rest(self, connection: NativeConnection) -> None:
-        connection.idle_since = self._used_at = self._loop.time()
+        connection.idle_since = self._used_at = self.loop.time()
         self._idle[connection] = None
 
     def _forget(self, connection: NativeConnection) -> None:
@@ -208,12 +208,12 @@ class OriginPool:
             self._dial_ahead()
 
     def _dial_ahead(self) -> asyncio.Task[None] | None:
-        return self._dial() if self._loop.time() >= self._ahead_at else None
+        return self._dial() if self.loop.time() >= self._ahead_at else None
 
     def _dial(self) -> asyncio.Task[None] | None:
         if self._closed or len(self._dials) >= self._limits.dials:
             return None
-        task = self._loop.create_task(self._open())
+        task = self.loop.create_task(self._open())
         self._dials.add(task)
         task.add_done_callback(self._dialled)
         return task
@@ -242,10 +242,10 @@ class OriginPool:
             connection.send(queue.popitem(last=False)[0])
         else:
             self._idle[connection] = None
-            connection.idle_since = self._loop.time()
+            connection.idle_since = self.loop.time()
 
     def _failed(self, fault: TransportFault) -> None:
-        self._ahead_at = self._loop.time() + self._limits.again_s
+        self._ahead_at = self.loop.time() + self._limits.again_s
         queue = self._repeated or self._waiting
         if queue:
             self._give_up(queue.popitem(last=False)[0], fault)
