@@ -19,8 +19,18 @@ _LENGTH, _CODING, _ENCODING = b"content-length", b"transfer-encoding", b"content
 _RETRY_AFTER = b"retry-after"
 _KNOWN = frozenset({_LENGTH, _CODING, _ENCODING, _RETRY_AFTER})
 _FRAMING = frozenset({_LENGTH, _CODING})
+_LENGTH_ALONE = frozenset({_LENGTH})
+_UNKNOWN = (0, -1)
 _SWITCHING = 101
 _BODILESS = frozenset({204, 304})
+_END_OF_HEAD = b"\r\n\r\n"
+
+Heads = dict[bytes, tuple[int, int]]
+"""Heads that were read before, each with the status and the length of a body that it announces."""
+
+KNOWN_HEADS = 16
+LONGEST_KNOWN_HEAD = 1_024
+"""How many heads of one origin are known at once, and how many bytes each may have."""
 
 
 class AnswerReader:
@@ -28,6 +38,9 @@ class AnswerReader:
 
     ``reusable`` tells after an answer whether another request may follow on the connection: the
     answer came whole, nothing came after it, and the buyer keeps the connection.
+
+    Buyers repeat themselves: an answer that comes in one piece, with a head of which all bytes were
+    parsed before and a body of just its length, is what it was then. ``heads`` may be shared.
     """
 
     __slots__ = (
@@ -36,8 +49,10 @@ class AnswerReader:
         "_complete",
         "_fault",
         "_fields",
+        "_fresh",
         "_headed",
         "_headless",
+        "_heads",
         "_interim",
         "_kept",
         "_known",
@@ -48,21 +63,28 @@ class AnswerReader:
         "_wire",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, heads: Heads | None = None) -> None:
         self._parser = HttpResponseParser(self)
+        self._heads: Heads = {} if heads is None else heads
+        self._reset()
         self.begin()
 
     def begin(self, *, bodiless: bool = False) -> None:
         """Expect an answer; ``bodiless`` when it answers a HEAD."""
+        if self._wire:
+            self._reset()
         self._headless = bodiless
+        self._fresh = not bodiless
+        self._complete = False
+        self._kept = False
+
+    def _reset(self) -> None:
         self._bodiless = False
         self._chunks: list[bytes] = []
-        self._complete = False
         self._fault: Told | None = None
         self._fields = 0
         self._headed = False
         self._interim = False
-        self._kept = False
         self._known: dict[bytes, bytes] = {}
         self._size = 0
         self._status = 0
@@ -80,6 +102,13 @@ class AnswerReader:
 
     def feed(self, data: bytes) -> Answer | None:
         """The answer when it is whole or can't become one, None while more is to come."""
+        if self._fresh:
+            self._fresh = False
+            head, _, body = data.partition(_END_OF_HEAD)
+            status, length = self._heads.get(head, _UNKNOWN)
+            if len(body) == length:
+                self._complete = self._kept = True
+                return RawAnswer(status, body)
         self._wire += len(data)
         try:
             self._parser.feed_data(data)
@@ -91,6 +120,7 @@ class AnswerReader:
         if self._fault is not None:
             return TransportFault(*self._fault, self._status or None)
         if self._complete or self._bodiless:
+            self._learn(data)
             return self._whole()
         return self._unfinished()
 
@@ -102,6 +132,18 @@ class AnswerReader:
     def broken(self) -> TransportFault:
         """What is left of an answer whose connection broke."""
         return TransportFault(*BROKEN, self._status or None)
+
+    def _learn(self, data: bytes) -> None:
+        plain = self._known.keys() == _LENGTH_ALONE and not (self._bodiless or self._headless)
+        if not plain or not self.reusable or self._wire != len(data):
+            return
+        head, _, body = data.partition(_END_OF_HEAD)
+        # With anything before the head or instead of its end the rest would be more than the body;
+        # a body there must be, or else a head without its end looked whole.
+        if 0 < len(body) == self._size and len(head) <= LONGEST_KNOWN_HEAD:
+            if len(self._heads) >= KNOWN_HEADS:
+                self._heads.clear()
+            self._heads[head] = (self._status, self._size)
 
     def _unfinished(self) -> TransportFault | None:
         if not self._headed and self._wire > MAXIMUM_HEAD:

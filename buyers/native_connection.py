@@ -6,8 +6,11 @@ import ssl
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeAlias, cast
 
-from buyers.native_answer import AnswerReader
+from buyers.native_answer import AnswerReader, Heads
 from buyers.transport import Answer, PreparedRequest, Result, TransportFault
+
+_begin_future = asyncio.Future.__init__
+"""Found once; looking for it, and for the running loop, takes longer than making an exchange."""
 
 
 class Exchange(asyncio.Future[Result], Generic[Result]):
@@ -26,7 +29,7 @@ class Exchange(asyncio.Future[Result], Generic[Result]):
         opened: Callable[[], None] | None,
         keeper: "Keeper",
     ) -> None:
-        super().__init__()
+        _begin_future(self, loop=keeper.loop)
         self.prepared = prepared
         self.data = data
         self._read = read
@@ -58,6 +61,10 @@ AnyExchange: TypeAlias = Exchange[Any]
 
 class Keeper(Protocol):
     """Who owns connections and says what becomes of them."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that all of it runs on."""
 
     def answered(
         self, connection: "NativeConnection", exchange: AnyExchange, answer: Answer
@@ -98,10 +105,15 @@ class NativeConnection(asyncio.Protocol):
         "ping_id",
     )
 
-    def __init__(self, keeper: Keeper, remember: Callable[[ssl.SSLObject], None]) -> None:
+    def __init__(
+        self,
+        keeper: Keeper,
+        remember: Callable[[ssl.SSLObject], None],
+        heads: Heads | None = None,
+    ) -> None:
         self._keeper = keeper
         self._remember = remember
-        self._reader = AnswerReader()
+        self._reader = AnswerReader(heads)
         self._poll = select.poll()
         self._transport: asyncio.Transport
         self._tls: ssl.SSLObject | None = None

@@ -9,6 +9,7 @@ from math import inf
 from typing import Protocol
 
 from buyers.faults import BROKEN, connect_fault
+from buyers.native_answer import Heads
 from buyers.native_connection import AnyExchange, NativeConnection
 from buyers.transport import Answer, FaultKind, PreparedRequest, TransportFault
 
@@ -53,13 +54,14 @@ class OriginPool:
     ) -> None:
         self._dialler = dialler
         self._limits = limits
-        self._loop = loop
+        self.loop = loop
         self._idle: dict[NativeConnection, None] = {}
         self._busy: set[NativeConnection] = set()
         self._by_ping: dict[str, NativeConnection] = {}
         self._waiting: OrderedDict[AnyExchange, None] = OrderedDict()
         self._repeated: OrderedDict[AnyExchange, None] = OrderedDict()
         self._dials: set[asyncio.Task[None]] = set()
+        self._heads: Heads = {}
         self._in_flight = 0
         self._used_at = -inf
         self._ahead_at = 0.0
@@ -74,7 +76,7 @@ class OriginPool:
     @property
     def is_unused(self) -> bool:
         """Whether nothing would be lost without this pool."""
-        lately = self._loop.time() - self._used_at < self._limits.in_use_s
+        lately = self.loop.time() - self._used_at < self._limits.in_use_s
         return not (self._idle or self._in_flight or self._dials or lately)
 
     def submit(self, exchange: AnyExchange) -> None:
@@ -100,7 +102,7 @@ class OriginPool:
 
     def sweep(self) -> None:
         """Close what has been idle for too long; open ahead what is in use."""
-        now = self._loop.time()
+        now = self.loop.time()
         kept_since = now - self._limits.keep_alive_s
         for connection in [idle for idle in self._idle if idle.idle_since < kept_since]:
             self._forget(connection)
@@ -179,8 +181,8 @@ class OriginPool:
                     return connection
                 connection.close()
         while self._idle:
-            connection = next(reversed(self._idle))
-            self._forget(connection)
+            connection, _ = self._idle.popitem()
+            self._forget_ping(connection)
             if connection.is_quiet():
                 if not self._idle:
                     self._keep_spare()
@@ -189,11 +191,14 @@ class OriginPool:
         return None
 
     def _rest(self, connection: NativeConnection) -> None:
-        connection.idle_since = self._used_at = self._loop.time()
+        connection.idle_since = self._used_at = self.loop.time()
         self._idle[connection] = None
 
     def _forget(self, connection: NativeConnection) -> None:
         self._idle.pop(connection, None)
+        self._forget_ping(connection)
+
+    def _forget_ping(self, connection: NativeConnection) -> None:
         if connection.ping_id is not None:
             self._by_ping.pop(connection.ping_id, None)
             connection.ping_id = None
@@ -203,12 +208,12 @@ class OriginPool:
             self._dial_ahead()
 
     def _dial_ahead(self) -> asyncio.Task[None] | None:
-        return self._dial() if self._loop.time() >= self._ahead_at else None
+        return self._dial() if self.loop.time() >= self._ahead_at else None
 
     def _dial(self) -> asyncio.Task[None] | None:
         if self._closed or len(self._dials) >= self._limits.dials:
             return None
-        task = self._loop.create_task(self._open())
+        task = self.loop.create_task(self._open())
         self._dials.add(task)
         task.add_done_callback(self._dialled)
         return task
@@ -217,7 +222,7 @@ class OriginPool:
         opened: list[NativeConnection] = []
 
         def make() -> NativeConnection:
-            opened.append(NativeConnection(self, self._dialler.remember))
+            opened.append(NativeConnection(self, self._dialler.remember, self._heads))
             return opened[-1]
 
         try:
@@ -237,10 +242,10 @@ class OriginPool:
             connection.send(queue.popitem(last=False)[0])
         else:
             self._idle[connection] = None
-            connection.idle_since = self._loop.time()
+            connection.idle_since = self.loop.time()
 
     def _failed(self, fault: TransportFault) -> None:
-        self._ahead_at = self._loop.time() + self._limits.again_s
+        self._ahead_at = self.loop.time() + self._limits.again_s
         queue = self._repeated or self._waiting
         if queue:
             self._give_up(queue.popitem(last=False)[0], fault)

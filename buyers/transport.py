@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple, Protocol, TypeVar
 
+from auction.domain.value import value
+
 MAXIMUM_ANSWER = 65_536
 """The largest answer that is read, in bytes, after decompression."""
 
@@ -97,7 +99,7 @@ def request_head(origin: Origin, method: str, target: str, constant: HeaderBlock
     return head
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RawAnswer:
     """A whole answer. ``body`` is decompressed, at most ``MAXIMUM_ANSWER`` bytes."""
 

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -195,7 +196,8 @@ async def test_an_address_that_does_not_answer_holds_up_no_other(
         def __getattr__(self, name: str) -> Any:
             return getattr(loop, name)
 
-    monkeypatch.setattr("aiohappyeyeballs.impl.asyncio.get_running_loop", Loop)
+    patched = SimpleNamespace(**{**vars(asyncio), "get_running_loop": Loop})
+    monkeypatch.setattr("aiohappyeyeballs.impl.asyncio", patched)
     async with raw_buyer(answering(OK)) as buyer:
         answer = await ask_by_name(buyer, "127.0.0.2", "127.0.0.1")
 

@@ -2,7 +2,14 @@
 
 import pytest
 
-from buyers.native_answer import MAXIMUM_HEAD, MAXIMUM_WIRE, AnswerReader
+from buyers.native_answer import (
+    KNOWN_HEADS,
+    LONGEST_KNOWN_HEAD,
+    MAXIMUM_HEAD,
+    MAXIMUM_WIRE,
+    AnswerReader,
+    Heads,
+)
 from buyers.transport import MAXIMUM_ANSWER, FaultKind, RawAnswer, TransportFault
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -144,3 +151,70 @@ def test_a_surplus_leaves_the_answer_as_it_is_and_ends_the_connection(surplus: b
     answer = reader.feed(b"HTTP/1.1 201 OK\r\nContent-Length: 1\r\n\r\n!" + surplus)
     assert answer == RawAnswer(201, b"!")
     assert not reader.reusable
+
+
+PLAIN = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+NAMED = PLAIN.replace(b"Content-Type: application/json", b"Retry-After: 5")
+EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+ODD = {
+    "whole": [PLAIN],
+    "in two pieces": [PLAIN[:-1], PLAIN[-1:]],
+    "no end of head": [EMPTY[:-4], b"\r\n\r\n"],
+    "surplus": [PLAIN + b"x"],
+    "surplus later": [PLAIN, b"x"],
+    "two at once": [PLAIN + PLAIN],
+    "one after the other": [PLAIN, PLAIN],
+    "short": [PLAIN[:-1]],
+    "end of lines before": [b"\r\n" + PLAIN],
+    "hints before": [b"HTTP/1.1 103 Early Hints\r\n\r\n" + PLAIN],
+    "hints alone": [b"HTTP/1.1 103 Early Hints\r\n\r\n"],
+    "closing": [PLAIN.replace(b"Content-Type: application/json", b"Connection: close")],
+    "old": [PLAIN.replace(b"/1.1", b"/1.0")],
+    "refused": [PLAIN.replace(b"200 OK", b"429 Slow")],
+    "no content": [PLAIN.replace(b"200 OK", b"204 None")],
+    "named": [NAMED],
+    "two lengths": [PLAIN.replace(b"Content-Type: application/json", b"Content-Length: 2")],
+    "bare line feeds": [PLAIN.replace(b"\r\n", b"\n")],
+    "chunks": [CHUNKED + b"2\r\n{}\r\n0\r\n\r\n"],
+    "zipped": [PLAIN.replace(b"Content-Type: application/json", b"Content-Encoding: gzip")],
+    "long head": [PLAIN.replace(b"application/json", b"x" * LONGEST_KNOWN_HEAD)],
+}
+
+
+def told(reader: AnswerReader, pieces: list[bytes]) -> tuple[object, bool]:
+    """The first answer, and whether the connection goes on."""
+    answers = [reader.feed(piece) for piece in pieces]
+    return next(filter(None, answers), None) or reader.finish(), reader.reusable
+
+
+@pytest.mark.parametrize("pieces", ODD.values(), ids=ODD)
+def test_an_answer_means_the_same_whatever_was_read_before(pieces: list[bytes]) -> None:
+    heads: Heads = {}
+    for start in (PLAIN, EMPTY, *map(b"".join, ODD.values())):
+        AnswerReader(heads).feed(start)
+    assert heads
+    for bodiless in (False, True):
+        expected, first, again = AnswerReader(), AnswerReader(heads), AnswerReader(heads)
+        assert first.feed(PLAIN) == RawAnswer(200, b"{}")
+        for reader in (expected, first, again):
+            reader.begin(bodiless=bodiless)
+        assert told(first, pieces) == told(expected, pieces) == told(again, pieces)
+
+
+def test_known_heads_are_few_and_short() -> None:
+    heads: Heads = {}
+    reader = AnswerReader(heads)
+    for number in range(10 * KNOWN_HEADS):
+        reader.begin()
+        reader.feed(PLAIN.replace(b"json", b"%d" % number))
+        assert 0 < len(heads) <= KNOWN_HEADS
+    heads.clear()
+    reader.begin()
+    reader.feed(PLAIN.replace(b"json", b"x" * LONGEST_KNOWN_HEAD))
+    assert not heads
+
+
+def test_a_known_head_is_not_parsed_again() -> None:
+    reader = AnswerReader({PLAIN.partition(b"\r\n\r\n")[0]: (299, 2)})
+    assert reader.feed(PLAIN) == RawAnswer(299, b"{}")
+    assert reader.reusable
