@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 
-def text_columns(rows: Sequence[Sequence[Any]], texts: int, raw: int) -> list[str | Sequence[bytes]]:
+def text_columns(rows: Sequence[Sequence[Any]], texts: int, raw: int) -> list[Sequence[Any]]:
     """Rows turned into one array per column, for ``unnest``.
 
     The first ``texts`` columns as text, the ``raw`` ones after them, of bytes, as they are.
@@ -22,7 +22,7 @@ def text_columns(rows: Sequence[Sequence[Any]], texts: int, raw: int) -> list[st
     return [*map(array_text, columns[:texts]), *columns[texts:]]
 
 
-def array_text(values: Sequence[Any]) -> str:
+def array_text(values: Sequence[object]) -> str:
     """Of strings, numbers, flags, instants and None. Raises TypeError for anything else."""
     text = orjson.dumps(values, default=_plain)[1:-1].decode()
     if "\\" in text:
@@ -31,7 +31,7 @@ def array_text(values: Sequence[Any]) -> str:
     return f"{{{text}}}"
 
 
-def _element(value: Any) -> str:
+def _element(value: object) -> str:
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{escaped}"'

@@ -1,8 +1,9 @@
 """A pool of connections to PostgreSQL that says when it is away, and recovers by itself."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from types import TracebackType
 from typing import TypeAlias
 
 import asyncpg
@@ -90,14 +91,14 @@ class Database:
         Raises StorageUnavailableError when none is free in time, and for every connection problem
         or timeout inside the body; other errors of the database pass. Cancelling leaves at once.
         """
-        return self._lend(in_transaction=False)
+        return _Lending(self, in_transaction=False)
 
     def transaction(self) -> AbstractAsyncContextManager[Connection]:
         """Lend a connection in a transaction, committed when the body ends without an error.
 
         Raises as ``connection`` does.
         """
-        return self._lend(in_transaction=True)
+        return _Lending(self, in_transaction=True)
 
     async def close(self) -> None:
         """Close every connection, by force when that takes more than a few seconds."""
@@ -110,29 +111,8 @@ class Database:
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             self._pool.terminate()
 
-    @asynccontextmanager
-    async def _lend(self, *, in_transaction: bool) -> AsyncIterator[Connection]:
-        with translated():
-            connection = await self._take()
-        transaction = connection.transaction() if in_transaction else None
-        try:
-            if transaction is not None:
-                await transaction.start()
-            yield connection
-            if transaction is not None:
-                await transaction.commit()
-        except BaseException as error:
-            unavailable = as_unavailable(error, connection)
-            cleaning = self._start_cleaning(connection, transaction, broken=unavailable is not None)
-            if unavailable is not None:
-                raise unavailable from error
-            if isinstance(error, Exception):
-                await asyncio.shield(cleaning)
-            raise
-        else:
-            await self._take_back(connection, None)
-
-    async def _take(self) -> PoolConnectionProxy:
+    async def take(self) -> PoolConnectionProxy:
+        """A connection, to be kept or cleaned up by whoever is done with it."""
         if self._free.locked():
             async with asyncio.timeout(self._acquire_timeout_s):
                 await self._free.acquire()
@@ -148,18 +128,27 @@ class Database:
             self._free.release()
             raise
 
-    def _start_cleaning(
+    def keep(self, connection: PoolConnectionProxy) -> None:
+        """Take a connection back that nothing is wrong with."""
+        if not _is_gone(connection):
+            self._kept.append(connection)
+        self._free.release()
+
+    def start_cleaning(
         self, connection: PoolConnectionProxy, transaction: Transaction | None, *, broken: bool
     ) -> asyncio.Task[None]:
-        # In the background: a server that hangs must not hold up a caller whose time is over.
+        """Take a connection back after an error.
+
+        In the background: a server that hangs must not hold up a caller whose time is over.
+        """
         if broken:
             _terminate(connection)
-        cleaning = asyncio.create_task(self._take_back(connection, transaction))
+        cleaning = asyncio.create_task(self._clean_up(connection, transaction))
         self._cleaning.add(cleaning)
         cleaning.add_done_callback(self._cleaning.discard)
         return cleaning
 
-    async def _take_back(
+    async def _clean_up(
         self, connection: PoolConnectionProxy, transaction: Transaction | None
     ) -> None:
         try:
@@ -172,6 +161,57 @@ class Database:
             _terminate(connection)
         finally:
             self._free.release()
+
+
+class _Lending:
+    """One use of a connection. A generator as context manager would cost twice as much."""
+
+    __slots__ = ("_connection", "_database", "_in_transaction", "_transaction")
+
+    def __init__(self, database: Database, *, in_transaction: bool) -> None:
+        self._database = database
+        self._in_transaction = in_transaction
+        self._transaction: Transaction | None = None
+
+    async def __aenter__(self) -> Connection:
+        try:
+            connection = self._connection = await self._database.take()
+        except Exception:
+            with translated():
+                raise
+        if self._in_transaction:
+            try:
+                transaction = self._transaction = connection.transaction()
+                await transaction.start()
+            except BaseException as error:
+                await self._give_up(error)
+                raise
+        return connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        if error is not None:
+            await self._give_up(error)
+            return
+        if self._transaction is not None:
+            try:
+                await self._transaction.commit()
+            except BaseException as failed:
+                await self._give_up(failed)
+                raise
+        self._database.keep(self._connection)
+
+    async def _give_up(self, error: BaseException) -> None:
+        """Raises what stands for an error that means that the database is away."""
+        unavailable = as_unavailable(error, self._connection)
+        cleaning = self._database.start_cleaning(
+            self._connection, self._transaction, broken=unavailable is not None
+        )
+        if unavailable is not None:
+            raise unavailable from error
+        if isinstance(error, Exception):
+            await asyncio.shield(cleaning)
 
 
 async def open_connection(

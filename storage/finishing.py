@@ -96,6 +96,8 @@ class Finishing:
     async def _apart(
         self, finishes: _Finishes, work: Callable[[_Finishes], Awaitable[Rows]]
     ) -> Rows:
+        if not finishes:
+            return {}
         # Other decisions of the batch are stored already: what fails here must not fail them.
         try:
             return await work(finishes)

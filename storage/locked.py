@@ -1,9 +1,10 @@
 """Rows that somebody keeps locked: the work that needs them fails, the rest of a batch goes on."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Final, TypeVar
 
 import asyncpg
@@ -39,16 +40,34 @@ class Locked:
     callers: frozenset[int]
 
 
-@asynccontextmanager
-async def impatient(
+def impatient(
     lending: AbstractAsyncContextManager[Connection],
-) -> AsyncIterator[Connection]:
+) -> AbstractAsyncContextManager[Connection]:
     """A connection of which a lock that is not had in time raises RowsLockedError."""
-    async with lending as connection:
-        try:
-            yield connection
-        except asyncpg.LockNotAvailableError as error:
-            raise RowsLockedError from error
+    return _Impatient(lending)
+
+
+class _Impatient:
+    __slots__ = ("_lending",)
+
+    def __init__(self, lending: AbstractAsyncContextManager[Connection]) -> None:
+        self._lending = lending
+
+    async def __aenter__(self) -> Connection:
+        return await self._lending.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, asyncpg.LockNotAvailableError):
+            # The lender would take it for a database that is away.
+            locked = RowsLockedError()
+            await self._lending.__aexit__(RowsLockedError, locked, None)
+            raise locked from error
+        await self._lending.__aexit__(kind, error, trace)
 
 
 def locked_error() -> StorageUnavailableError:

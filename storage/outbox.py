@@ -47,9 +47,9 @@ class Outbox:
         self, campaign: CampaignId | None, buyer: BuyerId | None, *events: WebhookEvent
     ) -> bool:
         """Whether anyone is to be told of one of these events."""
-        return any(
-            not subscriber.events.isdisjoint(events)
-            for subscriber in self._subscribers(campaign, buyer)
+        subscribers = self._subscribers(campaign, buyer)
+        return bool(subscribers) and any(
+            not subscriber.events.isdisjoint(events) for subscriber in subscribers
         )
 
     async def write(self, connection: Connection, facts: Sequence[Fact]) -> None:

@@ -5,20 +5,21 @@ A window is its start, its four used counts and its four pending counts.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from auction.domain.usage import PeriodUsage, Usage, WindowCount
 
 LENGTH: Final = 64
 ZEROS: Final = [0] * LENGTH
 
+_NONE: Final = WindowCount(0)
+
 
 def decode(counters: Sequence[int]) -> Usage:
     """The usage that a row's counters tell."""
-    total = PeriodUsage(_window(counters, 55), WindowCount(0))
-    return Usage(
-        counters[0], (_period(counters, 1), _period(counters, 19), _period(counters, 37), total)
-    )
+    row = tuple(counters)
+    total = PeriodUsage(_window(row, 55), _NONE)
+    return Usage(row[0], (_period(row, 1), _period(row, 19), _period(row, 37), total))
 
 
 def encode(usage: Usage) -> list[int]:
@@ -38,10 +39,11 @@ def encode(usage: Usage) -> list[int]:
     return counters
 
 
-def _period(counters: Sequence[int], at: int) -> PeriodUsage:
-    return PeriodUsage(_window(counters, at), _window(counters, at + 9))
+def _period(row: tuple[int, ...], at: int) -> PeriodUsage:
+    return PeriodUsage(_window(row, at), _window(row, at + 9))
 
 
-def _window(counters: Sequence[int], at: int) -> WindowCount:
-    start, u0, u1, u2, u3, p0, p1, p2, p3 = counters[at : at + 9]
-    return WindowCount(start, (u0, u1, u2, u3), (p0, p1, p2, p3))
+def _window(row: tuple[int, ...], at: int) -> WindowCount:
+    used: Any = row[at + 1 : at + 5]
+    pending: Any = row[at + 5 : at + 9]
+    return WindowCount(row[at], used, pending)

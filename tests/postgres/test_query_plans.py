@@ -19,7 +19,6 @@ BYTES, NUMBERS, TIMES, TEXTS = [b"x"] * TEN, [1] * TEN, [NOW] * TEN, ["x"] * TEN
 FLAGS, PRICES, JSONS = [False] * TEN, [Decimal(1)] * TEN, ["{}"] * TEN
 
 
-
 def texts(*arrays: Sequence[Any]) -> list[str]:
     """Arrays as they are sent to the statements that all calls pass."""
     return [array_text(array) for array in arrays]
