@@ -173,7 +173,7 @@ class OriginPool:
             self._repeated.pop(exchange, None)
 
     def _take(self, prepared: PreparedRequest) -> NativeConnection | None:
-        if self._by_ping and not prepared.repeatable and prepared.ping_id is not None:
+        if not prepared.repeatable and prepared.ping_id is not None:
             connection = self._by_ping.get(prepared.ping_id)
             if connection is not None:
                 self._forget(connection)

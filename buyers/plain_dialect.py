@@ -18,11 +18,13 @@ from buyers.rendering import json_value
 from buyers.tokens import CallerIdMode, CallerIdRule, CallParts, Occasion
 from buyers.wording import clean_detail
 
+_WITHHELD = CallerIdMode.WITHHELD
+
 
 def ping_body(occasion: Occasion, caller_id: CallerIdRule) -> bytes:
     """The object of a ping; ``caller_id`` is in it only where the offer asks for one."""
     content = _content(occasion)
-    if caller_id.mode is not CallerIdMode.WITHHELD:
+    if caller_id.mode is not _WITHHELD:
         content["caller_id"] = caller_id.value(occasion.call.caller)
     return json_value(content)
 
