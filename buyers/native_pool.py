@@ -9,7 +9,7 @@ from math import inf
 from typing import Protocol
 
 from buyers.faults import BROKEN, connect_fault
-from buyers.native_answer import Heads
+from buyers.native_answer import KNOWN_HEADS, Heads
 from buyers.native_connection import AnyExchange, NativeConnection
 from buyers.transport import Answer, FaultKind, PreparedRequest, TransportFault
 
@@ -102,6 +102,9 @@ class OriginPool:
 
     def sweep(self) -> None:
         """Close what has been idle for too long; open ahead what is in use."""
+        if len(self._heads) >= KNOWN_HEADS:
+            # Most have a date in them, and never come again.
+            self._heads.clear()
         now = self.loop.time()
         kept_since = now - self._limits.keep_alive_s
         for connection in [idle for idle in self._idle if idle.idle_since < kept_since]:
