@@ -14,6 +14,7 @@ from auction.domain.bidding import (
     Quote,
 )
 from auction.domain.reasons import Reason
+from auction.domain.value import value
 from buyers.exact_json import MalformedAnswerError
 from buyers.transport import Answer, FaultKind, RawAnswer, TransportFault
 
@@ -44,7 +45,7 @@ class PingDialect:
         status = answer.status
         if status in self.no_bid_statuses:
             return NoBid(f"HTTP {status}")
-        if status is not None and not _is_success(status):
+        if status is not None and not 200 <= status < 300:
             return PingFault(Reason.BAD_STATUS, f"HTTP {status}")
         if isinstance(answer, TransportFault):
             ours = answer.kind in _OURS
@@ -55,7 +56,7 @@ class PingDialect:
             return PingFault(Reason.MALFORMED_REPLY, str(error))
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PostTry:
     """One try of a post: what it says, whether another may follow, and when at the earliest."""
 
@@ -77,7 +78,7 @@ class PostDialect:
         if isinstance(answer, TransportFault) and answer.never_sent:
             unsent = PostNotSent(answer.detail, blames_buyer=answer.kind not in _OURS)
             return PostTry(unsent, again=answer.kind is not FaultKind.FORBIDDEN)
-        if status is not None and not _is_success(status):
+        if status is not None and not 200 <= status < 300:
             return self._refused(status, answer)
         if isinstance(answer, TransportFault):
             unknown = PostUnknown(answer.detail, blames_buyer=answer.kind not in _OURS)
@@ -96,7 +97,3 @@ class PostDialect:
         if 400 <= status < 500 and status != _TIMED_OUT:
             return PostTry(PostRejected(detail))
         return PostTry(PostUnknown(detail), again=self.idempotent)
-
-
-def _is_success(status: int) -> bool:
-    return 200 <= status < 300

@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from functools import partial
 
 from auction.domain.bidding import PingFault, PingReply, PostNotSent, PostReply, PostUnknown
-from auction.domain.call import FieldValue
+from auction.domain.call import Call, FieldValue
 from auction.domain.ids import OfferId
 from auction.domain.money import render
 from auction.domain.reasons import Reason
+from auction.domain.terms import Campaign
 from auction.ports import PingOrder, PostOrder
 from buyers.dialect import PostDialect, PostTry
 from buyers.offer_dialect import (
@@ -21,6 +22,7 @@ from buyers.offer_dialect import (
     UnusableOfferError,
     compile_line,
 )
+from buyers.plain_dialect import render_call
 from buyers.post_retry import PostLimits, PostTries
 from buyers.tokens import Occasion
 from buyers.transport import Answer, Origin, Transport
@@ -79,13 +81,14 @@ class HttpBuyerGateway:
         self._transports = transports
         self._clock = clock
         self._lines: dict[OfferId, _Line] = {}
+        self._shown: _Shown | None = None
 
     def ping(self, order: PingOrder) -> asyncio.Future[PingReply]:
         """See ``BuyerGateway.ping``."""
         try:
             line = self._line(order.offer.id)
-            occasion = _ping_occasion(order, line.dialect)
-            prepared = line.dialect.ping.endpoint.prepare(occasion, int(self._clock()))
+            occasion = self._ping_occasion(order, line.dialect)
+            prepared = line.prepare_ping(occasion, int(self._clock()))
             return line.transport.request(prepared, line.read_ping)
         except UnusableOfferError as error:
             return _done(PingFault(Reason.NOT_ASKED, str(error), blames_buyer=False))
@@ -147,6 +150,24 @@ class HttpBuyerGateway:
             raise UnusableOfferError(compiled)
         return _Line(offer, compiled, self._transports[compiled.transport])
 
+    def _ping_occasion(self, order: PingOrder, dialect: OfferDialect) -> Occasion:
+        shown = self._shown
+        if shown is None or shown.call is not order.call or shown.campaign is not order.campaign:
+            shown = self._shown = _Shown(order.call, order.campaign)
+        return Occasion(
+            order.call,
+            order.campaign.id,
+            order.offer.id,
+            order.ping_id,
+            shown.fields,
+            dialect.minimum_bid,
+            order.timeout_ms,
+            None,
+            None,
+            None,
+            shown.rendered,
+        )
+
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)
 
@@ -160,16 +181,18 @@ def _limits(order: PostOrder) -> PostLimits:
 class _Line:
     """A compiled offer whose readers never raise."""
 
-    __slots__ = ("_offer", "dialect", "transport")
+    __slots__ = ("_offer", "_read_ping", "dialect", "prepare_ping", "transport")
 
     def __init__(self, offer: OfferId, dialect: OfferDialect, transport: Transport) -> None:
         self._offer = offer
+        self._read_ping = dialect.ping.answers.read
         self.dialect = dialect
+        self.prepare_ping = dialect.ping.endpoint.prepare
         self.transport = transport
 
     def read_ping(self, answer: Answer) -> PingReply:
         try:
-            return self.dialect.ping.answers.read(answer)
+            return self._read_ping(answer)
         except Exception as error:  # noqa: BLE001 - whatever a buyer sends is a value
             _log_crash("reading a ping's answer crashed", self._offer, error)
             return _OUR_FAULT
@@ -182,17 +205,16 @@ class _Line:
             return PostTry(_MAYBE_SENT)
 
 
-def _ping_occasion(order: PingOrder, dialect: OfferDialect) -> Occasion:
-    call = order.call
-    return Occasion(
-        call,
-        order.campaign.id,
-        order.offer.id,
-        order.ping_id,
-        _without(call.fields, order.campaign.private_fields),
-        dialect.minimum_bid,
-        order.timeout_ms,
-    )
+class _Shown:
+    """What a campaign's bidders may see of a call, made once for all its pings."""
+
+    __slots__ = ("call", "campaign", "fields", "rendered")
+
+    def __init__(self, call: Call, campaign: Campaign) -> None:
+        self.call = call
+        self.campaign = campaign
+        self.fields = _without(call.fields, campaign.private_fields)
+        self.rendered = render_call(call.caller, self.fields)
 
 
 def _post_occasion(order: PostOrder, dialect: OfferDialect) -> Occasion:

@@ -28,9 +28,9 @@ _END_OF_HEAD = b"\r\n\r\n"
 Heads = dict[bytes, tuple[int, int]]
 """Heads that were read before, each with the status and the length of a body that it announces."""
 
-KNOWN_HEADS = 16
+KNOWN_HEADS = 64
 LONGEST_KNOWN_HEAD = 1_024
-"""How many heads of one origin are known at once, and how many bytes each may have."""
+"""How many heads are kept until their keeper forgets them, and how many bytes each may have."""
 
 
 class AnswerReader:
@@ -120,7 +120,8 @@ class AnswerReader:
         if self._fault is not None:
             return TransportFault(*self._fault, self._status or None)
         if self._complete or self._bodiless:
-            self._learn(data)
+            if len(self._heads) < KNOWN_HEADS:
+                self._learn(data)
             return self._whole()
         return self._unfinished()
 
@@ -141,8 +142,6 @@ class AnswerReader:
         # With anything before the head or instead of its end the rest would be more than the body;
         # a body there must be, or else a head without its end looked whole.
         if 0 < len(body) == self._size and len(head) <= LONGEST_KNOWN_HEAD:
-            if len(self._heads) >= KNOWN_HEADS:
-                self._heads.clear()
             self._heads[head] = (self._status, self._size)
 
     def _unfinished(self) -> TransportFault | None:

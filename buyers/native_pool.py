@@ -9,7 +9,7 @@ from math import inf
 from typing import Protocol
 
 from buyers.faults import BROKEN, connect_fault
-from buyers.native_answer import Heads
+from buyers.native_answer import KNOWN_HEADS, Heads
 from buyers.native_connection import AnyExchange, NativeConnection
 from buyers.transport import Answer, FaultKind, PreparedRequest, TransportFault
 
@@ -102,6 +102,9 @@ class OriginPool:
 
     def sweep(self) -> None:
         """Close what has been idle for too long; open ahead what is in use."""
+        if len(self._heads) >= KNOWN_HEADS:
+            # Most have a date in them, and never come again.
+            self._heads.clear()
         now = self.loop.time()
         kept_since = now - self._limits.keep_alive_s
         for connection in [idle for idle in self._idle if idle.idle_since < kept_since]:
@@ -173,7 +176,7 @@ class OriginPool:
             self._repeated.pop(exchange, None)
 
     def _take(self, prepared: PreparedRequest) -> NativeConnection | None:
-        if self._by_ping and not prepared.repeatable and prepared.ping_id is not None:
+        if not prepared.repeatable and prepared.ping_id is not None:
             connection = self._by_ping.get(prepared.ping_id)
             if connection is not None:
                 self._forget(connection)

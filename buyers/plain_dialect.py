@@ -1,5 +1,9 @@
 """The dialect that holds where an offer maps nothing: JSON as the contract spells it out."""
 
+from collections.abc import Mapping
+
+import orjson
+
 from auction.domain.bidding import (
     NoBid,
     PostAccepted,
@@ -8,16 +12,19 @@ from auction.domain.bidding import (
     PostUnknown,
     Quote,
 )
+from auction.domain.call import Caller, FieldValue
 from buyers.exact_json import MalformedAnswerError, exactly, parse_json
 from buyers.rendering import json_value
-from buyers.tokens import CallerIdMode, CallerIdRule, Occasion
+from buyers.tokens import CallerIdMode, CallerIdRule, CallParts, Occasion
 from buyers.wording import clean_detail
+
+_WITHHELD = CallerIdMode.WITHHELD
 
 
 def ping_body(occasion: Occasion, caller_id: CallerIdRule) -> bytes:
     """The object of a ping; ``caller_id`` is in it only where the offer asks for one."""
     content = _content(occasion)
-    if caller_id.mode is not CallerIdMode.WITHHELD:
+    if caller_id.mode is not _WITHHELD:
         content["caller_id"] = caller_id.value(occasion.call.caller)
     return json_value(content)
 
@@ -32,21 +39,27 @@ def post_body(occasion: Occasion, caller_id: CallerIdRule) -> bytes:
     return json_value(content)
 
 
+def render_call(caller: Caller, fields: Mapping[str, FieldValue]) -> CallParts:
+    """What all that is sent of a call has in common, rendered."""
+    return orjson.Fragment(json_value(_caller(caller))), orjson.Fragment(json_value(fields))
+
+
 def _content(occasion: Occasion) -> dict[str, object]:
-    caller = occasion.call.caller
+    rendered = occasion.rendered
+    caller, fields = rendered or (_caller(occasion.call.caller), occasion.fields)
     return {
         "ping_id": occasion.ping_id,
         "campaign": occasion.campaign,
         "offer": occasion.offer,
-        "caller": {
-            "area_code": caller.area_code,
-            "state": caller.state,
-            "country": caller.country,
-        },
-        "fields": occasion.fields,
+        "caller": caller,
+        "fields": fields,
         "minimum_bid": occasion.minimum_bid,
         "timeout_ms": occasion.timeout_ms,
     }
+
+
+def _caller(caller: Caller) -> dict[str, object]:
+    return {"area_code": caller.area_code, "state": caller.state, "country": caller.country}
 
 
 def says_accepted(document: object) -> bool | None:
@@ -58,18 +71,23 @@ def says_accepted(document: object) -> bool | None:
 def read_ping(body: bytes) -> Quote | NoBid:
     """The bid in a ping's answer. Raises MalformedAnswerError."""
     document = parse_json(body)
-    accepted = says_accepted(document)
-    if accepted is None or not isinstance(document, dict):
+    if not isinstance(document, dict):
         raise MalformedAnswerError("accepted is neither true nor false")
-    if not accepted:
-        return NoBid(clean_detail(document.get("reason")))
+    found = document.get
+    accepted = found("accepted")
+    if accepted is False:
+        return NoBid(clean_detail(found("reason")))
+    if accepted is not True:
+        raise MalformedAnswerError("accepted is neither true nor false")
+    bid, bid_id = found("bid"), found("bid_id")
+    lasts, minimum = found("expires_in_s"), found("minimum_duration_s")
     return Quote(
-        _exact(document, "bid", body),
-        document.get("currency"),
-        _exact(document, "bid_id", body),
-        document.get("destination"),
-        _exact(document, "expires_in_s", body),
-        _exact(document, "minimum_duration_s", body),
+        bid if not isinstance(bid, float) else _exact(bid, "bid", body),
+        found("currency"),
+        bid_id if not isinstance(bid_id, float) else _exact(bid_id, "bid_id", body),
+        found("destination"),
+        lasts if not isinstance(lasts, float) else _exact(lasts, "expires_in_s", body),
+        minimum if not isinstance(minimum, float) else _exact(minimum, "minimum_duration_s", body),
     )
 
 
@@ -87,8 +105,5 @@ def read_post(body: bytes) -> PostReply:
     return PostAccepted(document.get("destination"))
 
 
-def _exact(document: dict[object, object], key: str, body: bytes) -> object:
-    value = document.get(key)
-    if not isinstance(value, float):
-        return value
-    return exactly(value, body, lambda again: again.get(key) if isinstance(again, dict) else None)
+def _exact(number: float, key: str, body: bytes) -> object:
+    return exactly(number, body, lambda again: again.get(key) if isinstance(again, dict) else None)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -10,6 +9,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 from tenacity.wait import wait_exponential
 
 from auction.domain.bidding import PostNotSent, PostReply, PostUnknown
+from auction.domain.value import value
 from buyers.dialect import PostTry
 
 FIRST_WAIT_S = 0.05
@@ -20,7 +20,7 @@ USEFUL_S = 0.02
 _backoff = wait_exponential(multiplier=FIRST_WAIT_S, max=LONGEST_WAIT_S)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class PostLimits:
     """Seconds for a try and for all; ``idempotent``: an unanswered one may be repeated."""
 
@@ -52,15 +52,15 @@ class PostTries:
 
     async def run(self) -> PostReply:
         """What the buyer said in the end; unknown when any try may have reached it unanswered."""
-        reply = await self._tried()
+        first = await self._try()
+        if not first.again:
+            return first.reply
+        reply = await self._tried_again(first)
         if isinstance(reply, PostNotSent) and self._maybe_taken:
             return PostUnknown(reply.detail, blames_buyer=reply.blames_buyer)
         return reply
 
-    async def _tried(self) -> PostReply:
-        first = await self._try()
-        if not first.again:
-            return first.reply
+    async def _tried_again(self, first: PostTry) -> PostReply:
         try:
             async with asyncio.timeout_at(self._deadline):
                 return await self._repeated(first)

@@ -6,9 +6,14 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from operator import attrgetter
 
+from orjson import Fragment
+
 from auction.domain.call import Call, Caller, FieldValue
 from auction.domain.value import value
 from config.template_syntax import Token
+
+CallParts = tuple[Fragment, Fragment]
+"""The caller and the fields as the plain dialect tells them, rendered for all that go to it."""
 
 
 @value(frozen=True, slots=True)
@@ -16,7 +21,8 @@ class Occasion:
     """One ping or post: everything that its request may tell.
 
     ``fields`` are those that this buyer may see now. ``minimum_bid`` and ``bid`` are rendered
-    amounts; ``bid``, ``bid_id`` and ``post_id`` are None in a ping.
+    amounts; ``bid``, ``bid_id`` and ``post_id`` are None in a ping. ``rendered``: the call's parts,
+    where they were rendered before.
     """
 
     call: Call
@@ -29,6 +35,7 @@ class Occasion:
     bid: str | None = None
     bid_id: str | None = None
     post_id: str | None = None
+    rendered: CallParts | None = None
 
 
 class CallerIdMode(Enum):

@@ -204,10 +204,10 @@ def test_an_answer_means_the_same_whatever_was_read_before(pieces: list[bytes]) 
 def test_known_heads_are_few_and_short() -> None:
     heads: Heads = {}
     reader = AnswerReader(heads)
-    for number in range(10 * KNOWN_HEADS):
+    for number in range(2 * KNOWN_HEADS):
         reader.begin()
         reader.feed(PLAIN.replace(b"json", b"%d" % number))
-        assert 0 < len(heads) <= KNOWN_HEADS
+    assert len(heads) == KNOWN_HEADS
     heads.clear()
     reader.begin()
     reader.feed(PLAIN.replace(b"json", b"x" * LONGEST_KNOWN_HEAD))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from buyers.native_answer import KNOWN_HEADS
 from buyers.native_pool import OriginPool
 from buyers.transport import FaultKind, RawAnswer, TransportFault
 from tests.unit.buyers.native_fakes import OK, Bench, settle, wire_of
@@ -395,5 +396,24 @@ def test_a_reader_that_raises_reaches_who_waits() -> None:
 
     def _raising(_: object) -> Any:
         raise KeyError("bug")
+
+    at_a_bench(scenario)
+
+
+def test_heads_of_answers_are_known_to_all_connections_and_forgotten_when_there_are_many() -> None:
+    async def scenario(bench: Bench) -> None:
+        await bench.idle("a", "b")
+        known = bench.pool._heads
+        assert len(known) == 1
+        for second in range(2 * KNOWN_HEADS):
+            exchange = await bench.sent()
+            wire_of(exchange).answer(OK.replace(b"OK", b"OK at %d" % second))
+            assert await exchange == ANSWERED
+            if second == 0:
+                bench.pool.sweep()
+                assert len(known) == 2
+        assert len(known) == KNOWN_HEADS
+        bench.pool.sweep()
+        assert not known
 
     at_a_bench(scenario)
