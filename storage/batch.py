@@ -19,8 +19,8 @@ class BatchLimits:
     A batch has at most ``max_size`` items, ``max_queue`` may wait. Batches run one after the other,
     since larger ones cost less an item; but one that waits for a lock must not hold up all others,
     so that up to ``lanes`` run at once when those before take longer than ``stalled_s``. After a
-    batch of ``busy`` items or more the next one gathers for ``gather_s``. Both in seconds, 0 for at
-    once.
+    batch of ``busy`` items or more the next one gathers for ``gather_s`` an item of it, at most for
+    ``most_gather_s``. All in seconds, 0 for at once.
     """
 
     max_size: int = 200
@@ -29,10 +29,11 @@ class BatchLimits:
     stalled_s: float = 0.0
     busy: int = 4
     gather_s: float = 0.0
+    most_gather_s: float = 0.0
 
 
-GROUP_COMMIT: Final = BatchLimits(lanes=2, stalled_s=0.02, gather_s=0.002)
-"""For steps that calls wait for."""
+GROUP_COMMIT: Final = BatchLimits(lanes=2, stalled_s=0.02, gather_s=0.0005, most_gather_s=0.005)
+"""For steps that calls wait for: under load the statements cost more than what is in them."""
 
 
 class Batcher(Generic[Item, Result]):
@@ -99,7 +100,8 @@ class Batcher(Generic[Item, Result]):
                     for _, future in batch:
                         future.cancel()
                 if self._limits.gather_s and len(batch) >= self._limits.busy:
-                    await asyncio.sleep(self._limits.gather_s)
+                    gather_s = len(batch) * self._limits.gather_s
+                    await asyncio.sleep(min(gather_s, self._limits.most_gather_s))
         finally:
             self._running -= 1
 

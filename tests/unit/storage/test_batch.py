@@ -168,7 +168,8 @@ def test_under_load_the_next_batch_gathers() -> None:
     async def scenario() -> None:
         work = Doubling()
         work.gate.set()
-        batcher = Batcher(work.run, BatchLimits(busy=2, gather_s=0.05))
+        limits = BatchLimits(busy=2, gather_s=0.025, most_gather_s=1.0)
+        batcher = Batcher(work.run, limits)
         await asyncio.gather(*(batcher.submit(number) for number in (1, 2)))
         early = batcher.submit(3)
         await asyncio.sleep(0.04)
@@ -179,9 +180,25 @@ def test_under_load_the_next_batch_gathers() -> None:
     run_virtually(scenario())
 
 
+def test_no_batch_gathers_longer_than_the_most() -> None:
+    async def scenario() -> None:
+        work = Doubling()
+        work.gate.set()
+        limits = BatchLimits(busy=2, gather_s=0.05, most_gather_s=0.06)
+        batcher = Batcher(work.run, limits)
+        await asyncio.gather(*(batcher.submit(number) for number in (1, 2)))
+        early = batcher.submit(3)
+        await asyncio.sleep(0.07)
+        late = batcher.submit(4)
+        assert [await early, await late] == [6, 8]
+        assert work.batches == [[1, 2], [3], [4]]
+
+    run_virtually(scenario())
+
+
 async def test_at_ease_nothing_is_gathered() -> None:
     work = Doubling()
     work.gate.set()
-    batcher = Batcher(work.run, BatchLimits(busy=2, gather_s=60))
+    batcher = Batcher(work.run, BatchLimits(busy=2, gather_s=60, most_gather_s=60))
     assert await batcher.submit(1) == 2
     assert await batcher.submit(2) == 4
