@@ -86,7 +86,7 @@ class HttpBuyerGateway:
     def ping(self, order: PingOrder) -> asyncio.Future[PingReply]:
         """See ``BuyerGateway.ping``."""
         try:
-            line = self._line(order.offer.id)
+            line = self._lines.get(order.offer.id) or self._line(order.offer.id)
             occasion = self._ping_occasion(order, line.dialect)
             prepared = line.prepare_ping(occasion, int(self._clock()))
             return line.transport.request(prepared, line.read_ping)

@@ -1,6 +1,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +17,7 @@ from auction.domain.bidding import (
     PostUnknown,
     Quote,
 )
+from auction.domain.call import Caller
 from auction.domain.decision import Candidate, RoutedBy
 from auction.domain.ids import BuyerId, OfferId, PingId, PostId
 from auction.domain.reasons import Reason
@@ -137,6 +139,31 @@ async def test_an_offer_goes_by_the_transport_that_it_names(named: str) -> None:
     assert {name: len(each.sent) for name, each in transports.items() if each.sent} == {named: 2}
     origins = [request.origin for request in transports["native"].sent[:1]]
     assert gateway.native_origins() == origins
+
+
+async def test_pings_of_calls_and_campaigns_that_alternate_tell_each_its_own() -> None:
+    transport = ScriptedTransport(BID)
+    gateway = a_gateway(a_marketplace({}, {}), transport)
+    first = a_ping()
+    other = replace(first, call=replace(first.call, fields={"age": 42}, caller=Caller()))
+    open_to_all = replace(first, campaign=replace(first.campaign, private_fields=frozenset()))
+    orders = [first, replace(first, offer=an_offer("offer-1")), other, first, open_to_all, other]
+
+    for order in orders:
+        await gateway.ping(order)
+
+    zipped = {"zip_code": "90210"}
+    sent = [body_of(request) for request in transport.sent]
+    assert [body["offer"][-1] for body in sent] == ["0", "1", "0", "0", "0", "0"]
+    told = [(body["fields"], body["caller"]["state"]) for body in sent]
+    assert told == [
+        (zipped, "CA"),
+        (zipped, "CA"),
+        ({"age": 42}, None),
+        (zipped, "CA"),
+        (FIELDS, "CA"),
+        ({"age": 42}, None),
+    ]
 
 
 async def test_a_post_carries_the_private_fields_and_its_key() -> None:

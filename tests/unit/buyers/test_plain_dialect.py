@@ -1,3 +1,5 @@
+import json
+from dataclasses import replace
 from decimal import Decimal
 from types import MappingProxyType
 
@@ -7,7 +9,7 @@ import pytest
 from auction.domain.bidding import NoBid, PostAccepted, PostRejected, PostUnknown, Quote
 from auction.domain.call import Caller, FieldValue
 from buyers.exact_json import MalformedAnswerError
-from buyers.plain_dialect import ping_body, post_body, read_ping, read_post
+from buyers.plain_dialect import ping_body, post_body, read_ping, read_post, render_call
 from tests.unit.buyers.samples import PLAIN, WITHHELD, a_post_occasion, an_occasion
 
 PING = {
@@ -60,6 +62,16 @@ def test_fields_of_every_type_keep_it() -> None:
 
     assert b'"large":' in body
     assert orjson.loads(body)["fields"] == {**fields, "large": float(2**70)}
+
+
+@pytest.mark.parametrize("score", [0.5, 2**70, "\ud800"])
+def test_a_call_that_was_rendered_before_reads_the_same(score: FieldValue) -> None:
+    occasion = an_occasion(MappingProxyType({"score": score, "name": 'M"ü'}))
+    rendered = render_call(occasion.call.caller, occasion.fields)
+    body = ping_body(replace(occasion, rendered=rendered), PLAIN)
+
+    assert json.loads(body) == json.loads(ping_body(occasion, PLAIN))
+    assert [*json.loads(body)] == [*PING, "caller_id"]
 
 
 def test_an_acceptance_is_a_quote_of_what_was_sent() -> None:
