@@ -103,6 +103,7 @@ class NativeConnection(asyncio.Protocol):
         "_used",
         "idle_since",
         "ping_id",
+        "rested",
     )
 
     def __init__(
@@ -123,6 +124,7 @@ class NativeConnection(asyncio.Protocol):
         self._paused = False
         self._used = False
         self.idle_since = 0.0
+        self.rested = False
         self.ping_id: str | None = None
 
     def __repr__(self) -> str:
@@ -146,7 +148,7 @@ class NativeConnection(asyncio.Protocol):
         if self._closed or self._transport.is_closing():
             return False
         # A new TLS connection gets its tickets about now.
-        expected = self._tls is not None and not self._used
+        expected = self._tls is not None and not (self._used or self.rested)
         return expected or not self._poll.poll(0)
 
     def send(self, exchange: AnyExchange) -> None:
@@ -229,7 +231,7 @@ class NativeConnection(asyncio.Protocol):
 
     def _break(self, exchange: AnyExchange) -> None:
         fault = self._reader.broken()
-        untouched = self._used and not self._heard
+        untouched = (self._used or self.rested) and not self._heard
         self.close()
         if untouched:
             self._keeper.dropped(self, exchange, fault)

@@ -194,7 +194,13 @@ class OriginPool:
         return None
 
     def _rest(self, connection: NativeConnection) -> None:
-        connection.idle_since = self._used_at = self.loop.time()
+        self._used_at = self.loop.time()
+        self._lay_down(connection)
+
+    def _lay_down(self, connection: NativeConnection) -> None:
+        # From now on it may break, or hear something, at any time.
+        connection.rested = True
+        connection.idle_since = self.loop.time()
         self._idle[connection] = None
 
     def _forget(self, connection: NativeConnection) -> None:
@@ -244,8 +250,7 @@ class OriginPool:
             self._busy.add(connection)
             connection.send(queue.popitem(last=False)[0])
         else:
-            self._idle[connection] = None
-            connection.idle_since = self.loop.time()
+            self._lay_down(connection)
 
     def _failed(self, fault: TransportFault) -> None:
         self._ahead_at = self.loop.time() + self._limits.again_s

@@ -56,14 +56,12 @@ class Reception:
         within_ms = self._answer_within_ms(call)
         until = self._ports.clock.monotonic() + max(within_ms, LEAST_WAIT_MS) / 1000
         key = (call.call_id, fingerprint)
-        level = LoadLevel.NORMAL
-        if self._flights.find(key) is None:
-            level = self._ports.load.level()
-            if level is LoadLevel.REFUSE:
-                return self._answered_before(call, fingerprint)
         while True:
             flight = self._flights.find(key)
             if flight is None:
+                level = self._ports.load.level()
+                if level is LoadLevel.REFUSE:
+                    return self._answered_before(call, fingerprint)
                 started = self._ports.clock.monotonic()
                 work = self._decide(call, fingerprint, started, level)
                 flight = self._flights.start(key, work)

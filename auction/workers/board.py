@@ -1,8 +1,8 @@
 """How many connections each worker has open, in memory that all of them see."""
 
+import errno
 import mmap
 import os
-from itertools import count
 from typing import Final
 
 from metrics.page import make_page
@@ -19,18 +19,20 @@ class Board:
     def __init__(self, places: int) -> None:
         self.fd = make_page(places * _PLACE_BYTES)
         self._memory = mmap.mmap(self.fd, places * _PLACE_BYTES)
-        self._given: set[int] = set()
+        self._free = set(range(places))
 
     def give(self) -> int:
-        """A place that no other has."""
-        place = next(each for each in count() if each not in self._given)
-        self._given.add(place)
+        """A place that no other has. Raises OSError when all are taken."""
+        if not self._free:
+            raise OSError(errno.EAGAIN, "too many processes are on the board")
+        place = min(self._free)
+        self._free.discard(place)
         return place
 
     def clear(self, place: int) -> None:
         """Nobody has this place any more."""
         memoryview(self._memory).cast("q")[place] = _AWAY
-        self._given.discard(place)
+        self._free.add(place)
 
     def close(self) -> None:
         """Give the memory back."""

@@ -133,7 +133,7 @@ class Parent:
         return replace(services, checks=checks, exposition=exposition)
 
     def _start_worker(self, number: int) -> WorkerProcess:
-        page = make_page()
+        page, place = make_page(), self._board.give()
         try:
             reader = PageReader(page, self._layout)
             worker = WorkerProcess(
@@ -144,9 +144,12 @@ class Parent:
                     listeners=tuple(listener.fileno() for listener in self._listeners),
                     page=page,
                     board=self._board.fd,
-                    place=self._board.give(),
+                    place=place,
                 )
             )
+        except BaseException:
+            self._board.clear(place)
+            raise
         finally:
             os.close(page)
         self._totals.join(worker.pid, reader)

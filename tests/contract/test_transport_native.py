@@ -3,7 +3,10 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from ipaddress import ip_network
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,6 +34,40 @@ from tests.contract.buying import (
 from tests.contract.certificates import a_certificate
 from tests.contract.raw_buyer import Connection, RawBuyer, raw_buyer
 from tests.eventually import eventually
+
+
+@contextmanager
+def buyer_in_a_thread(
+    behave: Callable[[Connection, RawBuyer], Awaitable[None]], tls: ssl.SSLContext | None
+) -> Iterator[RawBuyer]:
+    """A buyer whose loop goes on while the test's stands still."""
+    found: list[RawBuyer] = []
+    ready = threading.Event()
+    ends: list[Callable[[], object]] = []
+
+    async def serve() -> None:
+        done = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        async with raw_buyer(behave, tls) as buyer:
+            found.append(buyer)
+            ends.append(lambda: loop.call_soon_threadsafe(done.set))
+            ready.set()
+            await done.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    try:
+        assert ready.wait(5)
+        yield found[0]
+    finally:
+        for end in ends:
+            end()
+        thread.join(5)
+
+
+def await_arrival() -> None:
+    """Loopback delivers at once; this is for the other thread's kernel work to be over."""
+    time.sleep(0.02)
 
 
 @pytest.fixture
@@ -241,6 +278,51 @@ async def test_origins_get_a_connection_before_any_request() -> None:
         await native.close()
 
     assert buyer.connections == 1
+
+
+async def _opened_ahead(native: NativeTransport, buyer: RawBuyer) -> None:
+    native.warm([buyer.origin])
+    await asyncio.gather(*native._warming)
+    await eventually(lambda: buyer.connections == 1)
+
+
+async def test_a_ping_is_sent_once_more_when_the_connection_opened_ahead_is_reset() -> None:
+    async with raw_buyer(answering(reset, OK)) as buyer:
+        native = NativeTransport(LOOPBACK, limits=PoolLimits(spare=0))
+        await _opened_ahead(native, buyer)
+        ping = a_request(buyer)._replace(repeatable=True, ping_id="p1")
+        assert await ask(native, ping) == RawAnswer(200, b"{}")
+        await native.close()
+
+    assert buyer.connections == 2
+
+
+@pytest.mark.parametrize("secured", [False, True], ids=["plain", "tls"])
+async def test_what_came_in_before_a_request_is_not_its_answer(
+    tmp_path: Path, *, secured: bool
+) -> None:
+    server, client = a_certificate(tmp_path) if secured else (None, None)
+    old, told = threading.Event(), threading.Event()
+    early = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n[old]"
+
+    async def behave(connection: Connection, buyer: RawBuyer) -> None:
+        if buyer.connections == 1:
+            await asyncio.to_thread(old.wait, 5)
+            await connection.send(early)
+            told.set()
+        buyer.requests.append(await connection.request())
+        await connection.answer()
+
+    with buyer_in_a_thread(behave, server) as buyer:
+        native = NativeTransport(LOOPBACK, limits=PoolLimits(spare=0), tls=client)
+        await _opened_ahead(native, buyer)
+        await asyncio.sleep(0.05)
+        # From here to the request the loop stands still, so that nothing is read.
+        old.set()
+        assert told.wait(5)
+        await_arrival()
+        assert await ask(native, a_request(buyer)) == RawAnswer(200, b"{}")
+        await native.close()
 
 
 async def test_few_connections_are_opened_ahead_at_once() -> None:

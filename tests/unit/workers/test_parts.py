@@ -1,5 +1,6 @@
 """What a parent hands to its workers, and what it shows of their processes."""
 
+import errno
 import os
 import socket
 from dataclasses import dataclass
@@ -9,8 +10,10 @@ import pytest
 from prometheus_client import Metric
 
 from auction.workers.assignment import Assignment, decode
+from auction.workers.board import Board
 from auction.workers.connections import most_connections, server_settings
 from auction.workers.figures import ProcessFigures
+from auction.workers.parent import Parent
 from auction.workers.sockets import bound, url_of
 from config.secret_box import new_key
 from config.settings import Settings, load_settings
@@ -98,3 +101,30 @@ def test_memory_and_files_are_summed_over_the_living_and_cpu_time_over_all() -> 
     gone = shown(figures)
     assert gone["process_cpu_seconds"] >= ended >= 1000
     assert gone["process_virtual_memory_bytes"] < both["process_virtual_memory_bytes"]
+
+
+def test_a_place_on_the_board_is_given_once_and_again_when_it_is_cleared() -> None:
+    board = Board(2)
+    try:
+        assert [board.give(), board.give()] == [0, 1]
+        with pytest.raises(OSError, match="too many"):
+            board.give()
+        board.clear(0)
+        assert board.give() == 0
+    finally:
+        board.close()
+
+
+async def test_a_worker_that_can_not_be_started_leaves_its_place_on_the_board(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_process(_: Assignment) -> None:
+        raise OSError(errno.EAGAIN, "no process")
+
+    monkeypatch.setattr("auction.workers.parent.WorkerProcess", no_process)
+    parent = Parent(Settings(workers=2, port=0, ops_port=0), "postgresql://nowhere", [])
+    for _ in range(20):
+        with pytest.raises(OSError, match="no process"):
+            parent._start_worker(1)
+    assert parent._board.give() == 0
+    await parent._stack.aclose()
