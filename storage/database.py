@@ -27,6 +27,8 @@ _UNAVAILABLE_STATES = frozenset({"25006", "25P03", "25P04", "55P03"})
 _SESSION = {
     "TimeZone": "UTC",
     "jit": "off",
+    # Planning the long statements takes longer than running them.
+    "plan_cache_mode": "force_generic_plan",
     # A frozen process must not keep the rows it has locked.
     "idle_in_transaction_session_timeout": "10s",
 }
