@@ -1,6 +1,7 @@
 """The one place where everything is put together."""
 
 import asyncio
+import ctypes
 import gc
 import logging
 import os
@@ -351,3 +352,10 @@ def _freeze_what_is_loaded() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
+    _give_back_memory()
+
+
+def _give_back_memory() -> None:
+    """What reading a large marketplace took goes back to the system, where glibc keeps it."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
