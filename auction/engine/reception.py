@@ -56,16 +56,18 @@ class Reception:
         within_ms = self._answer_within_ms(call)
         until = self._ports.clock.monotonic() + max(within_ms, LEAST_WAIT_MS) / 1000
         key = (call.call_id, fingerprint)
+        waited = False
         while True:
             flight = self._flights.find(key)
             if flight is None:
                 level = self._ports.load.level()
-                if level is LoadLevel.REFUSE:
+                if level is LoadLevel.REFUSE and not waited:
                     return self._answered_before(call, fingerprint)
                 started = self._ports.clock.monotonic()
                 work = self._decide(call, fingerprint, started, level)
                 flight = self._flights.start(key, work)
             decision = await self._flights.wait(flight, until)
+            waited = True
             if not decision.late or within_ms < LEAST_WAIT_MS:
                 return decision.answer
 

@@ -51,6 +51,10 @@ async def test_an_error_of_the_data_passes_and_leaves_the_pool_whole(dsn: str) -
     await database.close()
 
 
+async def test_statements_are_planned_once_however_they_are_asked(database: Database) -> None:
+    assert await fetchval(database, "show plan_cache_mode") == "force_generic_plan"
+
+
 async def test_a_statement_that_takes_too_long_is_unavailable(dsn: str) -> None:
     database = await Database.connect(dsn, max_size=1, command_timeout_s=0.05)
     with pytest.raises(StorageUnavailableError):

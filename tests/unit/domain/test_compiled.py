@@ -1,9 +1,11 @@
 """Offers compiled for eligibility: what refuses a call now, and what equal terms share."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -150,3 +152,37 @@ def test_offers_with_equal_terms_share_what_is_compiled_of_them() -> None:
     assert one.checks is other.checks
     assert one.opening is other.opening
     assert one.units is other.units
+
+
+def test_one_offer_asked_again_and_again_says_what_a_fresh_one_says() -> None:
+    offer = an_offer(caps=[FIVE_A_DAY], buyer_caps=[FIVE_A_DAY], concurrency=2, buyer_concurrency=2)
+    lasting = Compiler().compile(offer, 0)
+    days = [a_call(), a_call(received_at=NOON + timedelta(days=1))]
+    levels: list[dict[Any, Usage]] = [
+        {},
+        *(used(offer, owner, calls=5) for owner in (0, 1)),
+        *(used(offer, owner, live=2) for owner in (0, 1)),
+    ]
+    asked = [(call, level) for call in days for level in levels]
+    for before in asked:
+        for after in asked:
+            for call, usage in (before, after):
+                said = lasting.current_refusal(CallView(call), (), usage)
+                assert said == current_refusal(call, offer, (), usage)
+
+
+@pytest.mark.parametrize("turning", [0, 1], ids=["offer", "buyer"])
+def test_windows_of_the_offer_and_of_its_buyer_turn_each_by_itself(turning: int) -> None:
+    an_hour = Cap(Measure.CALLS, Period.HOUR, 5)
+    of_offer, of_buyer = an_offer(caps=[an_hour], buyer_caps=[an_hour]).limits
+    # Hours begin at the half hour there.
+    zones = [NEW_YORK, NEW_YORK]
+    zones[turning] = ZoneInfo("Asia/Kolkata")
+    limits = (replace(of_offer, zone=zones[0]), replace(of_buyer, zone=zones[1]))
+    offer = replace(an_offer(), limits=limits)
+    lasting = Compiler().compile(offer, 0)
+    usage = used(offer, turning, calls=5)
+    for quarters in range(12):
+        call = a_call(received_at=NOON + timedelta(minutes=15 * quarters))
+        said = lasting.current_refusal(CallView(call), (), usage)
+        assert said == current_refusal(call, offer, (), usage)

@@ -223,6 +223,22 @@ def test_the_auction_closes_early_at_the_campaigns_price() -> None:
     assert decision["elapsed_ms"] == pytest.approx(40, abs=1)
 
 
+def test_who_has_answered_does_not_keep_an_auction_open_however_high_it_could_have_bid() -> None:
+    offers = [
+        an_offer(f"{name}-auto", buyer=name, ping_post=ping_post(maximum_bid=Decimal(ceiling)))
+        for name, ceiling in (("acme", 90), ("beacon", 80), ("delta", 60))
+    ]
+    script = {
+        "acme-auto": bids("40.00", after_ms=10),
+        "beacon-auto": bids("70.00", after_ms=20),
+        "delta-auto": bids("59.00", after_ms=400),
+    }
+    marketplace = a_marketplace(*offers, script=script)
+    decision = run_virtually(marketplace.decide(a_call()))
+    assert decision["offer"] == "beacon-auto"
+    assert marketplace.outcomes(a_call())["delta-auto"] == "not_awaited"
+
+
 def test_the_auction_closes_early_when_nobody_still_out_can_beat_the_leader() -> None:
     capped = an_offer("beacon-auto", buyer="beacon", ping_post=ping_post(maximum_bid=Decimal(51)))
     script = {"beacon-auto": Answering(None)}

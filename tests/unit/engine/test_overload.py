@@ -147,6 +147,27 @@ def test_a_late_route_is_not_kept_for_retries_since_they_have_to_fetch_it() -> N
     assert run_virtually(scenario())["offer"] == "cobalt-auto"
 
 
+def test_who_has_waited_for_a_late_route_fetches_it_though_new_calls_are_refused() -> None:
+    marketplace, load = loaded(ACME, COBALT, level=LoadLevel.NORMAL)
+    marketplace.use(SlowLedger(marketplace.ledger, reserve_ms=3_000))
+
+    async def scenario() -> bytes | object:
+        first = asyncio.create_task(marketplace.reception.decide(a_call(), b"same"))
+        await asyncio.sleep(0.01)
+        patient = asyncio.create_task(
+            marketplace.reception.decide(a_call(timeout_ms=20_000), b"same")
+        )
+        await asyncio.sleep(0.01)
+        load.now = LoadLevel.REFUSE
+        with pytest.raises(StorageUnavailableError):
+            await first
+        return await patient
+
+    answer = run_virtually(scenario())
+    assert isinstance(answer, bytes)
+    assert b"cobalt-auto" in answer
+
+
 def test_the_answers_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answered, "MOST_ANSWERS", 2)
     recent = RecentAnswers()

@@ -161,6 +161,15 @@ def test_a_batch_that_goes_its_way_is_waited_for_and_one_that_stalls_is_not() ->
         work.gate.set()
         assert await asyncio.gather(*futures) == [2, 4, 6, 8]
 
+        work.gate.clear()
+        futures = [batcher.submit(5)]
+        await asyncio.sleep(0.001)
+        futures.append(batcher.submit(6))
+        await asyncio.sleep(0.001)
+        assert work.batches[2:] == [[5]]
+        work.gate.set()
+        assert await asyncio.gather(*futures) == [10, 12]
+
     run_virtually(scenario())
 
 
