@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from auction.domain.terms import BuyerType, RankBy, Trigger
+from config.alerts import MAXIMUM_RULES, Alert
 from config.faults import ConfigError, faults_of, mistake
 from config.offers import Caps, ConnectedSeconds, Destination, Duplicates, Offer
 from config.secret_values import SHOW_SECRETS, Secret
@@ -154,6 +155,7 @@ class Marketplace(Model):
     campaigns: Many[Campaign] = ()
     sources: Many[Source] = ()
     buyers: Many[Buyer] = ()
+    alerts: Annotated[Many[Alert], Field(max_length=MAXIMUM_RULES)] = ()
 
 
 def read_marketplace(data: Mapping[str, object]) -> Marketplace:

@@ -18,13 +18,14 @@ def reference_faults(data: Mapping[str, object]) -> list[Fault]:
         *_duplicate_ids(top),
         *_numbers_claimed_twice(top),
         *_unknown_campaigns(top),
+        *_unknown_to_alerts(top),
         *_private_fields_in_pings(top),
     ]
     return [place(data, steps, message) for steps, message in findings]
 
 
 def _duplicate_ids(top: Item) -> Iterator[Finding]:
-    for key in ("campaigns", "sources", "buyers"):
+    for key in ("campaigns", "sources", "buyers", "alerts"):
         yield from _repeated(list(listed(top, key)))
     yield from _repeated(list(offers(top)))
     for key in ("campaigns", "buyers"):
@@ -69,6 +70,22 @@ def _unknown_campaigns(top: Item) -> Iterator[Finding]:
         name = text_of(offer.data.get("campaign"))
         if name is not None and name not in known:
             yield (*offer.steps, "campaign"), "names a campaign that is not in this file"
+
+
+def _unknown_to_alerts(top: Item) -> Iterator[Finding]:
+    known = {
+        "campaign": {item.id for item in listed(top, "campaigns")},
+        "buyer": {item.id for item in listed(top, "buyers")},
+        "offer": {item.id for item in offers(top)},
+    }
+    for alert in listed(top, "alerts"):
+        for kind, ids in known.items():
+            name = text_of(alert.data.get(kind))
+            if name is not None and name not in ids:
+                yield (*alert.steps, kind), f"names {_A[kind]} that is not in this file"
+
+
+_A = {"campaign": "a campaign", "buyer": "a buyer", "offer": "an offer"}
 
 
 def _private_fields_in_pings(top: Item) -> Iterator[Finding]:
