@@ -1,13 +1,20 @@
 """From what happened in a stretch of time to the one number that a rule looks at."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from itertools import accumulate
 from typing import Final
 
-from auction.domain.alert_terms import COUNTED, AlertMeasure, Condition
+from auction.domain.alert_terms import (
+    COUNTED,
+    EVERYTHING,
+    AlertMeasure,
+    Condition,
+    Subject,
+    SubjectKind,
+)
 from auction.domain.hours import refusal
 from auction.domain.terms import OfferTerms
 
@@ -45,8 +52,45 @@ def total(parts: Iterable[Figures]) -> Figures:
     return Figures(**counts, ping_ms=times)
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Figures of one offer, or without an offer of calls as they came in, by where they belong."""
+
+    campaign: str
+    buyer: str
+    offer: str
+    source: str
+    figures: Figures
+
+
+def by_subject(lines: Iterable[Line]) -> Mapping[Subject, Figures]:
+    """What each subject's figures add up to; of offers and buyers, calls are those they got."""
+    parts: defaultdict[Subject, list[Figures]] = defaultdict(list)
+    for line in lines:
+        for subject in _subjects_of(line):
+            parts[subject].append(line.figures)
+    sums = {subject: total(figures) for subject, figures in parts.items()}
+    return {
+        subject: replace(found, calls=found.routed) if subject.kind in _GET_CALLS else found
+        for subject, found in sums.items()
+    }
+
+
+_GET_CALLS: Final = frozenset({SubjectKind.OFFER, SubjectKind.BUYER})
+
+
+def _subjects_of(line: Line) -> Iterator[Subject]:
+    yield EVERYTHING
+    yield Subject(SubjectKind.CAMPAIGN, line.campaign)
+    if line.offer:
+        yield Subject(SubjectKind.OFFER, line.offer)
+        yield Subject(SubjectKind.BUYER, line.buyer)
+    if line.source:
+        yield Subject(SubjectKind.SOURCE, line.source)
+
+
 def reading(
-    condition: Condition, now: Figures, past: Figures | None = None, past_minutes: int = 0
+    condition: Condition, now: Figures, past: Figures | None = None, past_minutes: float = 0
 ) -> float | None:
     """What a rule reads of its stretch of time, None where too little has happened.
 
