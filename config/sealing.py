@@ -141,6 +141,7 @@ def _of_offer(offer: Item) -> Iterator[tuple[Key, Steps, object]]:
     if ping_post is None:
         return
     yield from _at(ping_post, (*key, "ping_post"), "hash_key")
+    yield from _at(below(ping_post, "proxy"), (*key, "ping_post", "proxy"), "password")
     for endpoint in endpoints(offer):
         name = (*key, str(endpoint.steps[-1]))
         yield from _at(endpoint, name, "hash_key")
