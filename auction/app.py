@@ -116,7 +116,8 @@ class Service:
         try:
             database = await self._connect()
             calls, _ = await self._begin(database)
-            self._api = await listen_on(build_api(calls.services, calls.life), listeners, share)
+            api = build_api(calls.services, calls.life, *calls.routes)
+            self._api = await listen_on(api, listeners, share)
         except BaseException:
             await self.stop()
             raise
@@ -129,7 +130,7 @@ class Service:
         ops = ops_services(database, marketplaces.terms, self._metrics, self._drain)
         self._ops, ops_url = await listen(build_ops(ops), settings.host, settings.ops_port)
         self._api, base_url = await listen(
-            build_api(calls.services, calls.life), settings.host, settings.port
+            build_api(calls.services, calls.life, *calls.routes), settings.host, settings.port
         )
         return ServiceHandle(base_url, ops_url, plain_token(settings))
 
@@ -150,7 +151,7 @@ class Service:
         identity = await service_key(database, box, ServiceKey.CALLER_IDENTITY)
         vault = CallerVault(call_box, identity)
         marketplaces = await self._follow(database, box, vault)
-        tokens = TokenStore(database)
+        tokens = TokenStore(database, processes=self._settings.workers)
         await tokens.start()
         stack.push_async_callback(tokens.stop)
         self._calls = self._handle_calls(database, vault, marketplaces, tokens)

@@ -88,5 +88,12 @@ async def _create(
     from storage.tokens import create_token
 
     async with open_store(settings) as store:
-        created = await create_token(store.database, name, scopes, **bound)
+        created = await create_token(
+            store.database,
+            name,
+            scopes,
+            buyer=bound["buyer"],
+            source=bound["source"],
+            switch=bound["switch"],
+        )
     return created.token
