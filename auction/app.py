@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from socket import socket
 
@@ -20,7 +21,7 @@ from auction.listening import listen, listen_on
 from auction.marketplaces import Marketplaces, load_at_start
 from auction.oversight import ops_services
 from auction.ports import StorageUnavailableError
-from auction.stores import running_database, secret_key
+from auction.stores import running_database, secret_box
 from auction.web.api import build_api
 from auction.web.drain import Drain
 from auction.web.ops import build_ops
@@ -146,7 +147,7 @@ class Service:
         # What runs in the background lets go before what it works with is closed.
         stack.push_async_callback(self._webhooks.aclose)
         stack.push_async_callback(self._background.stop)
-        box = SecretBox(secret_key(self._settings))
+        box = await secret_box(database, self._settings)
         call_box = SecretBox(await service_key(database, box, ServiceKey.CALL_DATA))
         identity = await service_key(database, box, ServiceKey.CALLER_IDENTITY)
         vault = CallerVault(call_box, identity)
@@ -180,6 +181,7 @@ class Service:
             aiohttp=aiohttp,
             warm=native.warm,
             guards=guards,
+            renew_box=partial(secret_box, database, self._settings),
         )
         newest = await catalogue.latest(database)
         await marketplaces.take_up(0 if newest is None else newest.revision)
@@ -305,7 +307,7 @@ async def _restart_when_told(handle: ServiceHandle, restart: asyncio.Event) -> N
 
 async def prepare(database: Database, settings: Settings, marketplace: Path | None) -> None:
     """What is done once, however many processes decide calls: keys, partitions, the file."""
-    box = SecretBox(secret_key(settings))
+    box = await secret_box(database, settings)
     await _make_partitions(database)
     if marketplace is None:
         return

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -135,9 +135,11 @@ class Marketplaces:
         aiohttp: Transport | None = None,
         warm: Callable[[Iterable[Origin]], None] | None = None,
         guards: Guards | None = None,
+        renew_box: Callable[[], Awaitable[SecretBox]] | None = None,
     ) -> None:
         self._database = database
         self._box = box
+        self._renew_box = renew_box
         self._transports = {"native": transport, "aiohttp": aiohttp or transport}
         self._connect_ahead = warm
         self._board = board
@@ -189,6 +191,8 @@ class Marketplaces:
     async def take_up(self, revision: int) -> None:
         """Load a revision and put it in force for the calls that come."""
         items = await _load(self._database, revision)
+        if self._renew_box is not None:
+            self._box = await self._renew_box()
         # Compiling thousands of offers takes a while; calls go on being decided meanwhile.
         compiled = await asyncio.to_thread(self._compile, items, revision)
         self._snapshot, self._webhooks, self._source_tokens, origins = compiled
