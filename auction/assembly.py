@@ -90,6 +90,7 @@ class CallHandling:
             database,
             parts.vault,
             on_usage=note,
+            known_usage=self._usage.read,
             on_earned=earned,
             outbox=outbox,
             observe=observe,
