@@ -19,7 +19,7 @@ from config.expressions import MAXIMUM_EXPRESSION, ExpressionError, check_expres
 from config.faults import mistake
 from config.notice_urls import LostUrl, WonUrl
 from config.request_bodies import body_fault
-from config.request_parts import Body, Headers, Query, header_fault
+from config.request_parts import Body, FieldMapping, Headers, Query, header_fault
 from config.secret_values import Secret
 from config.values import (
     Flag,
@@ -291,7 +291,10 @@ class Breaker(Model):
 
 
 class PingPost(Model):
-    """How an offer bids and is posted."""
+    """How an offer bids and is posted.
+
+    ``mapping`` makes the ``fields`` that requests without a body of their own carry.
+    """
 
     minimum_bid: MoneyOrZero = Decimal(0)
     maximum_bid: Money | None = None
@@ -304,6 +307,7 @@ class PingPost(Model):
     transport: Literal["native", "aiohttp"] = "native"
     hash_key: Secret | None = None
     hash: Literal["sha256"] | None = None
+    mapping: FieldMapping = None
     ping: PingEndpoint
     post: PostEndpoint | None = None
 
