@@ -9,12 +9,9 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from auction.domain.dates import DateFormat, age_on, date_format, read_date
+from auction.domain.flags import read_flag
 
 MAXIMUM_LENGTH: Final = 10_000
-TRUE_WORDS: Final = frozenset({"true", "yes", "y", "t", "on", "1"})
-FALSE_WORDS: Final = frozenset({"false", "no", "n", "f", "off", "0"})
-
-_LONGEST_FLAG: Final = 10
 
 
 class Step(Protocol):
@@ -129,16 +126,6 @@ def as_text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
-
-
-def read_flag(value: object) -> bool | None:
-    """Whether a value says yes or no, None where it says neither."""
-    if value is None:
-        return None
-    word = as_text(value)[: _LONGEST_FLAG + 1].strip().lower()
-    if word in TRUE_WORDS:
-        return True
-    return False if word in FALSE_WORDS else None
 
 
 def _date(arguments: tuple[str, ...]) -> Step:
