@@ -14,7 +14,7 @@ from buyers.documents import ExpressionFaultError
 from buyers.endpoint import CompiledEndpoint, compile_endpoint
 from buyers.mapping import AnswerMapping, compile_mapping
 from buyers.proxying import Proxy, compile_proxy
-from buyers.templates import TemplateFaultError
+from buyers.templates import TemplateFaultError, compile_body
 from buyers.tokens import CallerIdMode, CallerIdRule
 from config.endpoints import Endpoint, PingPost, Response
 from config.offers import Offer
@@ -118,7 +118,7 @@ def _ping_side(ping: Endpoint, keys: _Keys) -> PingSide:
     mapping = None if ping.response is None else _mapping(ping.response, _spelled(ping.response))
     read_body = plain_dialect.read_ping if mapping is None else mapping.read_ping
     return PingSide(
-        compile_endpoint(ping, keys.rule(ping), plain_dialect.ping_body, keys.resolve),
+        _endpoint(ping, plain_dialect.ping_body, keys),
         PingDialect(read_body, _statuses(ping.no_bid_statuses)),
     )
 
@@ -127,9 +127,19 @@ def _post_side(post: Endpoint, keys: _Keys) -> PostSide:
     mapping = None if post.response is None else _mapping(post.response, _spelled(post.response))
     read_body = plain_dialect.read_post if mapping is None else mapping.read_post
     return PostSide(
-        compile_endpoint(post, keys.rule(post), plain_dialect.post_body, keys.resolve),
+        _endpoint(post, plain_dialect.post_body, keys),
         PostDialect(read_body, post.idempotent),
     )
+
+
+def _endpoint(
+    endpoint: Endpoint, plain_body: plain_dialect.PlainBody, keys: _Keys
+) -> CompiledEndpoint:
+    rule, mapping = keys.rule(endpoint), keys.terms.mapping
+    if mapping is not None:
+        fields = compile_body("json", {**mapping}, rule)
+        plain_body = plain_dialect.with_fields(plain_body, fields)
+    return compile_endpoint(endpoint, rule, plain_body, keys.resolve)
 
 
 @lru_cache(maxsize=SHARED)

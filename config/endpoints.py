@@ -20,7 +20,7 @@ from config.faults import mistake
 from config.notice_urls import LostUrl, WonUrl
 from config.proxies import Proxy
 from config.request_bodies import body_fault
-from config.request_parts import Body, Headers, Query, header_fault
+from config.request_parts import Body, FieldMapping, Headers, Query, header_fault
 from config.secret_values import Secret
 from config.values import (
     Flag,
@@ -292,7 +292,10 @@ class Breaker(Model):
 
 
 class PingPost(Model):
-    """How an offer bids and is posted."""
+    """How an offer bids and is posted.
+
+    ``mapping`` makes the ``fields`` that requests without a body of their own carry.
+    """
 
     minimum_bid: MoneyOrZero = Decimal(0)
     maximum_bid: Money | None = None
@@ -306,6 +309,7 @@ class PingPost(Model):
     proxy: Proxy | None = None
     hash_key: Secret | None = None
     hash: Literal["sha256"] | None = None
+    mapping: FieldMapping = None
     ping: PingEndpoint
     post: PostEndpoint | None = None
 
