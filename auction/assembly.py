@@ -29,6 +29,7 @@ from storage.outbox import Outbox
 from storage.partitions import keep_partitions
 from storage.postbacks import Postbacks
 from storage.records import CallRecords
+from storage.report_folding import ReportFolding
 from storage.snapshots import as_it_was, offers_of
 from storage.sweeper import Sweeper
 from storage.switch_calls import SwitchCalls
@@ -137,6 +138,7 @@ class CallHandling:
         background.keep_running("load", self._load.run)
         background.keep_running("usage view", self._usage.run)
         background.keep_running("sweeper", self._sweeper.run)
+        background.keep_running("figures", ReportFolding(parts.database).run)
         background.keep_running("partitions", partial(keep_partitions, parts.database))
         background.keep_running("webhooks", worker.run)
         background.keep_running("purge of deliveries", worker.keep_purged)
