@@ -3,15 +3,19 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 
+from auction.domain.log_bins import bin_of
 from auction.domain.report_figures import Figures
 from storage.database import Connection, Database
 from storage.report_figures import By, figures
 from storage.report_folding import ReportFolding
-from tests.builders import a_campaign, a_catalogue, a_static_offer, an_offer
+from storage.report_upkeep import ReportUpkeep
+from tests.builders import NEW_YORK, a_campaign, a_catalogue, a_static_offer, an_offer
 from tests.report_steps import assert_figures_agree, fold_all, store_owners
 
 NOON = datetime(2026, 11, 21, 12, 7, 30, tzinfo=UTC)
@@ -56,6 +60,11 @@ async def decide(
 
 async def figures_of(database: Database, by: By = By.OFFER) -> Mapping[str, Figures]:
     return await figures(database, NOON - timedelta(hours=1), NOON + timedelta(hours=1), by)
+
+
+async def all_of(database: Database) -> Mapping[str, Figures]:
+    week = timedelta(days=7)
+    return await figures(database, NOON - week, NOON + week, By.OFFER, detailed=True)
 
 
 async def test_what_is_committed_late_is_counted_when_it_is_seen(database: Database) -> None:
@@ -132,3 +141,54 @@ async def test_figures_of_a_source_are_its_own(database: Database) -> None:
     await fold_all(ReportFolding(database))
     by_source = await figures_of(database, By.SOURCE)
     assert {name: each.calls for name, each in by_source.items()} == {"pub-17": 1, "pub-18": 2}
+
+
+async def test_added_up_days_change_no_sum_whatever_comes_later(database: Database) -> None:
+    await store_owners(database, CATALOGUE)
+    folding, upkeep = ReportFolding(database), ReportUpkeep(database, lambda: NEW_YORK)
+    hours = [NOON + timedelta(hours=5 * number) for number in range(15)]
+    async with database.connection() as connection:
+        for at in hours:
+            await decide(connection, f"at {at}", at=at)
+        await fold_all(folding)
+        before = await all_of(database)
+        while await upkeep.add_up(hours[-1]):
+            pass
+        assert await connection.fetchval("select count(*) from report_whole_days") == 3
+        assert await all_of(database) == before
+        for at in hours:
+            await decide(connection, f"late, of {at}", at=at)
+        await fold_all(folding)
+        # Read from days, and from quarters as if there were no days.
+        doubled = await all_of(database)
+        assert doubled["acme-auto"].pinged == 30
+        assert doubled["acme-auto"].ping_times == {bin_of(20_500): 30}
+        await connection.execute("truncate report_whole_days")
+        assert await all_of(database) == doubled
+
+
+async def test_days_of_two_zones_never_overlap(database: Database) -> None:
+    upkeep = ReportUpkeep(database, lambda: zones.pop(0))
+    zones = [NEW_YORK, ZoneInfo("Asia/Kolkata"), ZoneInfo("Asia/Kolkata"), NEW_YORK]
+    async with database.connection() as connection:
+        for number in range(12):
+            at = NOON + timedelta(hours=5 * number)
+            await decide(connection, f"{number}", at=at)
+        await fold_all(ReportFolding(database))
+        before = await all_of(database)
+        while zones and await upkeep.add_up(NOON + timedelta(days=9)):
+            pass
+        days = await connection.fetch("select first, until from report_whole_days order by first")
+        assert len(days) == 4
+        assert all(one["until"] <= other["first"] for one, other in pairwise(days))
+    assert await all_of(database) == before
+
+
+async def test_old_minutes_go_and_quarters_stay(database: Database) -> None:
+    async with database.connection() as connection:
+        await decide(connection, "old", at=NOON - timedelta(hours=49))
+        await decide(connection, "new")
+        await fold_all(ReportFolding(database))
+        await ReportUpkeep(database, lambda: NEW_YORK).forget(NOON)
+        rows = await connection.fetch("select grain, count(*) from report_figures group by grain")
+    assert dict(map(tuple, rows)) == {"minute": 2, "quarter": 4}

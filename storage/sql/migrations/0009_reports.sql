@@ -81,7 +81,7 @@ create table report_whole_days (
 create function add_packed(one bigint[], other bigint[]) returns bigint[]
 language sql immutable strict parallel safe
 begin atomic
-    select coalesce(array_agg(key << 40 | count order by key), '{}')
+    select coalesce(array_agg((key << 40) | count order by key), '{}')
     from (
         select item >> 40 as key, sum(item & 1099511627775)::bigint & 1099511627775 as count
         from unnest(one || other) as item

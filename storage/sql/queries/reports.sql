@@ -222,7 +222,7 @@ summed as (
     group by place, name, class
 ),
 counted as (
-    select place, name, class, kind, key << 40 | sum(count)::bigint & 1099511627775 as item
+    select place, name, class, kind, key << 40 | (sum(count)::bigint & 1099511627775) as item
     from (
         select place, name, class, 1 as kind, item >> 40 as key, item & 1099511627775 as count
         from chosen cross join lateral unnest(reasons) as item
@@ -248,3 +248,78 @@ select summed.*, packed.reasons, packed.bid_sizes, packed.ping_times
 from summed
 left join packed using (place, name, class)
 limit $11
+
+-- name: first_unsummed
+-- The first quarter of an hour before $1 that no whole day has, and where the whole days next to it are.
+select
+    loose.bucket,
+    (select max(until) from report_whole_days where until <= loose.bucket) as since,
+    (select min(first) from report_whole_days where first > loose.bucket) as until
+from (
+    select min(f.bucket) as bucket
+    from unnest(
+        tstzmultirange(tstzrange(null, $1::timestamptz))
+        - coalesce((select range_agg(tstzrange(first, until)) from report_whole_days), '{}')
+    ) as span
+    cross join lateral (
+        select q.bucket from report_quarters as q
+        where q.bucket >= coalesce(lower(span), '-infinity') and q.bucket < upper(span)
+        order by q.bucket
+        limit 1
+    ) as f
+) as loose
+
+-- name: add_up_day
+with quarter as materialized (
+    select * from report_quarters
+    where bucket >= $1::timestamptz and bucket < $2::timestamptz
+),
+counted as (
+    select
+        campaign, offer, buyer, source, class, kind,
+        key << 40 | (sum(count)::bigint & 1099511627775) as item
+    from (
+        select
+            campaign, offer, buyer, source, class, 1 as kind, item >> 40 as key,
+            item & 1099511627775 as count
+        from quarter cross join lateral unnest(reasons) as item
+        union all
+        select campaign, offer, buyer, source, class, 2, item >> 40, item & 1099511627775
+        from quarter cross join lateral unnest(bid_sizes) as item
+        union all
+        select campaign, offer, buyer, source, class, 3, item >> 40, item & 1099511627775
+        from quarter cross join lateral unnest(ping_times) as item
+    ) as each
+    group by campaign, offer, buyer, source, class, kind, key
+),
+packed as (
+    select
+        campaign, offer, buyer, source, class,
+        array_agg(item) filter (where kind = 1) as reasons,
+        array_agg(item) filter (where kind = 2) as bid_sizes,
+        array_agg(item) filter (where kind = 3) as ping_times
+    from counted
+    group by campaign, offer, buyer, source, class
+),
+added as (
+    insert into report_days
+    select
+        'day', $1, summed.*, coalesce(packed.reasons, '{}'), coalesce(packed.bid_sizes, '{}'),
+        coalesce(packed.ping_times, '{}')
+    from (
+        select
+            campaign, offer, buyer, source, class,
+        sum(calls), sum(unrouted), sum(eligible), sum(pinged), sum(bids), sum(no_bids),
+        sum(timeouts), sum(errors), sum(below_minimum), sum(invalid_bids), sum(not_awaited),
+        sum(auction_wins), sum(static_wins), sum(posts_accepted), sum(posts_rejected),
+        sum(posts_unknown), sum(post_errors), sum(answered), sum(completed), sum(converted),
+        sum(bid_total), sum(revenue), sum(payout), sum(ping_micros)
+        from quarter
+        group by campaign, offer, buyer, source, class
+    ) as summed
+    left join packed using (campaign, offer, buyer, source, class)
+)
+insert into report_whole_days (first, until) values ($1, $2)
+
+-- name: forget_minutes
+delete from report_minutes where bucket < $1
