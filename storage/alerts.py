@@ -17,6 +17,7 @@ from storage.queries import query
 
 _TAKE = query("take_alert_turn")
 _END = query("end_alert_turn")
+_KEEP = query("keep_alert_turn")
 _STATES = query("alert_states")
 _PUT = query("put_alert_states")
 _DROP = query("drop_alert_states")
@@ -88,6 +89,10 @@ class AlertTurn:
         """Every state that is not quiet."""
         rows = await self.connection.fetch(_STATES)
         return {(row["rule"], row["subject"]): _held(row) for row in rows}
+
+    async def keep(self) -> None:
+        """Show that we are still at it: a transaction that idles is taken for a frozen process."""
+        await self.connection.execute(_KEEP)
 
     async def save(self, changes: AlertChanges) -> None:
         """Write what has changed, and end the turn."""

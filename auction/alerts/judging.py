@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from auction.alerts.windows import Window, past_of, window_of
-from auction.domain.alert_measures import NOTHING, Figures, could_take_calls, reading
+from auction.domain.alert_measures import could_take_calls, reading
 from auction.domain.alert_terms import (
     OF_CAPS,
     AlertMeasure,
@@ -25,11 +25,14 @@ from auction.domain.alerting import (
 )
 from auction.domain.cap_outlook import cap_outlooks
 from auction.domain.ids import OfferId, OwnerId
+from auction.domain.report_figures import Figures
 from auction.domain.terms import Catalogue
 from auction.domain.usage import Usage
 from storage.alerts import AlertChanges, AlertNews, Fired, HeldState, Key
 
 Read = Mapping[Window, Mapping[Subject, Figures]]
+
+_NOTHING: Final = Figures()
 
 HOOK: Final = "alert"
 ESCALATION: Final = "escalation"
@@ -56,9 +59,9 @@ class Scene:
     def windows(self) -> set[Window]:
         """Every stretch of time that is to be read."""
         found: set[Window] = set()
-        for rule, _, held in self.watched():
+        for rule, subject, held in self.watched():
             if rule.condition.measure not in OF_CAPS:
-                window = window_of(rule, held.state, self.now)
+                window = window_of(rule, subject.kind, held.state, self.now)
                 past = past_of(rule, window)
                 found.update((window,) if past is None else (window, past))
         return found
@@ -95,13 +98,13 @@ def _reading(
     condition = rule.condition
     if condition.measure in OF_CAPS:
         return _cap_reading(scene, condition.measure, subject)
-    window = window_of(rule, state, scene.now)
+    window = window_of(rule, subject.kind, state, scene.now)
     if _says_nothing(scene, rule, subject, window):
         return None
     past = past_of(rule, window)
-    before = None if past is None else read[past].get(subject, NOTHING)
+    before = None if past is None else read[past].get(subject, _NOTHING)
     minutes = 0.0 if past is None else past.minutes
-    return reading(condition, read[window].get(subject, NOTHING), before, minutes)
+    return reading(condition, read[window].get(subject, _NOTHING), before, minutes)
 
 
 def _says_nothing(scene: Scene, rule: AlertRule, subject: Subject, window: Window) -> bool:
@@ -155,7 +158,7 @@ def _without_stale_past(rule: AlertRule, state: AlertState, now: datetime) -> Al
     """A quiet state whose beginning lies before all that is read is like one without any."""
     if state.counted_from is None or state != AlertState(counted_from=state.counted_from):
         return state
-    since = window_of(rule, QUIET, now).since
+    since = window_of(rule, rule.scope.kind, QUIET, now).since
     return QUIET if state.counted_from <= since else state
 
 

@@ -3,19 +3,20 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from auction.alerts.figures import read_window
 from auction.alerts.judging import Scene, judge
 from auction.alerts.windows import Window
-from auction.domain.alert_measures import Figures
 from auction.domain.alert_terms import AlertRule, Subject
+from auction.domain.report_figures import Figures
 from auction.domain.terms import Catalogue
 from auction.ports import StorageUnavailableError
 from storage.alert_pausing import switch_offers
 from storage.alerts import AlertTurn, alert_turn
-from storage.database import Connection, Database
+from storage.database import Database
 from storage.readings import read_usage_of_all
 
 logger = logging.getLogger(__name__)
@@ -35,12 +36,6 @@ class RulesInForce:
     rules: Sequence[AlertRule]
 
 
-ReadFigures = Callable[
-    [Connection, Iterable[Window]], Awaitable[Mapping[Window, Mapping[Subject, Figures]]]
-]
-"""What happened in each of these stretches of time, by subject."""
-
-
 class AlertWatch:
     """Takes turns with all other processes; ``rules`` tells those in force, None before any."""
 
@@ -48,13 +43,11 @@ class AlertWatch:
         self,
         database: Database,
         rules: Callable[[], RulesInForce | None],
-        read_figures: ReadFigures,
         *,
         every_s: float = EVERY_S,
     ) -> None:
         self._database = database
         self._rules = rules
-        self._read_figures = read_figures
         self._every_s = every_s
 
     async def run(self, turn_s: float = TURN_S) -> None:
@@ -97,7 +90,9 @@ class AlertWatch:
         )
         if scene.needs_usage():
             scene = scene.with_usage(await read_usage_of_all(turn.connection))
-        windows = await asyncio.to_thread(scene.windows)
-        read = await self._read_figures(turn.connection, windows)
+        read: dict[Window, Mapping[Subject, Figures]] = {}
+        for window in await asyncio.to_thread(scene.windows):
+            read[window] = await read_window(self._database, window)
+            await turn.keep()
         # Thousands of offers take a while; calls go on being decided meanwhile.
         await turn.save(await asyncio.to_thread(judge, scene, read))

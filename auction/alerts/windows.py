@@ -1,23 +1,25 @@
-"""Which stretches of time rules look at."""
+"""Which figures rules look at: over which time, and by what."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from auction.domain.alert_terms import AlertRule, SubjectKind
+from auction.domain.alert_terms import AlertMeasure, AlertRule, SubjectKind
 from auction.domain.alerting import AlertState
 
 _MINUTE = timedelta(minutes=1)
-_QUARTER = timedelta(minutes=15)
-_LONG = timedelta(hours=2)
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Window:
-    """From ``since`` until before ``until``, in whole minutes, or in ``quarters`` of an hour."""
+    """Whole minutes from ``since`` until before ``until``, of all subjects of a kind.
+
+    ``detailed``: with how long pings took.
+    """
 
     since: datetime
     until: datetime
-    quarters: bool = False
+    kind: SubjectKind
+    detailed: bool
 
     @property
     def minutes(self) -> float:
@@ -25,14 +27,14 @@ class Window:
         return (self.until - self.since) / _MINUTE
 
 
-def window_of(rule: AlertRule, state: AlertState, now: datetime) -> Window:
-    """What a rule reads now; never what was before its offer was resumed."""
+def window_of(rule: AlertRule, kind: SubjectKind, state: AlertState, now: datetime) -> Window:
+    """What a rule reads now of such a subject; never what was before its offer was resumed."""
     condition = rule.condition
-    until = now - timedelta(minutes=condition.delay_minutes)
+    until = _floor(now - timedelta(minutes=condition.delay_minutes))
     since = until - timedelta(minutes=condition.over_minutes)
     if state.counted_from is not None:
-        since = min(max(since, state.counted_from), until)
-    return _whole(since, until, quarters=rule.scope.kind is SubjectKind.SOURCE)
+        since = min(max(since, _floor(state.counted_from)), until)
+    return Window(since, until, kind, condition.measure is AlertMeasure.PING_P95_MS)
 
 
 def past_of(rule: AlertRule, window: Window) -> Window | None:
@@ -41,14 +43,8 @@ def past_of(rule: AlertRule, window: Window) -> Window | None:
     if minutes is None:
         return None
     since = window.since - timedelta(minutes=minutes)
-    quarters = window.quarters or window.since - since > _LONG
-    return _whole(since, window.since, quarters=quarters)
+    return Window(since, window.since, window.kind, window.detailed)
 
 
-def _whole(since: datetime, until: datetime, *, quarters: bool) -> Window:
-    step = _QUARTER if quarters else _MINUTE
-    return Window(_floor(since, step), until, quarters)
-
-
-def _floor(at: datetime, step: timedelta) -> datetime:
-    return at - (at - datetime(2020, 1, 1, tzinfo=at.tzinfo)) % step
+def _floor(at: datetime) -> datetime:
+    return at.replace(second=0, microsecond=0)

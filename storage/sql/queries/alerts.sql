@@ -7,6 +7,9 @@ from alert_turn
 where looked_at <= now() - make_interval(secs => $1)
 for update skip locked
 
+-- name: keep_alert_turn
+select
+
 -- name: end_alert_turn
 update alert_turn set looked_at = now()
 
