@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from zoneinfo import ZoneInfo
 
+from auction.alerts.watch import AlertWatch
 from auction.background import Background
 from auction.engine.reception import Reception
 from auction.engine.rerouting import Rerouter
@@ -14,6 +15,7 @@ from auction.engine.world import Ports
 from auction.known_tokens import KnownTokens
 from auction.marketplaces import Marketplaces
 from auction.token_keeping import TokenKeeping
+from auction.web.alerts import AlertHandlers
 from auction.web.api import CallLife, Routes
 from auction.web.drain import Drain
 from auction.web.services import ApiServices
@@ -23,6 +25,7 @@ from auction.webhooks.sender import WebhookSender
 from auction.webhooks.worker import WebhookWorker
 from metrics.load import LoadTerms, LoadWatch
 from metrics.registry import Metrics
+from storage.alert_book import AlertBook
 from storage.call_lists import CallLists
 from storage.database import Database
 from storage.deliveries import Deliveries
@@ -133,8 +136,12 @@ class CallHandling:
             dead_letters=self._deliveries,
         )
 
+        self._alerts = AlertWatch(database, marketplaces.alert_rules)
         access = TokenKeeping(database)
-        self.routes: tuple[Routes, ...] = (TokenHandlers(access, tokens, clock).add_to,)
+        self.routes: tuple[Routes, ...] = (
+            TokenHandlers(access, tokens, clock).add_to,
+            AlertHandlers(AlertBook(database), tokens).add_to,
+        )
 
     def keep_running(self, background: Background, sender: WebhookSender) -> None:
         """Begin the work that goes on beside calls; ``sender`` takes webhooks to subscribers."""
@@ -149,6 +156,7 @@ class CallHandling:
         background.keep_running("sweeper", self._sweeper.run)
         background.keep_running("figures", ReportFolding(parts.database).run)
         background.keep_running("whole days", ReportUpkeep(parts.database, self._zone).run)
+        background.keep_running("alerts", self._alerts.run)
         background.keep_running("partitions", partial(keep_partitions, parts.database))
         background.keep_running("webhooks", worker.run)
         background.keep_running("purge of deliveries", worker.keep_purged)

@@ -28,15 +28,12 @@ from auction.domain.ids import OfferId, OwnerId
 from auction.domain.report_figures import Figures
 from auction.domain.terms import Catalogue
 from auction.domain.usage import Usage
+from config.alerts import ALERT_HOOK, ALERT_OWNER, ESCALATION_HOOK
 from storage.alerts import AlertChanges, AlertNews, Fired, HeldState, Key
 
 Read = Mapping[Window, Mapping[Subject, Figures]]
 
 _NOTHING: Final = Figures()
-
-HOOK: Final = "alert"
-ESCALATION: Final = "escalation"
-"""The webhooks of a rule; their owner is ``alert:<rule>``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +148,7 @@ def _note(
         changes.resolved.append((alert_id, step.resolution))
     data = _data(scene, rule, subject, alert_id, step, value)
     for hook in _hooks(rule, held.state, step.event):
-        changes.news.append(AlertNews(f"alert:{rule.id}", hook, step.event.value, data))
+        changes.news.append(AlertNews(f"{ALERT_OWNER}{rule.id}", hook, step.event.value, data))
 
 
 def _without_stale_past(rule: AlertRule, state: AlertState, now: datetime) -> AlertState:
@@ -177,9 +174,9 @@ def _fired(rule: AlertRule, subject: Subject, alert_id: str, value: float, now: 
 
 def _hooks(rule: AlertRule, before: AlertState, event: AlertEvent) -> Iterator[str]:
     if rule.told and event is not AlertEvent.ESCALATED:
-        yield HOOK
+        yield ALERT_HOOK
     if event is AlertEvent.ESCALATED or (event is AlertEvent.RESOLVED and before.escalated):
-        yield ESCALATION
+        yield ESCALATION_HOOK
 
 
 def _data(

@@ -1,6 +1,7 @@
 """Alert rules as an operator writes them, turned into those that the domain judges by."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
@@ -16,6 +17,7 @@ from auction.domain.alert_terms import (
     Subject,
     SubjectKind,
 )
+from auction.domain.terms import Catalogue
 from config.alerts import Alert
 
 _DELAYS: Final = {
@@ -37,6 +39,14 @@ _KINDS: Final = (
     SubjectKind.OFFER,
     SubjectKind.SOURCE,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class RulesInForce:
+    """The rules of a revision and what they speak of."""
+
+    catalogue: Catalogue
+    rules: Sequence[AlertRule]
 
 
 def compile_rules(alerts: Iterable[Alert]) -> tuple[AlertRule, ...]:

@@ -3,16 +3,15 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from auction.alerts.figures import read_window
 from auction.alerts.judging import Scene, judge
+from auction.alerts.rules import RulesInForce
 from auction.alerts.windows import Window
-from auction.domain.alert_terms import AlertRule, Subject
+from auction.domain.alert_terms import Subject
 from auction.domain.report_figures import Figures
-from auction.domain.terms import Catalogue
 from auction.ports import StorageUnavailableError
 from storage.alert_pausing import switch_offers
 from storage.alerts import AlertTurn, alert_turn
@@ -26,14 +25,6 @@ EVERY_S: Final = 15.0
 
 TURN_S: Final = 3.0
 """How often each process asks whether it is time."""
-
-
-@dataclass(frozen=True, slots=True)
-class RulesInForce:
-    """The rules of a revision and what they speak of."""
-
-    catalogue: Catalogue
-    rules: Sequence[AlertRule]
 
 
 class AlertWatch:
