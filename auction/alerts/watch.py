@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 EVERY_S: Final = 15.0
 """How often rules are looked at."""
 
-TURN_S: Final = 3.0
+TURN_S: Final = 2.0
 """How often each process asks whether it is time."""
 
 

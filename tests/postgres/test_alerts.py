@@ -1,0 +1,300 @@
+"""Alerts on a real server: one looks at a time, nothing is done twice, offers are given back."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from auction.alerts.rules import RulesInForce, compile_rules
+from auction.alerts.watch import AlertWatch
+from auction.domain.alerting import AlertPhase, AlertState, Resolution
+from auction.domain.report_figures import Figures
+from buyers.terms import build_catalogue
+from config.check import check
+from config.marketplace import read_marketplace
+from storage.alert_book import AlertBook, count_active
+from storage.alert_pausing import ORIGIN, switch_offers
+from storage.alerts import AlertChanges, AlertNews, Fired, HeldState, alert_turn
+from storage.catalogue import latest, load, save
+from storage.catalogue_items import join, split
+from storage.database import Database
+from storage.queries import query
+from storage.report_rows import RowKey, figure_columns, floor_to
+
+KEY = ("slow", "offer:acme-auto")
+RULE = {
+    "id": "slow",
+    "offer": "acme-auto",
+    "measure": "timeout_rate",
+    "above": "0.10",
+    "over_minutes": 5,
+    "auto_pause": {"resume_after_minutes": 30},
+    "webhook": {"url": "https://ops.example/in"},
+}
+MARKETPLACE: dict[str, Any] = {
+    "campaigns": [{"id": "auto", "name": "Auto"}],
+    "buyers": [
+        {
+            "id": "acme",
+            "offers": [
+                {
+                    "id": "acme-auto",
+                    "campaign": "auto",
+                    "destination": {"uri": "sip:a@acme.example"},
+                    "ping_post": {"ping": {"url": "https://acme.example/"}},
+                }
+            ],
+        }
+    ],
+    "alerts": [RULE],
+}
+DELIVERIES = "select owner, webhook, event, data from webhook_deliveries order by created_at"
+
+
+async def store(database: Database, data: Mapping[str, object] = MARKETPLACE) -> int:
+    checked, _ = check(data, {}).usable()
+    return await save(database, split(checked), origin="file")
+
+
+async def offer_of(database: Database) -> Mapping[str, Any]:
+    found: Any = join((await load(database)).items)
+    offer: Mapping[str, Any] = found["buyers"][0]["offers"][0]
+    return offer
+
+
+async def rules_of(database: Database) -> RulesInForce:
+    stored = await load(database)
+    marketplace = read_marketplace(join(stored.items))
+    catalogue = build_catalogue(marketplace, stored.revision)
+    return RulesInForce(catalogue, compile_rules(marketplace.alerts))
+
+
+async def a_watch(database: Database, every_s: float = 0.0) -> AlertWatch:
+    rules = await rules_of(database)
+    return AlertWatch(database, lambda: rules, every_s=every_s)
+
+
+async def store_figures(database: Database, minutes_ago: float, figures: Figures) -> None:
+    """What happened to acme's pings then."""
+    minute = floor_to(datetime.now(UTC) - timedelta(minutes=minutes_ago), timedelta(minutes=1))
+    key = RowKey("minute", minute, "auto", "acme-auto", "acme", "", "buyer")
+    async with database.connection() as connection:
+        await connection.execute(query("add_figures"), *figure_columns({key: figures}))
+
+
+async def fetch(database: Database, statement: str, *values: object) -> list[asyncpg.Record]:
+    async with database.connection() as connection:
+        rows: list[asyncpg.Record] = await connection.fetch(statement, *values)
+    return rows
+
+
+def firing(alert_id: str = "a" * 32, *, pauses: bool = True, minutes: int = 0) -> AlertChanges:
+    now = datetime.now(UTC) - timedelta(minutes=minutes)
+    fired = Fired(alert_id, KEY, "Slow", "timeout_rate", 0.5, 0.1, now, pauses)
+    state = HeldState(AlertState(AlertPhase.FIRING, since=now), alert_id)
+    news = AlertNews("alert:slow", "alert", "alert.fired", {"rule": "slow"})
+    return AlertChanges(states={KEY: state}, fired=[fired], news=[news])
+
+
+async def write(database: Database, changes: AlertChanges) -> None:
+    async with alert_turn(database, 0.0) as turn:
+        assert turn is not None
+        await turn.save(changes)
+
+
+async def test_one_looks_at_a_time_and_not_again_before_its_time(database: Database) -> None:
+    async with alert_turn(database, 60.0) as mine:
+        assert mine is not None
+        async with alert_turn(database, 0.0) as theirs:
+            assert theirs is None
+        await mine.save(AlertChanges())
+    async with alert_turn(database, 60.0) as soon, alert_turn(database, 0.0) as due:
+        assert soon is None
+        assert due is not None
+
+
+async def test_what_a_look_that_dies_has_seen_was_never_seen(database: Database) -> None:
+    async def killed() -> None:
+        async with alert_turn(database, 0.0) as turn:
+            assert turn is not None
+            await turn.save(firing())
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        await killed()
+    assert await AlertBook(database).active() == []
+    assert await fetch(database, DELIVERIES) == []
+    async with alert_turn(database, 60.0) as again:
+        assert again is not None
+        assert await again.states() == {}
+
+
+async def test_states_are_read_as_they_were_written_and_forgotten_when_quiet(
+    database: Database,
+) -> None:
+    at = datetime(2026, 11, 20, 17, 0, tzinfo=UTC)
+    state = AlertState(AlertPhase.ACKNOWLEDGED, at, at, True, at, at)
+    await write(database, AlertChanges(states={KEY: HeldState(state, "b" * 32)}))
+    async with alert_turn(database, 0.0) as turn:
+        assert turn is not None
+        assert await turn.states() == {KEY: HeldState(state, "b" * 32)}
+        await turn.save(AlertChanges(states={KEY: HeldState()}))
+    assert await fetch(database, "select from alert_states") == []
+
+
+async def test_a_bad_minute_fires_pauses_the_offer_and_tells_the_webhook(
+    database: Database,
+) -> None:
+    await store(database)
+    before = await offer_of(database)
+    await store_figures(database, 2, Figures(pinged=100, timeouts=50))
+    assert await (await a_watch(database)).look()
+    [alert] = await AlertBook(database).active()
+    assert (alert.rule, alert.subject, alert.reading, alert.phase) == (*KEY, 0.5, "firing")
+    assert alert.pause == "paused"
+    assert await offer_of(database) == {**before, "enabled": False}
+    newest = await latest(database)
+    assert newest is not None
+    assert (newest.revision, newest.origin, newest.actor) == (2, ORIGIN, ORIGIN)
+    assert newest.note == f"alert {alert.alert_id}"
+    [told] = await fetch(database, DELIVERIES)
+    assert (told["owner"], told["webhook"], told["event"]) == (
+        "alert:slow",
+        "alert",
+        "alert.fired",
+    )
+    assert await count_active(database) == {"slow": 1}
+
+
+async def test_a_paused_offer_is_resumed_exactly_as_it_was_and_judged_anew(
+    database: Database,
+) -> None:
+    await store(database)
+    before = await offer_of(database)
+    await store_figures(database, 2, Figures(pinged=100, timeouts=50))
+    await (await a_watch(database)).look()
+    await fetch(database, "update alert_states set paused_at = now() - interval '31 minutes'")
+    await (await a_watch(database)).look()
+    assert await offer_of(database) == before
+    [alert] = await AlertBook(database).history(10)
+    assert (alert.resolution, alert.pause, alert.phase) == ("resumed", "resumed", "resolved")
+    await (await a_watch(database)).look()
+    assert await AlertBook(database).active() == []
+
+
+async def test_many_who_look_at_once_fire_once(dsn: str, database: Database) -> None:
+    await store(database)
+    await store_figures(database, 2, Figures(pinged=100, timeouts=50))
+    others = [await Database.connect(dsn) for _ in range(4)]
+    watches = [await a_watch(each, every_s=60.0) for each in others]
+    looked = await asyncio.gather(*(watch.look() for watch in watches))
+    for other in others:
+        await other.close()
+    assert sum(looked) == 1
+    assert len(await AlertBook(database).active()) == 1
+    newest = await latest(database)
+    assert newest is not None
+    assert newest.revision == 2
+
+
+async def test_whoever_has_not_taken_up_the_newest_revision_does_not_judge(
+    database: Database,
+) -> None:
+    await store(database)
+    behind = await a_watch(database)
+    await store(database, {**MARKETPLACE, "currency": "CAD"})
+    assert not await behind.look()
+    assert await (await a_watch(database)).look()
+
+
+async def test_a_pause_that_was_decided_but_not_made_is_made_by_the_next(
+    database: Database,
+) -> None:
+    await store(database)
+    await write(database, firing())
+    assert await switch_offers(database) == 1
+    assert await switch_offers(database) == 0
+    assert (await offer_of(database))["enabled"] is False
+    [state] = await fetch(database, "select paused_at from alert_states")
+    assert state["paused_at"] is not None
+
+
+async def test_an_offer_that_an_operator_has_paused_is_left_so(database: Database) -> None:
+    paused = {**MARKETPLACE["buyers"][0]["offers"][0], "enabled": False}
+    await store(database, {**MARKETPLACE, "buyers": [{"id": "acme", "offers": [paused]}]})
+    await write(database, firing())
+    assert await switch_offers(database) == 0
+    resolved = AlertChanges(states={KEY: HeldState()}, resolved=[("a" * 32, Resolution.CLEARED)])
+    await write(database, resolved)
+    assert await switch_offers(database) == 0
+    [alert] = await AlertBook(database).history(10)
+    assert (alert.pause, (await offer_of(database))["enabled"]) == ("left", False)
+
+
+async def test_an_offer_that_somebody_has_changed_since_is_not_resumed(
+    database: Database,
+) -> None:
+    await store(database)
+    await write(database, firing())
+    await switch_offers(database)
+    changed = {**MARKETPLACE["buyers"][0]["offers"][0], "enabled": False, "weight": 3}
+    await store(database, {**MARKETPLACE, "buyers": [{"id": "acme", "offers": [changed]}]})
+    resolved = AlertChanges(states={KEY: HeldState()}, resolved=[("a" * 32, Resolution.CLEARED)])
+    await write(database, resolved)
+    assert await switch_offers(database) == 0
+    [alert] = await AlertBook(database).history(10)
+    assert alert.pause == "left"
+    assert (await offer_of(database))["enabled"] is False
+
+
+async def test_a_pause_that_is_not_wanted_any_more_is_not_made(database: Database) -> None:
+    await store(database)
+    await write(database, firing())
+    await write(
+        database,
+        AlertChanges(states={KEY: HeldState()}, resolved=[("a" * 32, Resolution.RULE_GONE)]),
+    )
+    assert await switch_offers(database) == 0
+    assert "enabled" not in await offer_of(database)
+
+
+async def test_an_alert_of_an_offer_that_is_gone_switches_nothing(database: Database) -> None:
+    await store(database, {**MARKETPLACE, "buyers": [], "alerts": []})
+    await write(database, firing())
+    assert await switch_offers(database) == 0
+
+
+async def test_acknowledging_is_kept_and_stops_at_what_is_over(database: Database) -> None:
+    book = AlertBook(database)
+    await write(database, firing(pauses=False))
+    seen = await book.acknowledge("a" * 32, "tok-1")
+    assert seen is not None
+    assert (seen.phase, seen.acknowledged_by) == ("acknowledged", "tok-1")
+    async with alert_turn(database, 0.0) as turn:
+        assert turn is not None
+        assert (await turn.states())[KEY].state.phase is AlertPhase.ACKNOWLEDGED
+    again = await book.acknowledge("a" * 32, "tok-2")
+    assert again == seen
+    assert await book.acknowledge("b" * 32, "tok-1") is None
+
+
+async def test_history_is_read_page_by_page_and_by_rule(database: Database) -> None:
+    book = AlertBook(database)
+    for number in range(3):
+        await write(database, firing(f"{number}" * 32, pauses=False, minutes=number))
+    first = await book.history(2)
+    rest = await book.history(2, (first[-1].fired_at, first[-1].alert_id))
+    assert [each.alert_id[0] for each in (*first, *rest)] == ["0", "1", "2"]
+    assert await book.history(10, rule="other") == []
+    assert len(await book.history(10, rule="slow")) == 3
+
+
+async def test_what_fired_long_ago_is_forgotten_once_it_is_over(database: Database) -> None:
+    await write(database, firing(pauses=False, minutes=401 * 1440))
+    await write(database, firing("b" * 32, pauses=False, minutes=401 * 1440))
+    await write(database, AlertChanges(resolved=[("a" * 32, Resolution.CLEARED)]))
+    await write(database, AlertChanges())
+    assert [each.alert_id[0] for each in await AlertBook(database).history(10)] == ["b"]
