@@ -21,7 +21,6 @@ from auction.marketplaces import Marketplaces, load_at_start
 from auction.oversight import ops_services
 from auction.ports import StorageUnavailableError
 from auction.stores import running_database, secret_key
-from auction.web.api import build_api
 from auction.web.drain import Drain
 from auction.web.ops import build_ops
 from auction.web.runner import KEEPALIVE_S, ProblemRunner
@@ -116,7 +115,7 @@ class Service:
         try:
             database = await self._connect()
             calls, _ = await self._begin(database)
-            self._api = await listen_on(build_api(calls.services, calls.life), listeners, share)
+            self._api = await listen_on(calls.application(), listeners, share)
         except BaseException:
             await self.stop()
             raise
@@ -128,9 +127,7 @@ class Service:
         calls, marketplaces = await self._begin(database)
         ops = ops_services(database, marketplaces.terms, self._metrics, self._drain)
         self._ops, ops_url = await listen(build_ops(ops), settings.host, settings.ops_port)
-        self._api, base_url = await listen(
-            build_api(calls.services, calls.life), settings.host, settings.port
-        )
+        self._api, base_url = await listen(calls.application(), settings.host, settings.port)
         return ServiceHandle(base_url, ops_url, plain_token(settings))
 
     async def _connect(self) -> Database:
@@ -153,7 +150,7 @@ class Service:
         tokens = TokenStore(database)
         await tokens.start()
         stack.push_async_callback(tokens.stop)
-        self._calls = self._handle_calls(database, vault, marketplaces, tokens)
+        self._calls = self._handle_calls(database, box, vault, marketplaces, tokens)
         self._background.keep_running("loop lag", LoopLagMonitor(self._metrics.loop_lag).run)
         _freeze_what_is_loaded()
         sys.setswitchinterval(THREADS_GIVE_WAY_S)
@@ -190,6 +187,7 @@ class Service:
     def _handle_calls(
         self,
         database: Database,
+        box: SecretBox,
         vault: CallerVault,
         marketplaces: Marketplaces,
         tokens: TokenStore,
@@ -198,6 +196,7 @@ class Service:
         handling = CallHandling(
             Parts(
                 database=database,
+                box=box,
                 vault=vault,
                 marketplaces=marketplaces,
                 tokens=tokens,

@@ -6,18 +6,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
+from aiohttp import web
+
 from auction.background import Background
 from auction.bootstrap import BootstrapTokens
 from auction.engine.reception import Reception
 from auction.engine.rerouting import Rerouter
 from auction.engine.world import Ports
 from auction.marketplaces import Marketplaces
-from auction.web.api import CallLife
+from auction.web.api import CallLife, build_api
 from auction.web.drain import Drain
+from auction.web.management.routes import Managed
 from auction.web.services import ApiServices
 from auction.web.webhook_view import WebhookView
 from auction.webhooks.sender import WebhookSender
 from auction.webhooks.worker import WebhookWorker
+from config.secret_box import SecretBox
 from metrics.load import LoadTerms, LoadWatch
 from metrics.registry import Metrics
 from storage.call_lists import CallLists
@@ -64,6 +68,7 @@ class Parts:
     """
 
     database: Database
+    box: SecretBox
     vault: CallerVault
     marketplaces: Marketplaces
     tokens: TokenStore
@@ -126,6 +131,11 @@ class CallHandling:
             switch_calls=SwitchCalls(database, note, on_earned=earned, outbox=outbox),
             dead_letters=self._deliveries,
         )
+
+    def application(self) -> web.Application:
+        """The API of port 8080."""
+        managed = Managed(self._parts.database, self._parts.box)
+        return build_api(self.services, self.life, managed)
 
     def keep_running(self, background: Background, sender: WebhookSender) -> None:
         """Begin the work that goes on beside calls; ``sender`` takes webhooks to subscribers."""

@@ -9,6 +9,7 @@ from auction.web.call_list import CallListHandlers, CallLists
 from auction.web.calls import CallHandlers
 from auction.web.dead_letters import DeadLetterHandlers, DeadLetters
 from auction.web.edge import edge
+from auction.web.management.routes import Managed, add_management
 from auction.web.postbacks import PostbackHandlers, Postbacks
 from auction.web.reroutes import RerouteHandlers
 from auction.web.services import ApiServices
@@ -27,13 +28,17 @@ class CallLife:
     dead_letters: DeadLetters
 
 
-def build_api(services: ApiServices, life: CallLife) -> web.Application:
+def build_api(
+    services: ApiServices, life: CallLife, managed: Managed | None = None
+) -> web.Application:
     """The application for port 8080; serve it with ``auction.web.runner.ProblemRunner``."""
     application = web.Application(
         middlewares=[edge(services.drain, services.max_requests)], client_max_size=MAX_BODY_BYTES
     )
     _add_calls(application.router, services, life)
     _add_money(application.router, services, life)
+    if managed is not None:
+        add_management(application.router, managed, services.tokens)
     return application
 
 

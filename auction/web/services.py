@@ -65,6 +65,14 @@ class Grant(Protocol):
     """What a token allows; ``buyer`` and ``source`` narrow what it sees."""
 
     @property
+    def id(self) -> str:
+        """Which token it is; not the token itself."""
+
+    @property
+    def name(self) -> str:
+        """What it was called by whoever made it."""
+
+    @property
     def scopes(self) -> frozenset[str]:
         """Any of ``calls``, ``read``, ``admin``, ``pii``, ``postback``."""
 

@@ -27,6 +27,7 @@ from auction.domain.ids import CallId
 from auction.domain.terms import Catalogue
 from auction.web.api import CallLife, build_api
 from auction.web.drain import Drain
+from auction.web.management.routes import Managed
 from auction.web.runner import ProblemRunner
 from auction.web.services import ApiServices
 from tests.builders import NOON
@@ -41,6 +42,8 @@ class FakeGrant:
     buyer: str | None = None
     source: str | None = None
     switch: str | None = None
+    id: str = "tok_1"
+    name: str = "someone"
 
 
 def a_grant(*scopes: str, **limits: str) -> FakeGrant:
@@ -220,6 +223,7 @@ async def running_api(
     rerouter: FakeRerouter | None = None,
     *,
     max_requests: int = 100,
+    managed: Managed | None = None,
 ) -> AsyncIterator[Api]:
     fake, unused = services or FakeServices(), Unused()
     drain = Drain()
@@ -238,6 +242,7 @@ async def running_api(
             max_requests=max_requests,
         ),
         CallLife(lists=unused, postbacks=unused, switch_calls=unused, dead_letters=unused),
+        managed,
     )
     async with serving(application) as port, a_client() as session:
         yield Api(fake, session, port, drain)

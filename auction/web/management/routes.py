@@ -1,0 +1,46 @@
+"""Every path of the management API, from the table of resources."""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from auction.web.bodies import expecting
+from auction.web.management.handlers import ResourceHandlers
+from auction.web.management.requests import MAX_OBJECT_BYTES
+from auction.web.management.resources import RESOURCES, Resource
+from auction.web.services import Tokens
+from config.secret_box import SecretBox
+from storage.database import Database
+
+_EXPECT = expecting(MAX_OBJECT_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Managed:
+    """Where the marketplace is kept, and the box for its secrets."""
+
+    database: Database
+    box: SecretBox
+
+
+def add_management(router: web.UrlDispatcher, managed: Managed, tokens: Tokens) -> None:
+    """Serve every kind of object."""
+    for resource in RESOURCES:
+        handlers = ResourceHandlers(resource, managed.database, managed.box, tokens)
+        _add_resource(router, resource, handlers)
+
+
+def _add_resource(
+    router: web.UrlDispatcher, resource: Resource, handlers: ResourceHandlers
+) -> None:
+    all_of_them = f"/v1/{resource.path}"
+    one = f"{all_of_them}/{{id:[^/]+}}"
+    router.add_get(all_of_them, handlers.list)
+    router.add_post(all_of_them, handlers.create, expect_handler=_EXPECT)
+    router.add_get(one, handlers.show)
+    router.add_put(one, handlers.replace, expect_handler=_EXPECT)
+    router.add_patch(one, handlers.patch, expect_handler=_EXPECT)
+    router.add_delete(one, handlers.delete)
+    if resource.switchable:
+        router.add_post(f"{one}/pause", handlers.pause)
+        router.add_post(f"{one}/resume", handlers.resume)
