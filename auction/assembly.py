@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
+from aiohttp import web
+
 from auction.background import Background
 from auction.engine.reception import Reception
 from auction.engine.rerouting import Rerouter
@@ -13,8 +15,10 @@ from auction.engine.world import Ports
 from auction.known_tokens import KnownTokens
 from auction.marketplaces import Marketplaces
 from auction.token_keeping import TokenKeeping
-from auction.web.api import CallLife, Routes
+from auction.web.api import CallLife, Routes, build_api
 from auction.web.drain import Drain
+from auction.web.management.handlers import CurrentBox
+from auction.web.management.routes import Managed, management
 from auction.web.services import ApiServices
 from auction.web.tokens import TokenHandlers
 from auction.web.webhook_view import WebhookView
@@ -66,6 +70,7 @@ class Parts:
     """
 
     database: Database
+    box: CurrentBox
     vault: CallerVault
     marketplaces: Marketplaces
     tokens: TokenStore
@@ -130,8 +135,17 @@ class CallHandling:
             dead_letters=self._deliveries,
         )
 
-        access = TokenKeeping(database)
-        self.routes: tuple[Routes, ...] = (TokenHandlers(access, tokens, clock).add_to,)
+    def application(self) -> web.Application:
+        """The API of port 8080."""
+        return build_api(self.services, self.life, *self._routes())
+
+    def _routes(self) -> tuple[Routes, ...]:
+        parts, services = self._parts, self.services
+        access = TokenKeeping(parts.database)
+        return (
+            TokenHandlers(access, services.tokens, services.clock).add_to,
+            management(Managed(parts.database, parts.box), services.tokens),
+        )
 
     def keep_running(self, background: Background, sender: WebhookSender) -> None:
         """Begin the work that goes on beside calls; ``sender`` takes webhooks to subscribers."""

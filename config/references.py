@@ -68,7 +68,7 @@ def _unknown_campaigns(top: Item) -> Iterator[Finding]:
     for offer in offers(top):
         name = text_of(offer.data.get("campaign"))
         if name is not None and name not in known:
-            yield (*offer.steps, "campaign"), "names a campaign that is not in this file"
+            yield (*offer.steps, "campaign"), "names a campaign that is not there"
 
 
 def _private_fields_in_pings(top: Item) -> Iterator[Finding]:
