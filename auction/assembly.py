@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
@@ -35,6 +36,8 @@ from storage.outbox import Outbox
 from storage.partitions import keep_partitions
 from storage.postbacks import Postbacks
 from storage.records import CallRecords
+from storage.report_folding import ReportFolding
+from storage.report_upkeep import ReportUpkeep
 from storage.snapshots import as_it_was, offers_of
 from storage.sweeper import Sweeper
 from storage.switch_calls import SwitchCalls
@@ -158,9 +161,14 @@ class CallHandling:
         background.keep_running("load", self._load.run)
         background.keep_running("usage view", self._usage.run)
         background.keep_running("sweeper", self._sweeper.run)
+        background.keep_running("figures", ReportFolding(parts.database).run)
+        background.keep_running("whole days", ReportUpkeep(parts.database, self._zone).run)
         background.keep_running("partitions", partial(keep_partitions, parts.database))
         background.keep_running("webhooks", worker.run)
         background.keep_running("purge of deliveries", worker.keep_purged)
+
+    def _zone(self) -> ZoneInfo:
+        return self._parts.marketplaces.current().catalogue.zone
 
     async def finish_late_decisions(self) -> None:
         """Wait for decisions that nobody waits for any more."""
