@@ -106,11 +106,12 @@ class NumberLeases:
             number = await self._number_for(connection, pool, own, session)
             if number is None:
                 return Exhausted.POOL
-            lease = os.urandom(16).hex() if own is None else own["lease"]
+            own_lease = None if own is None or own["number"] != number else own["lease"]
+            lease = own_lease or os.urandom(16).hex()
             return await self._lend(connection, pool, number, request, lease)
 
     async def _make_known(self, pool: PoolTerms) -> None:
-        """Give every number its row, in a transaction of its own: others must not find it locked."""
+        """Give every number its row, apart from all else: others must not find it locked."""
         if self._known.get(pool.id) == pool.numbers:
             return
         async with self._turn(), self._database.transaction() as connection:
@@ -176,7 +177,7 @@ async def _beyond_caps(
     """Which limit has no room for one number more."""
     if pool.cap is None and limit is None:
         return None
-    lent = await connection.fetchrow(_COUNT, pool.id, source, session)
+    [lent] = await connection.fetch(_COUNT, pool.id, source, session)
     if pool.cap is not None and lent["of_pool"] >= pool.cap:
         return Exhausted.POOL_CAP
     if limit is not None and lent["of_source"] >= limit:

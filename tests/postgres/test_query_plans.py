@@ -127,7 +127,8 @@ FILL = """
     insert into postbacks (call_id, buyer, event_id, fingerprint, status, result)
     select call_id, 'b', 'e', '', 'converted', 'booked' from calls;
 
-    insert into number_leases (number, pool) select 'n' || n, 'p' from generate_series(1, 3000) as n;
+    insert into number_leases (number, pool)
+    select 'n' || n, 'p' from generate_series(1, 3000) as n;
 
     insert into usage_counters (owner, counters)
     select 'offer:' || n, array_fill(0::bigint, array[64]) from generate_series(1, 3000) as n;
