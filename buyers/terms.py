@@ -26,6 +26,7 @@ from auction.domain.phone import country_of
 from auction.domain.ping_rate import PingRateTerms
 from auction.domain.terms import (
     AuctionTerms,
+    Boost,
     Campaign,
     Cap,
     Catalogue,
@@ -39,16 +40,19 @@ from auction.domain.terms import (
     PayoutRule,
     Period,
     PingPostTerms,
+    Segment,
     Subscriber,
     Trigger,
     WebhookEvent,
 )
+from auction.domain.validation import Requirement
 from buyers.number_terms import filter_of, number_terms, pool_terms
 from config import marketplace as configured
 from config import offers as configured_offers
 from config.endpoints import Breaker, MaxPingRate, PingPost
 from config.faults import ConfigError, Fault
 from config.offers import read_week
+from config.requirements import ConsentRule, Validation, requirement_of
 from config.values import DEFAULT_COUNTRY
 from config.webhooks import Webhook
 
@@ -74,13 +78,19 @@ class TermsOf:
     def __init__(self, marketplace: configured.Marketplace) -> None:
         self._marketplace = marketplace
         self._rules = {campaign.id: _campaign_rule(campaign) for campaign in marketplace.campaigns}
+        self._campaigns = {campaign.id: campaign for campaign in marketplace.campaigns}
         self._limits = {buyer.id: self._limits_of(buyer) for buyer in marketplace.buyers}
         self._shared: dict[object, object] = {}
 
     @property
-    def rules(self) -> Mapping[str, DuplicateRule | None]:
-        """The rule that each campaign gives its offers."""
-        return self._rules
+    def surroundings(self) -> object:
+        """All of the marketplace but its buyers that an offer's terms depend on; its repr tells."""
+        campaigns = sorted(self._campaigns.items())
+        rules = [
+            (name, self._rules[name], each.segments, each.auction.boosts)
+            for name, each in campaigns
+        ]
+        return self._marketplace.time_zone, rules
 
     def offer(self, offer: configured_offers.Offer, buyer: configured.Buyer) -> OfferTerms:
         """The terms of one offer. Raises ConfigError when it names an unknown campaign."""
@@ -102,6 +112,9 @@ class TermsOf:
             hours=self._share(_hours(offer.hours, zone)),
             required_fields=self._share(offer.required_fields),
             filters=self._share(tuple(self._share(filter_of(rule)) for rule in offer.filters)),
+            requirements=self._share(_requirements(offer)),
+            outside=self._share(_outside(self._campaigns[offer.campaign], buyer)),
+            boosts=self._share(_boosts(self._campaigns[offer.campaign], buyer, offer)),
             priority=offer.priority,
             weight=offer.weight,
             static_price=self._share(offer.static_price),
@@ -177,6 +190,7 @@ def _campaign(
             reply_reserve_ms=auction.reply_reserve_ms,
             close_at_bid=auction.close_at_bid,
             rank_by=auction.rank,
+            boosted=bool(auction.boosts),
         ),
         reauction=campaign.reauction,
         max_call_s=campaign.max_call_s,
@@ -261,6 +275,29 @@ def _hours(hours: configured_offers.Hours | None, zone: str) -> Hours | None:
     weekly = ALWAYS_OPEN if hours.weekly is None else read_week(tuple(hours.weekly.items()))
     closed = frozenset(date.fromisoformat(day) for day in hours.closed_dates)
     return Hours(ZoneInfo(zone), weekly, closed)
+
+
+def _requirements(offer: configured_offers.Offer) -> tuple[Requirement, ...]:
+    rules: list[Validation | ConsentRule] = [*offer.validations, *offer.consents]
+    return tuple(map(requirement_of, rules))
+
+
+def _outside(campaign: configured.Campaign, buyer: configured.Buyer) -> tuple[Segment, ...]:
+    return tuple(
+        Segment(" or ".join(segment.tags), tuple(filter_of(rule) for rule in segment.when))
+        for segment in campaign.segments
+        if set(segment.tags).isdisjoint(buyer.tags)
+    )
+
+
+def _boosts(
+    campaign: configured.Campaign, buyer: configured.Buyer, offer: configured_offers.Offer
+) -> tuple[Boost, ...]:
+    return tuple(
+        Boost(boost.factor, None if boost.source is None else SourceId(boost.source))
+        for boost in campaign.auction.boosts
+        if (boost.tag is None or boost.tag in buyer.tags) and boost.offer in (None, offer.id)
+    )
 
 
 def _conversion(rule: configured_offers.ConversionRule) -> ConversionRule:

@@ -19,6 +19,7 @@ from auction.domain.terms import BuyerType, RankBy, Trigger
 from config.faults import ConfigError, faults_of, mistake
 from config.numbers import Number, Pool, VoiceAgent
 from config.offers import Caps, ConnectedSeconds, Destination, Duplicates, Offer
+from config.routing import BoostRule, SegmentRule
 from config.secret_values import SHOW_SECRETS, Secret
 from config.values import (
     Concurrency,
@@ -75,6 +76,7 @@ class AuctionSettings(Model):
     reply_reserve_ms: Annotated[StrictInt, Field(ge=0, le=5_000, validate_default=True)] = 30
     close_at_bid: Money | None = None
     rank: RankBy = RankBy.PRICE
+    boosts: Many[BoostRule] = ()
 
     @field_validator("reply_reserve_ms")
     @classmethod
@@ -96,6 +98,7 @@ class Campaign(Model):
     numbers: Many[PhoneNumber] = ()
     private_fields: Many[FieldName] = ()
     auction: AuctionSettings = AuctionSettings()
+    segments: Many[SegmentRule] = ()
     reauction: Flag = False
     max_call_s: Annotated[StrictInt, Field(ge=1, le=86_400)] = 14_400
     reports_answered: Flag = True

@@ -14,6 +14,7 @@ from auction.domain.hours import Hours
 from auction.domain.ids import BuyerId, CampaignId, OfferId, OwnerId, PoolId, SourceId
 from auction.domain.numbers import NumberTerms, PoolTerms
 from auction.domain.ping_rate import PingRateTerms
+from auction.domain.validation import Requirement
 
 _NOT_BILLED: Final = Decimal(0)
 
@@ -195,8 +196,27 @@ class PingPostTerms:
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """Calls that go only to buyers with one of some tags: those that meet every condition."""
+
+    name: str
+    when: tuple[Filter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Boost:
+    """What a bid counts for in the ranking, times this; ``source`` None: whoever sent the call."""
+
+    factor: Decimal
+    source: SourceId | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OfferTerms:
-    """One buyer's terms on one campaign, with all that its buyer adds to them."""
+    """One buyer's terms on one campaign, with all that its buyer adds to them.
+
+    ``outside`` are the segments of the campaign that its buyer does not belong to.
+    """
 
     id: OfferId
     campaign: CampaignId
@@ -209,6 +229,9 @@ class OfferTerms:
     hours: Hours | None = None
     required_fields: tuple[str, ...] = ()
     filters: tuple[Filter, ...] = ()
+    requirements: tuple[Requirement, ...] = ()
+    outside: tuple[Segment, ...] = ()
+    boosts: tuple[Boost, ...] = ()
     blocked_sources: frozenset[SourceId] = frozenset()
     priority: int = 1
     weight: int = 1
@@ -230,13 +253,22 @@ class OfferTerms:
 
 @dataclass(frozen=True, slots=True)
 class AuctionTerms:
-    """Time and rules of a campaign's auction; times in milliseconds."""
+    """Time and rules of a campaign's auction; times in milliseconds.
+
+    ``boosted``: some of its offers have boosts.
+    """
 
     budget_ms: int = 2000
     post_budget_ms: int = 800
     reply_reserve_ms: int = 30
     close_at_bid: Decimal | None = None
     rank_by: RankBy = RankBy.PRICE
+    boosted: bool = False
+
+    @property
+    def scored(self) -> bool:
+        """Whether bids are ranked by anything but their amount."""
+        return self.boosted or self.rank_by is not RankBy.PRICE
 
 
 @dataclass(frozen=True, slots=True)
