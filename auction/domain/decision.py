@@ -11,6 +11,7 @@ from enum import Enum
 from auction.domain.call import Call
 from auction.domain.ids import BuyerId, CallId, CampaignId, OfferId, PingId, PostId
 from auction.domain.reasons import Reason
+from auction.domain.scoring import Weight
 from auction.domain.terms import (
     ConversionRule,
     Destination,
@@ -400,7 +401,8 @@ class TraceEntry:
     """One offer's line in a decision trace.
 
     ``reason`` None: the offer won. ``ms``: how long the ping took. ``shadow``: what would have held
-    the ping back, if it did more than count.
+    the ping back, if it did more than count. ``weight``: what its bids were multiplied by in the
+    ranking, where anything.
     """
 
     offer: OfferId
@@ -411,6 +413,7 @@ class TraceEntry:
     rank: int | None = None
     static: bool = False
     shadow: str | None = None
+    weight: Weight | None = None
 
 
 @dataclass(slots=True)
