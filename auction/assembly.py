@@ -7,14 +7,16 @@ from datetime import UTC, datetime
 from functools import partial
 
 from auction.background import Background
-from auction.bootstrap import BootstrapTokens
 from auction.engine.reception import Reception
 from auction.engine.rerouting import Rerouter
 from auction.engine.world import Ports
+from auction.known_tokens import KnownTokens
 from auction.marketplaces import Marketplaces
-from auction.web.api import CallLife
+from auction.token_keeping import TokenKeeping
+from auction.web.api import CallLife, Routes
 from auction.web.drain import Drain
 from auction.web.services import ApiServices
+from auction.web.tokens import TokenHandlers
 from auction.web.webhook_view import WebhookView
 from auction.webhooks.sender import WebhookSender
 from auction.webhooks.worker import WebhookWorker
@@ -88,6 +90,7 @@ class CallHandling:
             database,
             parts.vault,
             on_usage=note,
+            known_usage=self._usage.read,
             on_earned=earned,
             outbox=outbox,
             observe=observe,
@@ -106,13 +109,14 @@ class CallHandling:
         self._deliveries = Deliveries(database)
         records = CallRecords(database, parts.vault, at_once=parts.readers)
         self._parts = parts
+        tokens = KnownTokens(parts.tokens, parts.bootstrap_token, marketplaces.source_tokens)
         self.services = ApiServices(
             reception=self.reception,
             rerouter=self.rerouter,
             events=self.events,
             records=records,
             revisions=marketplaces,
-            tokens=BootstrapTokens(parts.tokens, parts.bootstrap_token),
+            tokens=tokens,
             clock=clock,
             default_country=marketplaces.default_country,
             fingerprint=parts.vault.fingerprint,
@@ -125,6 +129,9 @@ class CallHandling:
             switch_calls=SwitchCalls(database, note, on_earned=earned, outbox=outbox),
             dead_letters=self._deliveries,
         )
+
+        access = TokenKeeping(database)
+        self.routes: tuple[Routes, ...] = (TokenHandlers(access, tokens, clock).add_to,)
 
     def keep_running(self, background: Background, sender: WebhookSender) -> None:
         """Begin the work that goes on beside calls; ``sender`` takes webhooks to subscribers."""

@@ -13,6 +13,7 @@ from buyers.dialect import PingDialect, PostDialect
 from buyers.documents import ExpressionFaultError
 from buyers.endpoint import CompiledEndpoint, compile_endpoint
 from buyers.mapping import AnswerMapping, compile_mapping
+from buyers.proxying import Proxy, compile_proxy
 from buyers.templates import TemplateFaultError, compile_body
 from buyers.tokens import CallerIdMode, CallerIdRule
 from config.endpoints import Endpoint, PingPost, Response
@@ -50,13 +51,15 @@ class PostSide:
 class OfferDialect:
     """One offer, compiled. Without ``post`` it bids and is never posted to.
 
-    ``minimum_bid`` is a rendered amount, ``transport`` the one that its requests leave through.
+    ``minimum_bid`` is a rendered amount, ``transport`` the one that its requests leave through, and
+    ``proxy`` what they go through then.
     """
 
     minimum_bid: str
     ping: PingSide
     post: PostSide | None
     transport: Literal["native", "aiohttp"] = "native"
+    proxy: Proxy | None = None
 
 
 def compile_offer(offer: Offer, resolve: Resolve, hash_key_for: HashKeyFor) -> OfferDialect:
@@ -71,6 +74,7 @@ def compile_offer(offer: Offer, resolve: Resolve, hash_key_for: HashKeyFor) -> O
             ping=_ping_side(terms.ping, keys),
             post=None if terms.post is None else _post_side(terms.post, keys),
             transport=terms.transport,
+            proxy=None if terms.proxy is None else compile_proxy(terms.proxy, resolve),
         )
     except (SecretUnavailableError, TemplateFaultError, ExpressionFaultError) as error:
         raise UnusableOfferError(str(error)) from None

@@ -32,6 +32,7 @@ NO_SUCH_ATTEMPT: Final = ProblemKind(409, "no-such-attempt", "The call has no su
 TOO_LARGE: Final = ProblemKind(413, "too-large", "The body is too large")
 EXPECTATION: Final = ProblemKind(417, "expectation-failed", "The expectation can't be met")
 INVALID: Final = ProblemKind(422, "invalid", "The request is not valid")
+RATE_LIMITED: Final = ProblemKind(429, "rate-limited", "The token asks too often")
 INTERNAL: Final = ProblemKind(500, "internal", "Something went wrong here")
 UNAVAILABLE: Final = ProblemKind(503, "unavailable", "The service can't answer now, try again")
 

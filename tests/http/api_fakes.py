@@ -28,7 +28,7 @@ from auction.domain.terms import Catalogue
 from auction.web.api import CallLife, build_api
 from auction.web.drain import Drain
 from auction.web.runner import ProblemRunner
-from auction.web.services import ApiServices
+from auction.web.services import ApiServices, Grant
 from tests.builders import NOON
 from tests.ledger_steps import VAULT
 
@@ -41,6 +41,7 @@ class FakeGrant:
     buyer: str | None = None
     source: str | None = None
     switch: str | None = None
+    id: str = "tok"
 
 
 def a_grant(*scopes: str, **limits: str) -> FakeGrant:
@@ -75,6 +76,7 @@ class FakeServices:
     asked_for: list[str] = field(default_factory=list)
     revisions: list[int] = field(default_factory=list)
     entries: tuple[RecordedEntry, ...] = ()
+    waits_s: float = 0.0
 
     async def decide(self, call: Call, fingerprint: bytes) -> bytes | OtherContent:
         self._fail()
@@ -103,6 +105,9 @@ class FakeServices:
     async def lookup(self, token: str) -> FakeGrant | None:
         assert token.encode(), "tokens are hashed before they are looked up"
         return TOKENS.get(token)
+
+    def wait_s(self, grant: Grant) -> float:
+        return self.waits_s
 
     def now(self) -> datetime:
         return NOON

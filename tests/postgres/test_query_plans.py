@@ -43,6 +43,7 @@ HOT: dict[str, Sequence[Any]] = {
         *texts(JSONS, TIMES, TIMES, NUMBERS, TIMES, TIMES, TIMES, TEXTS, TEXTS, FLAGS, TEXTS),
         *(*texts(NUMBERS, PRICES, TIMES), BYTES),
         *(*texts(IDS, TIMES, NUMBERS, NUMBERS), BYTES, BYTES),
+        *(*texts(IDS, NUMBERS, TIMES), NUMBERS, BYTES, TEXTS, TEXTS, NOW),
     ),
     "finish_calls": (
         *texts(IDS, NUMBERS, NUMBERS, TEXTS, TEXTS, TEXTS, TEXTS, PRICES, TEXTS, TEXTS, FLAGS),
