@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from auction.web.bodies import expecting
+from auction.web.management.audit import AuditHandlers
 from auction.web.management.handlers import ResourceHandlers
 from auction.web.management.requests import MAX_OBJECT_BYTES
 from auction.web.management.resources import RESOURCES, Resource
@@ -28,6 +29,7 @@ def add_management(router: web.UrlDispatcher, managed: Managed, tokens: Tokens) 
     for resource in RESOURCES:
         handlers = ResourceHandlers(resource, managed.database, managed.box, tokens)
         _add_resource(router, resource, handlers)
+    router.add_get("/v1/audit", AuditHandlers(managed.database, tokens).list)
 
 
 def _add_resource(
