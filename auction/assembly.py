@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from functools import partial
 from zoneinfo import ZoneInfo
 
+from aiohttp import web
+
 from auction.alerts.watch import AlertWatch
 from auction.background import Background
 from auction.engine.reception import Reception
@@ -16,8 +18,10 @@ from auction.known_tokens import KnownTokens
 from auction.marketplaces import Marketplaces
 from auction.token_keeping import TokenKeeping
 from auction.web.alerts import AlertHandlers
-from auction.web.api import CallLife, Routes
+from auction.web.api import CallLife, Routes, build_api
 from auction.web.drain import Drain
+from auction.web.management.handlers import CurrentBox
+from auction.web.management.routes import Managed, management
 from auction.web.services import ApiServices
 from auction.web.tokens import TokenHandlers
 from auction.web.webhook_view import WebhookView
@@ -72,6 +76,7 @@ class Parts:
     """
 
     database: Database
+    box: CurrentBox
     vault: CallerVault
     marketplaces: Marketplaces
     tokens: TokenStore
@@ -136,11 +141,18 @@ class CallHandling:
             dead_letters=self._deliveries,
         )
 
-        self._alerts = AlertWatch(database, marketplaces.alert_rules)
-        access = TokenKeeping(database)
-        self.routes: tuple[Routes, ...] = (
-            TokenHandlers(access, tokens, clock).add_to,
-            AlertHandlers(AlertBook(database), tokens).add_to,
+    def application(self) -> web.Application:
+        """The API of port 8080."""
+        return build_api(self.services, self.life, *self._routes())
+
+    def _routes(self) -> tuple[Routes, ...]:
+        parts, services = self._parts, self.services
+        access = TokenKeeping(parts.database)
+        return (
+            TokenHandlers(access, services.tokens, services.clock).add_to,
+            # Before those of rules, which would take `active` for an id.
+            AlertHandlers(AlertBook(parts.database), services.tokens).add_to,
+            management(Managed(parts.database, parts.box), services.tokens),
         )
 
     def keep_running(self, background: Background, sender: WebhookSender) -> None:
@@ -156,7 +168,8 @@ class CallHandling:
         background.keep_running("sweeper", self._sweeper.run)
         background.keep_running("figures", ReportFolding(parts.database).run)
         background.keep_running("whole days", ReportUpkeep(parts.database, self._zone).run)
-        background.keep_running("alerts", self._alerts.run)
+        alerts = AlertWatch(parts.database, parts.marketplaces.alert_rules)
+        background.keep_running("alerts", alerts.run)
         background.keep_running("partitions", partial(keep_partitions, parts.database))
         background.keep_running("webhooks", worker.run)
         background.keep_running("purge of deliveries", worker.keep_purged)

@@ -16,6 +16,9 @@ LISTS: Mapping[str, str] = {
     "campaigns": "campaign",
     "sources": "source",
     "buyers": BUYER,
+    "numbers": "number",
+    "pools": "pool",
+    "voice_agents": "voice_agent",
     "alerts": "alert",
 }
 

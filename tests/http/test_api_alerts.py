@@ -102,7 +102,7 @@ async def test_it_is_acknowledged_by_the_token_that_says_so() -> None:
         unknown = await api.send("POST", f"/v1/alerts/{'b' * 32}/acknowledge", token="admin")
         nonsense = await api.send("POST", "/v1/alerts/slow/acknowledge", token="admin")
         reader = await api.send("POST", path, token="read")
-    assert (done.json()["phase"], done.json()["acknowledged_by"]) == ("acknowledged", "tok")
+    assert (done.json()["phase"], done.json()["acknowledged_by"]) == ("acknowledged", "tok_1")
     assert [unknown.status, nonsense.status, reader.status] == [404, 404, 403]
 
 

@@ -50,7 +50,7 @@ def test_rules_that_operators_ask_for_can_be_written(rule: dict[str, object]) ->
 @pytest.mark.parametrize(
     ("changes", "place", "message"),
     [
-        ({"offer": "gone"}, "offer", "names an offer that is not in this file"),
+        ({"offer": "gone"}, "offer", "names an offer that is not there"),
         ({"buyer": "acme"}, "offer", "can't be together with buyer"),
         ({"measure": "luck"}, "measure", "must be one of"),
         ({"above": "absent"}, "below", "give one of above, at_least and below"),
