@@ -8,9 +8,13 @@ from typing import Any
 import asyncpg
 import pytest
 
+from auction.alerts.figures import read_window
 from auction.alerts.rules import RulesInForce, compile_rules
 from auction.alerts.watch import AlertWatch
+from auction.alerts.windows import Window
+from auction.domain.alert_terms import Subject, SubjectKind
 from auction.domain.alerting import AlertPhase, AlertState, Resolution
+from auction.domain.log_bins import bin_of
 from auction.domain.report_figures import Figures
 from buyers.terms import build_catalogue
 from config.check import check
@@ -185,6 +189,36 @@ async def test_a_paused_offer_is_resumed_exactly_as_it_was_and_judged_anew(
     assert await AlertBook(database).active() == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "calls"),
+    [
+        (SubjectKind.MARKETPLACE, "", 9),
+        (SubjectKind.CAMPAIGN, "auto", 9),
+        (SubjectKind.BUYER, "acme", 4),
+        (SubjectKind.OFFER, "acme-auto", 4),
+        (SubjectKind.SOURCE, "pub-1", 9),
+    ],
+)
+async def test_figures_are_read_of_every_kind_of_subject(
+    database: Database, kind: SubjectKind, name: str, calls: int
+) -> None:
+    now = floor_to(datetime.now(UTC), timedelta(minutes=15))
+    ago = now - timedelta(minutes=15)
+    rows = {}
+    for grain, source in (("minute", ""), ("quarter", "pub-1")):
+        place = (grain, ago, "auto")
+        rows[RowKey(*place, "", "", source, "buyer")] = Figures(calls=9)
+        won = Figures(pinged=9, auction_wins=4, ping_times={bin_of(10_000): 9})
+        rows[RowKey(*place, "acme-auto", "acme", source, "buyer")] = won
+        rows[RowKey(*place, "acme-auto", "acme", source, "test")] = won
+    async with database.connection() as connection:
+        await connection.execute(query("add_figures"), *figure_columns(rows))
+    found = await read_window(database, Window(ago, now, kind, detailed=True))
+    figures = found[Subject(kind, name)]
+    assert (figures.calls, figures.pinged, sum(figures.ping_times.values())) == (calls, 9, 9)
+    assert await read_window(database, Window(now, now, kind, detailed=False)) == {}
+
+
 async def test_many_who_look_at_once_fire_once(dsn: str, database: Database) -> None:
     await store(database)
     await store_figures(database, 2, Figures(pinged=100, timeouts=50))
@@ -255,7 +289,7 @@ async def test_a_pause_that_is_not_wanted_any_more_is_not_made(database: Databas
     await write(database, firing())
     await write(
         database,
-        AlertChanges(states={KEY: HeldState()}, resolved=[("a" * 32, Resolution.RULE_GONE)]),
+        AlertChanges(states={KEY: HeldState()}, resolved=[("a" * 32, Resolution.GONE)]),
     )
     assert await switch_offers(database) == 0
     assert "enabled" not in await offer_of(database)

@@ -102,9 +102,23 @@ def test_a_rule_or_a_subject_that_is_gone_is_resolved_and_forgotten() -> None:
     pending = HeldState(AlertState(AlertPhase.PENDING, since=NOON))
     states = {**held(FIRING), **held(pending, ("gone", "marketplace"))}
     changes = judged(a_scene(states=states), {})
-    assert changes.resolved == [(FIRING.alert_id, Resolution.RULE_GONE)]
+    assert changes.resolved == [(FIRING.alert_id, Resolution.GONE)]
     assert changes.states == dict.fromkeys(states, HeldState())
     assert changes.news == []
+
+
+def test_the_end_of_an_alert_whose_offer_is_gone_is_told_by_the_rule_that_is_left() -> None:
+    rule = replace(a_rule(told=True), each_offer=True)
+    gone = held(FIRING, ("slow", "offer:gone"))
+    changes = judged(a_scene(rule, states=gone), {Subject(SubjectKind.OFFER, "gone"): BAD})
+    assert changes.resolved == [(FIRING.alert_id, Resolution.GONE)]
+    [news] = changes.news
+    assert (news.event, news.data["resolution"]) == ("alert.resolved", "gone")
+
+
+def test_an_offer_without_figures_is_looked_at_as_long_as_its_alert_is_not_over() -> None:
+    rule = replace(a_rule(escalate=10), each_offer=True)
+    assert judged(a_scene(rule, states=held(FIRING)), {}).escalated == [FIRING.alert_id]
 
 
 def test_once_all_that_is_read_came_after_the_resumption_it_is_forgotten() -> None:

@@ -80,7 +80,7 @@ def test_a_rule_that_is_off_is_not_in_force() -> None:
 def test_what_takes_time_to_be_known_is_looked_at_later() -> None:
     assert compiled(measure="unanswered_calls", delay_minutes=7).condition.delay_minutes == 7
     rule = compiled(measure="answer_rate")
-    window = window_of(rule, SubjectKind.OFFER, QUIET, NOW)
+    window = window_of(rule, QUIET, NOW)
     assert window.until == NOW.replace(second=0) - 2 * MINUTE
     assert window.until - window.since == 5 * MINUTE
     assert not window.detailed
@@ -89,7 +89,7 @@ def test_what_takes_time_to_be_known_is_looked_at_later() -> None:
 
 def test_the_past_is_the_time_before_and_ping_times_are_asked_for_where_they_are_needed() -> None:
     rule = a_rule(measure=AlertMeasure.PING_P95_MS, past_minutes=60)
-    window = window_of(rule, SubjectKind.OFFER, QUIET, NOW)
+    window = window_of(rule, QUIET, NOW)
     past = past_of(rule, window)
     assert past is not None
     assert (past.since, past.until) == (window.since - 60 * MINUTE, window.since)
@@ -99,7 +99,7 @@ def test_the_past_is_the_time_before_and_ping_times_are_asked_for_where_they_are
 
 def test_what_was_before_an_offer_was_resumed_is_not_read() -> None:
     resumed = AlertState(counted_from=NOW - 2 * MINUTE)
-    window = window_of(a_rule(), SubjectKind.OFFER, resumed, NOW)
+    window = window_of(a_rule(), resumed, NOW)
     assert (window.since, window.minutes) == (NOW.replace(second=0) - 2 * MINUTE, 2.0)
-    late = window_of(a_rule(delay_minutes=10), SubjectKind.OFFER, resumed, NOW)
+    late = window_of(a_rule(delay_minutes=10), resumed, NOW)
     assert late.minutes == 0.0
