@@ -76,9 +76,13 @@ class AlertWebhook(Model):
 
 
 class AutoPause(Model):
-    """The offer is paused while its alert fires, or is tried again after so many minutes."""
+    """The offer is paused while its alert fires, or is tried again after so many minutes.
+
+    While ``at_most`` alerts of the rule are active, further ones pause nothing.
+    """
 
     resume_after_minutes: Annotated[StrictInt, _UpToAWeek] | None = None
+    at_most: Annotated[StrictInt, Field(ge=1, le=10_000)] = 10
 
 
 class Escalation(Model):

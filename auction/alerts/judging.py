@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from auction.alerts.telling import fired_alert, tell
+from auction.alerts.telling import Happening
 from auction.alerts.windows import Window, past_of, window_of
 from auction.domain.alert_measures import could_take_calls, reading
 from auction.domain.alert_terms import (
@@ -34,6 +34,9 @@ from auction.domain.usage import Usage
 from storage.alerts import AlertChanges, HeldState, Key
 
 Read = Mapping[Window, Mapping[Subject, Figures]]
+
+MOST_AT_ONCE: Final = 1_000
+"""How many alerts of one rule may begin at one look."""
 
 _NOTHING: Final = Figures()
 _QUIET: Final = HeldState()
@@ -84,13 +87,41 @@ def judge(scene: Scene, read: Read) -> AlertChanges:
     """What is different now."""
     changes = AlertChanges()
     for rule in scene.rules:
+        bounds = _Bounds.of(scene, rule)
         for subject in _to_look_at(scene, read, rule):
             held = scene.held(rule, subject)
             value = _reading(scene, read, rule, subject, held.state)
             step = look(rule, held.state, value, scene.now)
-            _note(changes, scene, rule, subject, held, step, value)
+            if step.event is not AlertEvent.FIRED:
+                _note(changes, scene, rule, subject, step, value)
+            elif bounds.may_fire():
+                _note(changes, scene, rule, subject, step, value, pauses=bounds.may_pause())
     _let_go(changes, scene)
     return changes
+
+
+@dataclass(slots=True)
+class _Bounds:
+    """How much more a rule may do at this look, so that one mistake does not stop everything."""
+
+    fires: int
+    pauses: int
+
+    @classmethod
+    def of(cls, scene: Scene, rule: AlertRule) -> "_Bounds":
+        """Room beside what is active already; what finds none fires at a later look."""
+        active = sum(held.state.is_active for _, held in scene.stored_of(rule))
+        return cls(MOST_AT_ONCE, rule.auto_pause.at_most - active if rule.auto_pause else 0)
+
+    def may_fire(self) -> bool:
+        """Whether one more may fire, which is then counted."""
+        self.fires -= 1
+        return self.fires >= 0
+
+    def may_pause(self) -> bool:
+        """Whether one more offer may be paused, which is then counted."""
+        self.pauses -= 1
+        return self.pauses >= 0
 
 
 def _to_look_at(scene: Scene, read: Read, rule: AlertRule) -> Iterable[Subject]:
@@ -105,16 +136,18 @@ def _to_look_at(scene: Scene, read: Read, rule: AlertRule) -> Iterable[Subject]:
 def _let_go(changes: AlertChanges, scene: Scene) -> None:
     """End what is watched no more; a rule that is left tells it."""
     rules = {rule.id: rule for rule in scene.rules}
-    over = AlertStep(QUIET, AlertEvent.RESOLVED, Resolution.GONE)
     for key, held in scene.states.items():
         rule, subject = rules.get(AlertRuleId(key[0])), Subject.read(key[1])
         if rule is not None and rule.watches(subject, scene.catalogue):
             continue
         changes.states[key] = _QUIET
-        if held.alert_id is not None:
+        if held.alert_id is None:
+            continue
+        if rule is None:
             changes.resolved.append((held.alert_id, Resolution.GONE))
-            if rule is not None:
-                tell(changes, rule, subject, held, over, None, scene.now)
+        else:
+            facts = (rule, subject, held.alert_id, AlertEvent.RESOLVED, held.state, None, scene.now)
+            _add(changes, Happening(*facts, resolution=Resolution.GONE))
 
 
 def _reading(
@@ -160,25 +193,30 @@ def _note(
     scene: Scene,
     rule: AlertRule,
     subject: Subject,
-    held: HeldState,
     step: AlertStep,
     value: float | None,
+    *,
+    pauses: bool = False,
 ) -> None:
+    held = scene.held(rule, subject)
     state = _without_stale_past(rule, step.state, scene.now)
     alert_id = scene.new_id() if step.event is AlertEvent.FIRED else held.alert_id
     kept = HeldState(state, alert_id if state.is_active else None)
     if kept != held:
         changes.states[rule.id, str(subject)] = kept
-    if step.event is None or alert_id is None:
-        return
-    if step.event is AlertEvent.FIRED:
-        changes.fired.append(fired_alert(rule, subject, alert_id, value or 0.0, scene.now))
-    elif step.event is AlertEvent.ESCALATED:
-        changes.escalated.append(alert_id)
-    elif step.resolution is not None:
-        changes.resolved.append((alert_id, step.resolution))
-    told = replace(held, alert_id=alert_id)
-    tell(changes, rule, subject, told, step, value, scene.now)
+    if step.event is not None and alert_id is not None:
+        facts = (rule, subject, alert_id, step.event, held.state, value, scene.now)
+        _add(changes, Happening(*facts, resolution=step.resolution, pauses=pauses))
+
+
+def _add(changes: AlertChanges, happening: Happening) -> None:
+    if happening.event is AlertEvent.FIRED:
+        changes.fired.append(happening.fired())
+    elif happening.event is AlertEvent.ESCALATED:
+        changes.escalated.append(happening.alert_id)
+    elif happening.resolution is not None:
+        changes.resolved.append((happening.alert_id, happening.resolution))
+    changes.news.extend(happening.news())
 
 
 def _without_stale_past(rule: AlertRule, state: AlertState, now: datetime) -> AlertState:

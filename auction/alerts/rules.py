@@ -61,12 +61,15 @@ def _rule(alert: Alert) -> AlertRule:
         condition=_condition(alert),
         scope=_scope(alert),
         each_offer=alert.each_offer,
-        auto_pause=None
-        if alert.auto_pause is None
-        else AutoPause(alert.auto_pause.resume_after_minutes),
+        auto_pause=_auto_pause(alert),
         escalate_after_minutes=None if alert.escalation is None else alert.escalation.after_minutes,
         told=alert.webhook is not None,
     )
+
+
+def _auto_pause(alert: Alert) -> AutoPause | None:
+    pause = alert.auto_pause
+    return None if pause is None else AutoPause(pause.resume_after_minutes, pause.at_most)
 
 
 def _scope(alert: Alert) -> Subject:

@@ -110,9 +110,13 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class AutoPause:
-    """An offer is paused while it fires; ``resume_after_minutes`` None: until it is good again."""
+    """An offer is paused while it fires; ``resume_after_minutes`` None: until it is good again.
+
+    No more offers than ``at_most`` are paused by one rule at a time.
+    """
 
     resume_after_minutes: int | None = None
+    at_most: int = 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,17 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from auction.alerts.judging import Scene, judge
-from auction.domain.alert_terms import AlertMeasure, AlertRule, Comparison, Subject, SubjectKind
+from auction.domain.alert_terms import (
+    AlertMeasure,
+    AlertRule,
+    AutoPause,
+    Comparison,
+    Subject,
+    SubjectKind,
+)
 from auction.domain.alerting import AlertPhase, AlertState, Resolution
 from auction.domain.hours import Hours, parse_weekly
 from auction.domain.ids import OfferId, offer_owner
@@ -67,6 +76,7 @@ def test_what_is_bad_fires_is_stored_and_told() -> None:
         "comparison": "above",
         "threshold": 0.1,
         "over_minutes": 5,
+        "pauses": True,
         "resolution": None,
         "at": "2026-11-20T17:00:00Z",
     }
@@ -82,6 +92,28 @@ def test_each_offer_is_watched_by_itself() -> None:
     beacon = Subject(SubjectKind.OFFER, "beacon-auto")
     changes = judged(a_scene(rule), {ACME: BAD, beacon: replace(BAD, timeouts=0)})
     assert [fired.key for fired in changes.fired] == [KEY]
+
+
+def test_no_more_offers_are_paused_at_once_than_the_rule_allows() -> None:
+    names = [f"offer-{number}" for number in range(5)]
+    catalogue = a_catalogue(a_campaign(*(an_offer(name) for name in names)))
+    rule = replace(a_rule(), each_offer=True, auto_pause=AutoPause(30, at_most=3))
+    subjects = [Subject(SubjectKind.OFFER, name) for name in names]
+    states = held(FIRING, ("slow", str(subjects[0])))
+    changes = judged(
+        a_scene(rule, catalogue=catalogue, states=states), dict.fromkeys(subjects, BAD)
+    )
+    assert [fired.pauses for fired in changes.fired] == [True, True, False, False]
+
+
+def test_what_finds_no_room_to_fire_fires_at_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("auction.alerts.judging.MOST_AT_ONCE", 1)
+    rule = replace(a_rule(), each_offer=True)
+    both = dict.fromkeys((ACME, Subject(SubjectKind.OFFER, "beacon-auto")), BAD)
+    first = judged(a_scene(rule), both)
+    second = judged(a_scene(rule, states=first.states), both)
+    assert [fired.key[1] for fired in first.fired] == ["offer:acme-auto"]
+    assert [fired.key[1] for fired in second.fired] == ["offer:beacon-auto"]
 
 
 def test_an_escalation_is_told_elsewhere_and_its_end_in_both_places() -> None:
