@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from auction.differences import differences
 from auction.domain.ids import BuyerId, CampaignId, OfferId
 from auction.domain.terms import Catalogue, Subscriber
 from auction.ports import Snapshot, StorageUnavailableError
@@ -24,8 +25,8 @@ from config.marketplace import export_yaml, read_marketplace
 from config.sealing import resolve_secret, seal
 from config.secret_box import SecretBox
 from storage import catalogue
-from storage.catalogue import StoredItem
-from storage.catalogue_items import join, split
+from storage.catalogue import StoredItem, StoredMarketplace
+from storage.catalogue_items import CatalogueItem, join, split
 from storage.database import Database
 from storage.errors import RevisionConflictError
 from storage.vault import CallerVault
@@ -46,11 +47,15 @@ _LOOKS_AGAIN = 5
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The revision in force after applying a file; ``changed`` False: it was in force before."""
+    """The revision in force after applying a file; ``changed`` False: it was in force before.
+
+    ``differences``: a line for each object that the file changes.
+    """
 
     revision: int
     changed: bool
     check: CheckResult
+    differences: Sequence[str] = ()
 
 
 async def apply_file(
@@ -60,24 +65,47 @@ async def apply_file(
     environ: Mapping[str, str],
     *,
     instead_of: int | None = None,
+    force: bool = False,
+    dry_run: bool = False,
 ) -> Applied:
-    """Make a file the marketplace. Raises ConfigError with every fault.
+    """Make a file the marketplace; what it omits is archived. Raises ConfigError with every fault.
 
+    Not forced, a file that was exported from another revision than the one in force is refused
+    unless it changes nothing. ``dry_run``: only find out what would change.
     Raises RevisionConflictError when another revision than ``instead_of`` is in force, if given.
     """
     result = check_file(path, environ)
     data, _ = result.usable()
     stored = await catalogue.load(database)
-    sealed = seal(data, box, join(stored.items) if stored.items else None)
+    wanted = _wanted(data, box, stored)
+    changed = differences(stored.items, wanted)
+    if changed and not force:
+        _refuse_other_base(data, stored.revision)
+    if dry_run:
+        return Applied(stored.revision, bool(changed), result, changed)
     revision = await catalogue.save(
         database,
-        split(sealed),
+        wanted,
         origin=FROM_FILE,
         file_name=_name(path),
         file_digest=_digest(path),
         expected_revision=stored.revision if instead_of is None else instead_of,
     )
-    return Applied(revision, revision != stored.revision, result)
+    return Applied(revision, revision != stored.revision, result, changed)
+
+
+def _wanted(
+    data: Mapping[str, object], box: SecretBox, stored: StoredMarketplace
+) -> Sequence[CatalogueItem]:
+    plain = {key: value for key, value in data.items() if key != "revision"}
+    return split(seal(plain, box, join(stored.items) if stored.items else None))
+
+
+def _refuse_other_base(data: Mapping[str, object], revision: int) -> None:
+    base = data.get("revision")
+    # An empty database has nothing that a file could undo.
+    if base is not None and revision not in (0, base):
+        raise ConfigError([Fault(("revision",), _OTHER_BASE.format(base=base, revision=revision))])
 
 
 async def load_at_start(
@@ -107,13 +135,13 @@ async def _load_if_ours(
     if not ours:
         raise ConfigError([Fault((), _CHANGED_SINCE.format(path=path))])
     known = 0 if newest is None else newest.revision
-    return await apply_file(database, box, path, environ, instead_of=known)
+    return await apply_file(database, box, path, environ, instead_of=known, force=True)
 
 
 async def export(database: Database) -> str:
     """The marketplace as YAML that ``apply_file`` takes; stored secrets as ``{keep: true}``."""
     stored = await catalogue.load(database)
-    return export_yaml(read_marketplace(join(stored.items)))
+    return export_yaml(read_marketplace(join(stored.items)), stored.revision)
 
 
 class Marketplaces:
@@ -251,6 +279,11 @@ def _name(path: Path) -> str:
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
+
+_OTHER_BASE = (
+    "the file was exported from revision {base}, and revision {revision} is in force: export "
+    "again, or apply it all the same with --force"
+)
 
 _CHANGED_SINCE = (
     "the marketplace in the database was changed by other means since {path} was loaded. "

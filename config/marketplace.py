@@ -146,7 +146,10 @@ class Buyer(Model):
 
 
 class Marketplace(Model):
-    """Everything an operator configures. ``revision`` is set by storage, never compared."""
+    """Everything an operator configures.
+
+    ``revision``: what the file was exported from; it is not a part of the marketplace.
+    """
 
     revision: Annotated[StrictInt, Field(ge=0)] | None = None
     currency: Currency = "USD"
@@ -181,8 +184,10 @@ def to_plain(model: Model, *, as_given: bool = False) -> dict[str, object]:
     return model.model_dump(mode="json", by_alias=True, exclude_unset=True, context=context)
 
 
-def export_yaml(marketplace: Marketplace) -> str:
-    """The marketplace as a file that ``apply`` takes, secrets as references."""
-    plain = to_plain(marketplace)
-    plain.pop("revision", None)
-    return dump_yaml(plain)
+def export_yaml(marketplace: Marketplace, revision: int | None = None) -> str:
+    """The marketplace as a file that ``apply`` takes, secrets as references.
+
+    With a ``revision`` it is refused where another one is in force by then.
+    """
+    plain = {key: each for key, each in to_plain(marketplace).items() if key != "revision"}
+    return dump_yaml(plain if revision is None else {"revision": revision, **plain})
