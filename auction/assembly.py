@@ -16,6 +16,7 @@ from auction.engine.world import Ports
 from auction.marketplaces import Marketplaces
 from auction.web.api import CallLife, build_api
 from auction.web.drain import Drain
+from auction.web.management.due import DueChanges
 from auction.web.management.routes import Managed
 from auction.web.services import ApiServices
 from auction.web.webhook_view import WebhookView
@@ -145,6 +146,8 @@ class CallHandling:
         view = WebhookView(records, parts.marketplaces, as_it_was, offers_of)
         hooks = parts.marketplaces.webhooks
         worker = WebhookWorker(self._deliveries, hooks, view.show, sender)
+        due = DueChanges(parts.database, parts.box)
+        background.keep_running("scheduled changes", due.run)
         background.keep_running("load", self._load.run)
         background.keep_running("usage view", self._usage.run)
         background.keep_running("sweeper", self._sweeper.run)

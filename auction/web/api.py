@@ -38,7 +38,7 @@ def build_api(
     _add_calls(application.router, services, life)
     _add_money(application.router, services, life)
     if managed is not None:
-        add_management(application.router, managed, services.tokens)
+        add_management(application.router, managed, services.tokens, services.clock)
     return application
 
 

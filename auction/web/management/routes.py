@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from auction.ports import Clock
 from auction.web.bodies import expecting
 from auction.web.management.audit import AuditHandlers
 from auction.web.management.handlers import ResourceHandlers
 from auction.web.management.requests import MAX_OBJECT_BYTES
 from auction.web.management.resources import RESOURCES, Resource
+from auction.web.management.schedule import PATH, ScheduleHandlers
 from auction.web.services import Tokens
 from config.secret_box import SecretBox
 from storage.database import Database
@@ -24,11 +26,17 @@ class Managed:
     box: SecretBox
 
 
-def add_management(router: web.UrlDispatcher, managed: Managed, tokens: Tokens) -> None:
+def add_management(
+    router: web.UrlDispatcher, managed: Managed, tokens: Tokens, clock: Clock
+) -> None:
     """Serve every kind of object."""
     for resource in RESOURCES:
-        handlers = ResourceHandlers(resource, managed.database, managed.box, tokens)
+        handlers = ResourceHandlers(resource, managed.database, managed.box, tokens, clock)
         _add_resource(router, resource, handlers)
+    waiting = ScheduleHandlers(managed.database, tokens)
+    router.add_get(PATH, waiting.list)
+    router.add_get(f"{PATH}/{{id:[^/]+}}", waiting.show)
+    router.add_delete(f"{PATH}/{{id:[^/]+}}", waiting.cancel)
     router.add_get("/v1/audit", AuditHandlers(managed.database, tokens).list)
 
 
