@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from socket import socket
 
@@ -20,7 +21,7 @@ from auction.listening import listen, listen_on
 from auction.marketplaces import Marketplaces, load_at_start
 from auction.oversight import ops_services
 from auction.ports import StorageUnavailableError
-from auction.stores import running_database, secret_key
+from auction.stores import running_database, secret_box
 from auction.web.drain import Drain
 from auction.web.ops import build_ops
 from auction.web.runner import KEEPALIVE_S, ProblemRunner
@@ -142,15 +143,15 @@ class Service:
         # What runs in the background lets go before what it works with is closed.
         stack.push_async_callback(self._webhooks.aclose)
         stack.push_async_callback(self._background.stop)
-        box = SecretBox(secret_key(self._settings))
+        box = await secret_box(database, self._settings)
         call_box = SecretBox(await service_key(database, box, ServiceKey.CALL_DATA))
         identity = await service_key(database, box, ServiceKey.CALLER_IDENTITY)
         vault = CallerVault(call_box, identity)
         marketplaces = await self._follow(database, box, vault)
-        tokens = TokenStore(database)
+        tokens = TokenStore(database, processes=self._settings.workers)
         await tokens.start()
         stack.push_async_callback(tokens.stop)
-        self._calls = self._handle_calls(database, box, vault, marketplaces, tokens)
+        self._calls = self._handle_calls(database, vault, marketplaces, tokens)
         self._background.keep_running("loop lag", LoopLagMonitor(self._metrics.loop_lag).run)
         _freeze_what_is_loaded()
         sys.setswitchinterval(THREADS_GIVE_WAY_S)
@@ -176,6 +177,7 @@ class Service:
             aiohttp=aiohttp,
             warm=native.warm,
             guards=guards,
+            renew_box=partial(secret_box, database, self._settings),
         )
         newest = await catalogue.latest(database)
         await marketplaces.take_up(0 if newest is None else newest.revision)
@@ -187,7 +189,6 @@ class Service:
     def _handle_calls(
         self,
         database: Database,
-        box: SecretBox,
         vault: CallerVault,
         marketplaces: Marketplaces,
         tokens: TokenStore,
@@ -196,7 +197,7 @@ class Service:
         handling = CallHandling(
             Parts(
                 database=database,
-                box=box,
+                box=partial(secret_box, database, settings),
                 vault=vault,
                 marketplaces=marketplaces,
                 tokens=tokens,
@@ -303,7 +304,7 @@ async def _restart_when_told(handle: ServiceHandle, restart: asyncio.Event) -> N
 
 async def prepare(database: Database, settings: Settings, marketplace: Path | None) -> None:
     """What is done once, however many processes decide calls: keys, partitions, the file."""
-    box = SecretBox(secret_key(settings))
+    box = await secret_box(database, settings)
     await _make_partitions(database)
     if marketplace is None:
         return

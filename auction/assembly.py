@@ -5,24 +5,27 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
 from auction.background import Background
-from auction.bootstrap import BootstrapTokens
 from auction.engine.reception import Reception
 from auction.engine.rerouting import Rerouter
 from auction.engine.world import Ports
+from auction.known_tokens import KnownTokens
 from auction.marketplaces import Marketplaces
-from auction.web.api import CallLife, build_api
+from auction.token_keeping import TokenKeeping
+from auction.web.api import CallLife, Routes, build_api
 from auction.web.drain import Drain
 from auction.web.management.due import DueChanges
-from auction.web.management.routes import Managed
+from auction.web.management.handlers import CurrentBox
+from auction.web.management.routes import Managed, management
 from auction.web.services import ApiServices
+from auction.web.tokens import TokenHandlers
 from auction.web.webhook_view import WebhookView
 from auction.webhooks.sender import WebhookSender
 from auction.webhooks.worker import WebhookWorker
-from config.secret_box import SecretBox
 from metrics.load import LoadTerms, LoadWatch
 from metrics.registry import Metrics
 from storage.call_lists import CallLists
@@ -34,6 +37,8 @@ from storage.outbox import Outbox
 from storage.partitions import keep_partitions
 from storage.postbacks import Postbacks
 from storage.records import CallRecords
+from storage.report_folding import ReportFolding
+from storage.report_upkeep import ReportUpkeep
 from storage.snapshots import as_it_was, offers_of
 from storage.sweeper import Sweeper
 from storage.switch_calls import SwitchCalls
@@ -69,7 +74,7 @@ class Parts:
     """
 
     database: Database
-    box: SecretBox
+    box: CurrentBox
     vault: CallerVault
     marketplaces: Marketplaces
     tokens: TokenStore
@@ -113,13 +118,14 @@ class CallHandling:
         self._deliveries = Deliveries(database)
         records = CallRecords(database, parts.vault, at_once=parts.readers)
         self._parts = parts
+        tokens = KnownTokens(parts.tokens, parts.bootstrap_token, marketplaces.source_tokens)
         self.services = ApiServices(
             reception=self.reception,
             rerouter=self.rerouter,
             events=self.events,
             records=records,
             revisions=marketplaces,
-            tokens=BootstrapTokens(parts.tokens, parts.bootstrap_token),
+            tokens=tokens,
             clock=clock,
             default_country=marketplaces.default_country,
             fingerprint=parts.vault.fingerprint,
@@ -135,8 +141,15 @@ class CallHandling:
 
     def application(self) -> web.Application:
         """The API of port 8080."""
-        managed = Managed(self._parts.database, self._parts.box)
-        return build_api(self.services, self.life, managed)
+        return build_api(self.services, self.life, *self._routes())
+
+    def _routes(self) -> tuple[Routes, ...]:
+        parts, services = self._parts, self.services
+        access = TokenKeeping(parts.database)
+        return (
+            TokenHandlers(access, services.tokens, services.clock).add_to,
+            management(Managed(parts.database, parts.box), services.tokens, services.clock),
+        )
 
     def keep_running(self, background: Background, sender: WebhookSender) -> None:
         """Begin the work that goes on beside calls; ``sender`` takes webhooks to subscribers."""
@@ -151,9 +164,14 @@ class CallHandling:
         background.keep_running("load", self._load.run)
         background.keep_running("usage view", self._usage.run)
         background.keep_running("sweeper", self._sweeper.run)
+        background.keep_running("figures", ReportFolding(parts.database).run)
+        background.keep_running("whole days", ReportUpkeep(parts.database, self._zone).run)
         background.keep_running("partitions", partial(keep_partitions, parts.database))
         background.keep_running("webhooks", worker.run)
         background.keep_running("purge of deliveries", worker.keep_purged)
+
+    def _zone(self) -> ZoneInfo:
+        return self._parts.marketplaces.current().catalogue.zone
 
     async def finish_late_decisions(self) -> None:
         """Wait for decisions that nobody waits for any more."""

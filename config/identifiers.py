@@ -13,7 +13,7 @@ _Object = Mapping[str, object]
 
 
 def with_ids(data: Mapping[str, object]) -> dict[str, object]:
-    """The marketplace's plain data, every campaign, source, buyer, offer and webhook with an id.
+    """The marketplace's plain data, everything in its lists with an id.
 
     The data given is not changed. What has the wrong shape is passed on for validation to refuse.
     """
@@ -23,6 +23,10 @@ def with_ids(data: Mapping[str, object]) -> dict[str, object]:
     _fill(result, "campaigns", _from_name("campaign"))
     _fill(result, "sources", _from_name("source"))
     _fill(result, "buyers", _from_name("buyer"))
+    _fill(result, "numbers", _from_number)
+    _fill(result, "pools", _from_name("pool"))
+    _fill(result, "voice_agents", _from_name("voice-agent"))
+    _fill(result, "alerts", _from_name("alert"))
     for key in ("campaigns", "buyers"):
         _change_each(result, key, _with_webhook_ids)
     _change_each(result, "buyers", lambda buyer: _with_offer_ids(buyer, offer_ids))
@@ -84,6 +88,10 @@ def _ids(items: Iterable[_Object]) -> Iterable[str]:
 
 def _from_name(kind: str) -> Callable[[_Object], str]:
     return lambda item: _slug(text_of(item.get("name")) or "") or kind
+
+
+def _from_number(item: _Object) -> str:
+    return _slug(text_of(item.get("name")) or text_of(item.get("number")) or "") or "number"
 
 
 def _slug(text: str) -> str:

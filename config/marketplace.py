@@ -16,8 +16,11 @@ from pydantic import (
 )
 
 from auction.domain.terms import BuyerType, RankBy, Trigger
+from config.alerts import MAXIMUM_RULES, Alert
 from config.faults import ConfigError, faults_of, mistake
+from config.numbers import Number, Pool, VoiceAgent
 from config.offers import Caps, ConnectedSeconds, Destination, Duplicates, Offer
+from config.routing import BoostRule, SegmentRule
 from config.secret_values import SHOW_SECRETS, Secret
 from config.values import (
     Concurrency,
@@ -36,6 +39,7 @@ from config.values import (
     TimeZone,
     check_identifier,
 )
+from config.voice_bots import without_voice_bots
 from config.webhooks import Webhook
 from config.yaml_file import dump_yaml
 
@@ -73,6 +77,7 @@ class AuctionSettings(Model):
     reply_reserve_ms: Annotated[StrictInt, Field(ge=0, le=5_000, validate_default=True)] = 30
     close_at_bid: Money | None = None
     rank: RankBy = RankBy.PRICE
+    boosts: Many[BoostRule] = ()
 
     @field_validator("reply_reserve_ms")
     @classmethod
@@ -94,6 +99,7 @@ class Campaign(Model):
     numbers: Many[PhoneNumber] = ()
     private_fields: Many[FieldName] = ()
     auction: AuctionSettings = AuctionSettings()
+    segments: Many[SegmentRule] = ()
     reauction: Flag = False
     max_call_s: Annotated[StrictInt, Field(ge=1, le=86_400)] = 14_400
     reports_answered: Flag = True
@@ -106,20 +112,26 @@ class Campaign(Model):
 
 
 class Source(Model):
-    """A publisher: who sends calls."""
+    """A publisher: who sends calls. ``number_cap``: its numbers, its own and those lent to it."""
 
     id: Identifier
     name: Name = ""
     token: Secret | None = None
+    number_cap: Annotated[StrictInt, Field(ge=0, le=1_000_000)] | None = None
 
 
 class Buyer(Model):
-    """The company that takes and pays for calls."""
+    """The company that takes and pays for calls.
+
+    ``voice_agent`` names the agent that this buyer was made from; such a buyer is never written by
+    hand.
+    """
 
     id: Identifier
     name: Name = ""
     company: Name | None = None
     type: BuyerType = BuyerType.BUYER
+    voice_agent: Identifier | None = None
     enabled: Flag = True
     external_id: Name | None = None
     tags: Many[Name] = ()
@@ -157,6 +169,10 @@ class Marketplace(Model):
     campaigns: Many[Campaign] = ()
     sources: Many[Source] = ()
     buyers: Many[Buyer] = ()
+    numbers: Many[Number] = ()
+    pools: Many[Pool] = ()
+    voice_agents: Many[VoiceAgent] = ()
+    alerts: Annotated[Many[Alert], Field(max_length=MAXIMUM_RULES)] = ()
 
 
 def read_marketplace(data: Mapping[str, object]) -> Marketplace:
@@ -187,7 +203,9 @@ def to_plain(model: Model, *, as_given: bool = False) -> dict[str, object]:
 def export_yaml(marketplace: Marketplace, revision: int | None = None) -> str:
     """The marketplace as a file that ``apply`` takes, secrets as references.
 
-    With a ``revision`` it is refused where another one is in force by then.
+    With a ``revision`` it is refused where another one is in force by then. Buyers that voice
+    agents make are left out: applying the file makes them again.
     """
-    plain = {key: each for key, each in to_plain(marketplace).items() if key != "revision"}
+    exported = without_voice_bots(to_plain(marketplace))
+    plain = {key: each for key, each in exported.items() if key != "revision"}
     return dump_yaml(plain if revision is None else {"revision": revision, **plain})

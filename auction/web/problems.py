@@ -36,6 +36,7 @@ STALE: Final = ProblemKind(412, "stale", "It is not as the condition says")
 TOO_LARGE: Final = ProblemKind(413, "too-large", "The body is too large")
 EXPECTATION: Final = ProblemKind(417, "expectation-failed", "The expectation can't be met")
 INVALID: Final = ProblemKind(422, "invalid", "The request is not valid")
+RATE_LIMITED: Final = ProblemKind(429, "rate-limited", "The token asks too often")
 INTERNAL: Final = ProblemKind(500, "internal", "Something went wrong here")
 UNAVAILABLE: Final = ProblemKind(503, "unavailable", "The service can't answer now, try again")
 

@@ -66,7 +66,7 @@ class Grant(Protocol):
 
     @property
     def id(self) -> str:
-        """Which token it is; not the token itself."""
+        """Names the token, never what it is."""
 
     @property
     def name(self) -> str:
@@ -94,6 +94,12 @@ class Tokens(Protocol):
 
     async def lookup(self, token: str) -> Grant | None:
         """What a token allows, None when it is not known. Raises StorageUnavailableError."""
+
+    def wait_s(self, grant: Grant) -> float:
+        """How long the token must wait before it may ask, in seconds.
+
+        0: not at all, and this request counts against its rate limit.
+        """
 
 
 Fingerprint = Callable[[bytes], bytes]

@@ -51,12 +51,17 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
 """By path: what a client may create in the marketplace of ``tests/fixtures``."""
 
 
+async def the_box() -> SecretBox:
+    """The one that the tests seal with."""
+    return BOX
+
+
 @asynccontextmanager
 async def managing(database: Database, file: Path | None = ACCEPTANCE) -> AsyncIterator[Api]:
     """The API on a database that a file was applied to."""
     if file is not None:
         await apply_file(database, BOX, file, SET)
-    async with running_api(managed=Managed(database, BOX)) as api:
+    async with running_api(managed=Managed(database, the_box)) as api:
         yield api
 
 

@@ -5,11 +5,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from auction.web.management.due import DueChanges
+from config.sealing import resolve_secret
+from config.secret_box import SecretBox
+from config.secret_values import Secret
 from storage.database import Database
-from storage.managing import change
+from storage.managing import change, read_item
+from storage.rotation import rotate
 from tests.eventually import eventually
 from tests.http.api_fakes import Api
-from tests.http.managed_steps import BOX, EXAMPLES, ask, faults, managing, revision
+from tests.http.managed_steps import BOX, EXAMPLES, ask, faults, managing, revision, the_box
 
 OFFER = "/v1/offers/acme-auto"
 WAITING = "/v1/scheduled-changes"
@@ -43,7 +47,7 @@ async def test_a_change_takes_effect_on_time(database: Database) -> None:
         waiting = await scheduled(api, {"weight": 7}, milliseconds=300)
         assert (waiting["state"], waiting["patch"]) == ("pending", {"weight": 7})
         assert (await ask(api, "GET", OFFER)).json().get("weight") is None
-        running = asyncio.create_task(DueChanges(database, BOX).run())
+        running = asyncio.create_task(DueChanges(database, the_box).run())
 
         async def applied() -> bool:
             return bool((await one(api, waiting))["state"] == "applied")
@@ -69,7 +73,7 @@ async def test_of_many_processes_one_applies_it_once(database: Database) -> None
         for number in range(3):
             await scheduled(api, {"weight": number + 5}, hours=number + 1)
         await come_due(database)
-        jobs = [DueChanges(database, BOX) for _ in range(4)]
+        jobs = [DueChanges(database, the_box) for _ in range(4)]
         done = await asyncio.gather(*(job.apply_next() for job in jobs))
         assert sorted(done) == [False, True, True, True]
         assert await revision(database) == 4
@@ -82,15 +86,15 @@ async def test_a_process_that_dies_while_applying_leaves_it_to_the_next(
         waiting = await scheduled(api, {"weight": 7})
         await come_due(database)
         async with change(database):
-            killed = asyncio.create_task(DueChanges(database, BOX).apply_next())
+            killed = asyncio.create_task(DueChanges(database, the_box).apply_next())
             await asyncio.wait([killed], timeout=0.05)
             killed.cancel()
             await asyncio.wait([killed])
         assert killed.cancelled()
         assert (await one(api, waiting))["state"] == "pending"
-        assert await DueChanges(database, BOX).apply_next()
+        assert await DueChanges(database, the_box).apply_next()
         assert (await one(api, waiting))["state"] == "applied"
-        assert not await DueChanges(database, BOX).apply_next()
+        assert not await DueChanges(database, the_box).apply_next()
 
 
 async def test_a_change_that_no_longer_fits_fails_with_its_reason_and_is_audited(
@@ -102,8 +106,8 @@ async def test_a_change_that_no_longer_fits_fails_with_its_reason_and_is_audited
         later = await scheduled(api, {"weight": 9}, hours=2)
         await ask(api, "DELETE", "/v1/campaigns/solar")
         await come_due(database)
-        assert await DueChanges(database, BOX).apply_next()
-        assert await DueChanges(database, BOX).apply_next()
+        assert await DueChanges(database, the_box).apply_next()
+        assert await DueChanges(database, the_box).apply_next()
         failed = await one(api, moved)
         assert failed["state"] == "failed"
         assert "campaign names a campaign that is not there" in failed["error"]
@@ -120,7 +124,7 @@ async def test_a_change_of_what_was_deleted_fails(database: Database) -> None:
         waiting = await scheduled(api, {"weight": 9})
         await ask(api, "DELETE", OFFER)
         await come_due(database)
-        await DueChanges(database, BOX).apply_next()
+        await DueChanges(database, the_box).apply_next()
         assert (await one(api, waiting))["error"] == "There is no offer of this id."
 
 
@@ -131,7 +135,7 @@ async def test_a_change_is_cancelled_once(database: Database) -> None:
         assert (await ask(api, "DELETE", path)).json()["state"] == "cancelled"
         assert (await ask(api, "DELETE", path)).status == 409
         await come_due(database)
-        assert not await DueChanges(database, BOX).apply_next()
+        assert not await DueChanges(database, the_box).apply_next()
         actions = (await ask(api, "GET", "/v1/audit?limit=2")).json()["entries"]
         assert [each["action"] for each in actions] == ["cancel", "schedule"]
 
@@ -145,8 +149,29 @@ async def test_secrets_of_a_change_are_sealed_while_it_waits(database: Database)
             stored = await connection.fetchval("select patch::text from scheduled_changes")
         assert "correct horse" not in stored
         await come_due(database)
-        await DueChanges(database, BOX).apply_next()
+        await DueChanges(database, the_box).apply_next()
         assert (await ask(api, "GET", path)).json()["token"] == {"keep": True}
+
+
+async def test_the_secrets_of_a_change_follow_the_key_when_it_is_rotated(
+    database: Database,
+) -> None:
+    path = "/v1/sources/pub-17"
+    new = SecretBox(bytes(reversed(range(32))))
+
+    async def the_new_box() -> SecretBox:
+        return new
+
+    async with managing(database) as api:
+        waiting = await scheduled(api, {"token": "correct horse"}, path)
+        await rotate(database, BOX, new)
+        await come_due(database)
+        await DueChanges(database, the_new_box).apply_next()
+        assert (await one(api, waiting))["state"] == "applied"
+        held = await read_item(database, "source", "pub-17")
+        assert held is not None
+        token = Secret.read(held.item.document["token"])
+        assert resolve_secret(token, new, {}) == "correct horse"
 
 
 async def test_numbers_are_kept_exactly_while_a_change_waits(database: Database) -> None:
@@ -154,7 +179,7 @@ async def test_numbers_are_kept_exactly_while_a_change_waits(database: Database)
         patch = {"static_price": 18.1}
         await scheduled(api, patch, "/v1/offers/cobalt-auto")
         await come_due(database)
-        await DueChanges(database, BOX).apply_next()
+        await DueChanges(database, the_box).apply_next()
         shown = (await ask(api, "GET", "/v1/offers/cobalt-auto")).json()
         assert shown["static_price"] == "18.1"
 

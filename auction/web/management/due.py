@@ -6,11 +6,11 @@ from typing import Final
 
 from auction.ports import StorageUnavailableError
 from auction.web.management import changing
+from auction.web.management.handlers import CurrentBox
 from auction.web.management.resources import BY_KIND
 from auction.web.management.schedule import FROM_SCHEDULE
 from auction.web.problems import CallerMistakeError
 from config.json_file import load_json
-from config.secret_box import SecretBox
 from storage.audit import Note, add_note
 from storage.catalogue import About
 from storage.database import Database, as_unavailable
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 class DueChanges:
     """Looks for changes that are due, twice a second."""
 
-    def __init__(self, database: Database, box: SecretBox) -> None:
+    def __init__(self, database: Database, box: CurrentBox) -> None:
         self._database = database
         self._box = box
 
@@ -83,6 +83,6 @@ class DueChanges:
             raise changing.unknown(resource)
         about = About(FROM_SCHEDULE, due.actor, note=f"scheduled change {due.id}")
         after = await changing.put(
-            under_way, changing.patched(resource, held, patch), self._box, about
+            under_way, changing.patched(resource, held, patch), await self._box(), about
         )
         return after.since if after.since > under_way.newest else None

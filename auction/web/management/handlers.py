@@ -37,6 +37,10 @@ _NOTHING: Final[frozenset[str]] = frozenset()
 Change = Callable[[CatalogueChange, HeldItem | None, About], Awaitable[HeldItem]]
 
 
+CurrentBox = Callable[[], Awaitable[SecretBox]]
+"""The box of the key in force, asked for while no rotation can go on."""
+
+
 class ResourceHandlers:
     """Lists, shows and changes the objects of one kind."""
 
@@ -44,7 +48,7 @@ class ResourceHandlers:
         self,
         resource: Resource,
         database: Database,
-        box: SecretBox,
+        box: CurrentBox,
         tokens: Tokens,
         clock: Clock,
     ) -> None:
@@ -69,7 +73,7 @@ class ResourceHandlers:
         known_only(request, _NOTHING)
         draft = Draft.of(self._resource, await read_exact_object(request))
         async with change(self._database) as under_way:
-            held = await changing.create(under_way, draft, self._box, _about(grant))
+            held = await changing.create(under_way, draft, await self._box(), _about(grant))
         return self._changed(held, created=True)
 
     async def show(self, request: web.Request) -> web.Response:
@@ -96,7 +100,7 @@ class ResourceHandlers:
 
         async def put(under_way: CatalogueChange, held: HeldItem | None, about: About) -> HeldItem:
             draft = Draft.of(self._resource, content, held)
-            return await changing.put(under_way, draft, self._box, about)
+            return await changing.put(under_way, draft, await self._box(), about)
 
         return await self._change(request, grant, put, may_create=True)
 
@@ -142,7 +146,7 @@ class ResourceHandlers:
         async def put(under_way: CatalogueChange, held: HeldItem | None, about: About) -> HeldItem:
             assert held is not None, "only PUT creates"
             draft = changing.patched(self._resource, held, content)
-            return await changing.put(under_way, draft, self._box, about)
+            return await changing.put(under_way, draft, await self._box(), about)
 
         return await self._change(request, grant, put, may_create=False)
 
@@ -164,7 +168,7 @@ class ResourceHandlers:
                 self._resource,
                 held,
                 content,
-                self._box,
+                await self._box(),
                 effective_at,
                 actor_of(grant),
             )

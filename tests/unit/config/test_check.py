@@ -41,7 +41,7 @@ CASES: list[tuple[Any, ...]] = [
     ((*CAMPAIGN, "name"), "x\ny", "control characters"),
     ((*CAMPAIGN, "numbers", 1), "800", "not a phone number"),
     ((*CAMPAIGN, "numbers", 1), 18005550101, "must be text"),
-    ((*CAMPAIGN, "numbers", 2), "(800) 555-0100", "one campaign"),
+    ((*CAMPAIGN, "numbers", 2), "(800) 555-0100", "one place"),
     ((*CAMPAIGN, "allowed_countries"), ["XX"], "country", "[0]"),
     ((*CAMPAIGN, "max_call_s"), 0, "at least 1"),
     ((*CAMPAIGN, "auction", "budget_ms"), 49, "at least 50"),
