@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 from auction.web.authentication import MAY_VIEW, unbound
 from auction.web.call_request import Identifier
 from auction.web.faults import OWN
-from auction.web.list_request import Limit, Moment
+from auction.web.list_request import A_TEXT, Limit, Moment
 from auction.web.management.answers import json_answer, written
 from auction.web.management.fragments import shown
 from auction.web.management.places import read_place, write_place
@@ -39,7 +39,7 @@ class AuditRequest(BaseModel):
     id: Identifier | None = None
     actor: Annotated[Identifier | None, Field(description="name (id), id, or file NAME")] = None
     limit: Limit = 100
-    after: Annotated[AuditPlace, BeforeValidator(_place)] = AuditPlace()
+    after: Annotated[AuditPlace, BeforeValidator(_place), A_TEXT] = AuditPlace()
 
 
 class AuditHandlers:

@@ -15,7 +15,7 @@ from auction.web.authentication import MAY_MANAGE, MAY_VIEW, unbound
 from auction.web.call_request import Identifier
 from auction.web.event_request import read_instant
 from auction.web.faults import OWN
-from auction.web.list_request import Limit
+from auction.web.list_request import A_TEXT, Limit
 from auction.web.management import changing
 from auction.web.management.answers import json_answer, written
 from auction.web.management.fragments import shown_patch, unwrap, wrap
@@ -63,7 +63,7 @@ class ScheduledRequest(BaseModel):
     kind: Identifier | None = None
     item: Identifier | None = None
     limit: Limit = 100
-    after: Annotated[tuple[datetime, str] | None, BeforeValidator(_after)] = None
+    after: Annotated[tuple[datetime, str] | None, BeforeValidator(_after), A_TEXT] = None
 
 
 def read_effective_at(request: web.Request, clock: Clock) -> datetime | None:
