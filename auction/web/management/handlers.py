@@ -77,7 +77,7 @@ class ResourceHandlers:
         return self._changed(held, created=True)
 
     async def show(self, request: web.Request) -> web.Response:
-        """``GET`` one, as it is or with ``revision`` as it was."""
+        """``GET``: one, as it is or with ``revision`` as it was."""
         await unbound(request, self._tokens, MAY_VIEW)
         known_only(request, {"revision"})
         condition = read_condition(request)
@@ -119,7 +119,7 @@ class ResourceHandlers:
         return await self._switch(request, enabled=False)
 
     async def resume(self, request: web.Request) -> web.Response:
-        """``POST …/resume``."""
+        """``POST …/resume``: calls go there again."""
         return await self._switch(request, enabled=True)
 
     async def delete(self, request: web.Request) -> web.Response:

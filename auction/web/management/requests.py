@@ -76,8 +76,8 @@ def read_number(request: web.Request, name: str) -> int | None:
 def read_wanted(request: web.Request, resource: Resource) -> Wanted:
     """Which objects a list is to show, one more than asked for. Raises CallerMistakeError: 422."""
     known_only(request, _PAGING | set(resource.filters))
-    after = request.query.get("after", "")
-    if after and not is_identifier(after):
+    after = request.query.get("after")
+    if after is not None and not is_identifier(after):
         raise invalid(Fault("after", "must be the `next` of an earlier answer"))
     parent: str | None = None
     having: dict[str, object] = {}
@@ -92,7 +92,7 @@ def read_wanted(request: web.Request, resource: Resource) -> Wanted:
             having[key] = _read_filter(name, each, text)
             if each.default is not None:
                 absent[key] = each.default
-    return Wanted(after, read_limit(request) + 1, parent, having, absent)
+    return Wanted(after or "", read_limit(request) + 1, parent, having, absent)
 
 
 def read_query(model: type[Query], query: MultiMapping[str]) -> Query:

@@ -131,7 +131,7 @@ class ScheduleHandlers:
         )
 
     async def show(self, request: web.Request) -> web.Response:
-        """``GET`` one."""
+        """``GET``: one of them."""
         await unbound(request, self._tokens, MAY_VIEW)
         known_only(request, frozenset())
         return json_answer(200, _shown(await self._find(request)))

@@ -62,6 +62,6 @@ CALL_OPERATIONS: Final[Operations] = {
     ("POST", "/v1/tokens"): Operation(
         answers={201: answers.NewToken}, body=TokenRequest, problems=(*WITH_BODY, 409)
     ),
-    ("GET", "/v1/tokens/{id}"): Operation(answers={200: answers.Token}, problems=(404,)),
-    ("DELETE", "/v1/tokens/{id}"): Operation(answers={204: None}, problems=(404,)),
+    ("GET", "/v1/tokens/{token_id}"): Operation(answers={200: answers.Token}, problems=(404,)),
+    ("DELETE", "/v1/tokens/{token_id}"): Operation(answers={204: None}, problems=(404,)),
 }

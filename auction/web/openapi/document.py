@@ -22,6 +22,7 @@ DOCS_PATH: Final = "/docs"
 _PROBLEM: Final = "Problem"
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 _MARKUP: Final = re.compile(r"^``[^`]*``( one)?[:,.]? *")
+_TAGS: Final = r'^(\*|"[0-9]{1,18}"(, "[0-9]{1,18}"){0,9})$'
 _HIDDEN: Final = frozenset({OPENAPI_PATH, DOCS_PATH})
 _UNLISTED: Final = Operation(
     answers={},
@@ -160,7 +161,7 @@ def _in_query(name: str, schema: Schema, *, required: bool) -> dict[str, object]
 
 def _headers(operation: Operation) -> list[object]:
     return [
-        {"name": name, "in": "header", "schema": {"type": "string", "examples": ['"17"']}}
+        {"name": name, "in": "header", "schema": {"type": "string", "pattern": _TAGS}}
         for name in operation.headers
     ]
 
@@ -180,6 +181,7 @@ def _responses(schemas: Schemas, operation: Operation) -> dict[str, object]:
             }
         found[str(status)] = response
     if not operation.answers:
+        found["204"] = {"description": HTTPStatus.NO_CONTENT.phrase}
         found["2XX"] = {"description": "Done", "content": {JSON: {}, "*/*": {}}}
     for status in sorted({*ALWAYS, *operation.problems}):
         found[str(status)] = {"$ref": f"#/components/responses/{_problem_name(status)}"}

@@ -15,6 +15,8 @@ _NO_CONTROLS: Final = r"^\P{Cc}*$"
 _NO_CONTROLS_PLAIN: Final = r"^[^\u0000-\u001f\u007f-\u009f]*$"
 _KEYWORDS: Final = {"ge": "minimum", "le": "maximum", "gt": "exclusiveMinimum"}
 
+_BOUNDS: Final = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})
+
 Name = tuple[type[BaseModel], JsonSchemaMode]
 
 
@@ -30,8 +32,7 @@ class Schemas:
         for resource in RESOURCES:
             whole = _as_resource(resource, named[schema_name(resource)])
             named[schema_name(resource)] = whole
-            required = [key for key in _required(whole) if key != "id"]
-            named[new_schema_name(resource)] = {**whole, "required": required}
+            named[new_schema_name(resource)] = _without_id(whole)
         self.named: Mapping[str, object] = dict(sorted(named.items()))
 
     def of(self, name: Name) -> Mapping[str, object]:
@@ -68,13 +69,30 @@ def _as_resource(resource: Resource, schema: object) -> dict[str, object]:
     }
 
 
+def _without_id(schema: Mapping[str, object]) -> dict[str, object]:
+    """An object that may lack its id."""
+    properties = schema["properties"]
+    assert isinstance(properties, dict), "a model has properties"
+    identifier = {"anyOf": [properties["id"], {"type": "null"}]}
+    return {
+        **schema,
+        "properties": {**properties, "id": identifier},
+        "required": [key for key in _required(schema) if key != "id"],
+    }
+
+
 def _plain(schema: object) -> object:
-    """A schema in words that every reader knows: patterns without Unicode classes."""
+    """A schema in words that every reader knows: plain patterns, bounds that are numbers."""
     if isinstance(schema, Mapping):
+        named = ((_KEYWORDS.get(key, _plain_key(key)), value) for key, value in schema.items())
         return {
-            _KEYWORDS.get(key, _NO_CONTROLS_PLAIN if key == _NO_CONTROLS else key): _plain(value)
-            for key, value in schema.items()
+            key: float(value) if key in _BOUNDS and isinstance(value, str) else _plain(value)
+            for key, value in named
         }
     if isinstance(schema, list):
         return [_plain(each) for each in schema]
     return _NO_CONTROLS_PLAIN if schema == _NO_CONTROLS else schema
+
+
+def _plain_key(key: str) -> str:
+    return _NO_CONTROLS_PLAIN if key == _NO_CONTROLS else key
