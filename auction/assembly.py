@@ -20,6 +20,7 @@ from auction.token_keeping import TokenKeeping
 from auction.web.alerts import AlertHandlers
 from auction.web.api import CallLife, Routes, build_api
 from auction.web.drain import Drain
+from auction.web.management.due import DueChanges
 from auction.web.management.handlers import CurrentBox
 from auction.web.management.routes import Managed, management
 from auction.web.services import ApiServices
@@ -152,7 +153,7 @@ class CallHandling:
             TokenHandlers(access, services.tokens, services.clock).add_to,
             # Before those of rules, which would take `active` for an id.
             AlertHandlers(AlertBook(parts.database), services.tokens).add_to,
-            management(Managed(parts.database, parts.box), services.tokens),
+            management(Managed(parts.database, parts.box), services.tokens, services.clock),
         )
 
     def keep_running(self, background: Background, sender: WebhookSender) -> None:
@@ -163,6 +164,8 @@ class CallHandling:
         view = WebhookView(records, parts.marketplaces, as_it_was, offers_of)
         hooks = parts.marketplaces.webhooks
         worker = WebhookWorker(self._deliveries, hooks, view.show, sender)
+        due = DueChanges(parts.database, parts.box)
+        background.keep_running("scheduled changes", due.run)
         background.keep_running("load", self._load.run)
         background.keep_running("usage view", self._usage.run)
         background.keep_running("sweeper", self._sweeper.run)

@@ -59,6 +59,11 @@ def shown(resource: Resource, item: CatalogueItem) -> dict[str, object]:
     return {"id": item.id, resource.parent: item.parent, **rest}
 
 
+def shown_patch(resource: Resource, patch: Document, owner: str | None) -> dict[str, object]:
+    """A merge patch with its secrets as in an export."""
+    return unwrap(resource, hide(wrap(resource, patch, owner)))
+
+
 def named(resource: Resource, document: Document, owner: str | None) -> dict[str, object]:
     """The document with every id that it lacks, made from names as for a file."""
     return unwrap(resource, with_ids(wrap(resource, document, owner)))
