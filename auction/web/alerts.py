@@ -20,6 +20,7 @@ MOST: Final = 1000
 _MAY_LOOK: Final[frozenset[str]] = frozenset({Scope.READ, Scope.ADMIN})
 _JSON: Final = {hdrs.CONTENT_TYPE: "application/json"}
 _ALERT_ID: Final = re.compile("[0-9a-f]{32}")
+_RULE_ID: Final = re.compile(r"[A-Za-z0-9_.:\-]{1,64}")
 _PLACE: Final = re.compile("([0-9]{1,17})-([0-9a-f]{32})")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -62,7 +63,7 @@ class AlertHandlers:
         """``GET``: all that has fired, of one ``rule`` if given; ``next`` goes into ``after``."""
         await self._check(request)
         limit, after = _read_limit(request.query.get("limit")), _read_after(request)
-        found = await self._book.history(limit + 1, after, request.query.get("rule"))
+        found = await self._book.history(limit + 1, after, _read_rule(request))
         page = found[:limit]
         more = _place(page[-1]) if len(found) > limit else None
         return _json({"alerts": [_shown(each) for each in page], "next": more})
@@ -83,6 +84,13 @@ class AlertHandlers:
             raise CallerMistakeError(
                 problems.FORBIDDEN, "A token that is bound to a buyer or a source can't do this."
             )
+
+
+def _read_rule(request: web.Request) -> str | None:
+    rule = request.query.get("rule")
+    if rule is not None and not _RULE_ID.fullmatch(rule):
+        raise invalid(Fault("rule", "must be the id of a rule"))
+    return rule
 
 
 def _read_limit(text: str | None) -> int:

@@ -87,7 +87,9 @@ async def test_the_next_of_a_page_leads_to_the_page_after_it() -> None:
     assert last["alerts"][1]["phase"] == "resolved"
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "after=1", "after=x-y"])
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=1001", "limit=x", "after=1", "after=x-y", "rule=%00", "rule="]
+)
 async def test_a_page_that_can_not_be_read_is_a_clear_mistake(query: str) -> None:
     async with an_api(FakeBook()) as api:
         answer = await api.get(f"/v1/alerts/history?{query}")
