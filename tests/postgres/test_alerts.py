@@ -82,11 +82,14 @@ async def a_watch(database: Database, every_s: float = 0.0) -> AlertWatch:
 
 
 async def store_figures(database: Database, minutes_ago: float, figures: Figures) -> None:
-    """What happened to acme's pings then."""
-    minute = floor_to(datetime.now(UTC) - timedelta(minutes=minutes_ago), timedelta(minutes=1))
-    key = RowKey("minute", minute, "auto", "acme-auto", "acme", "", "buyer")
+    """What happened to acme's pings and calls then."""
+    at = datetime.now(UTC) - timedelta(minutes=minutes_ago)
+    rows = {
+        RowKey(grain, floor_to(at, width), "auto", "acme-auto", "acme", "", "buyer"): figures
+        for grain, width in (("minute", timedelta(minutes=1)), ("quarter", timedelta(minutes=15)))
+    }
     async with database.connection() as connection:
-        await connection.execute(query("add_figures"), *figure_columns({key: figures}))
+        await connection.execute(query("add_figures"), *figure_columns(rows))
 
 
 async def fetch(database: Database, statement: str, *values: object) -> list[asyncpg.Record]:
@@ -171,6 +174,53 @@ async def test_a_bad_minute_fires_pauses_the_offer_and_tells_the_webhook(
         "alert.fired",
     )
     assert await count_active(database) == {"slow": 1}
+
+
+FEW_ACCEPTED = Figures(posts_accepted=5, posts_rejected=15)
+ALL_ACCEPTED = Figures(posts_accepted=20)
+HALF_BIDS = Figures(pinged=100, bids=50)
+NO_BIDS = Figures(pinged=100)
+SLOW = Figures(pinged=20, ping_times={bin_of(400_000): 20})
+QUICK = Figures(pinged=20, ping_times={bin_of(100_000): 20})
+UNANSWERED = Figures(auction_wins=2, static_wins=2, answered=1)
+ACCEPTS_LESS = {"measure": "accept_rate", "below": "0.7", "past_minutes": 1440}
+SLOWS_DOWN = {"measure": "ping_p95_ms", "above": "1.5", "past_minutes": 300}
+NO_CALLS = {"measure": "calls", "below": 1, "over_minutes": 30}
+UNANSWERED_CALLS = {"measure": "unanswered_calls", "over_minutes": 60}
+
+
+@pytest.mark.parametrize(
+    ("keys", "happened", "reading"),
+    [
+        ({"measure": "bid_rate", "below": "0.05"}, [(2, NO_BIDS)], 0.0),
+        ({"measure": "bid_rate", "below": "0.05"}, [(2, HALF_BIDS)], None),
+        (ACCEPTS_LESS, [(2, FEW_ACCEPTED), (700, ALL_ACCEPTED)], 0.25),
+        (ACCEPTS_LESS, [(2, ALL_ACCEPTED), (700, ALL_ACCEPTED)], None),
+        (ACCEPTS_LESS, [(2, FEW_ACCEPTED)], None),
+        (SLOWS_DOWN, [(2, SLOW), (60, QUICK)], 4.0),
+        (SLOWS_DOWN, [(2, QUICK), (60, SLOW)], None),
+        (NO_CALLS, [(40, UNANSWERED)], 0.0),
+        (NO_CALLS, [(20, UNANSWERED)], None),
+        ({"measure": "unanswered_calls", "at_least": 3, "over_minutes": 60}, [(9, UNANSWERED)], 3),
+        (
+            {"measure": "unanswered_calls", "at_least": 4, "over_minutes": 60},
+            [(9, UNANSWERED)],
+            None,
+        ),
+    ],
+)
+async def test_what_operators_want_to_be_told_of_fires_and_nothing_else(
+    database: Database,
+    keys: dict[str, object],
+    happened: list[tuple[int, Figures]],
+    reading: float | None,
+) -> None:
+    await store(database, {**MARKETPLACE, "alerts": [{"id": "r", "offer": "acme-auto", **keys}]})
+    for minutes_ago, figures in happened:
+        await store_figures(database, minutes_ago, figures)
+    await (await a_watch(database)).look()
+    found = [alert.reading for alert in await AlertBook(database).active()]
+    assert found == ([] if reading is None else [pytest.approx(reading, rel=0.02)])
 
 
 async def test_a_paused_offer_is_resumed_exactly_as_it_was_and_judged_anew(
