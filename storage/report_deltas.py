@@ -16,10 +16,10 @@ from auction.domain.report_figures import (
     count_call,
     count_offer,
 )
+from auction.domain.report_question import QUARTER, floor_to
 from auction.domain.terms import BuyerType
-from storage.report_rows import Grain, RowKey, floor_to
+from storage.report_rows import Grain, RowKey
 
-_QUARTER: Final = timedelta(minutes=15)
 _MINUTE: Final = timedelta(minutes=1)
 _FIRST: Final = 1
 _REPLACED: Final = "replaced"
@@ -118,7 +118,7 @@ class FoldedRows:
         campaign, source, at = row["campaign"] or "", row["source"] or "", row["received_at"]
         kind = figure_class.value
         minute = RowKey(_MINUTES, floor_to(at, _MINUTE), campaign, offer, buyer, "", kind)
-        quarter = RowKey(_QUARTERS, floor_to(at, _QUARTER), campaign, offer, buyer, source, kind)
+        quarter = RowKey(_QUARTERS, floor_to(at, QUARTER), campaign, offer, buyer, source, kind)
         return self._of(minute), self._of(quarter)
 
     def _of(self, key: RowKey) -> Figures:

@@ -1,7 +1,7 @@
 """Figures as rows of ``report_figures``, and back."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
@@ -91,8 +91,3 @@ def read_figures(row: asyncpg.Record) -> Figures:
 def class_of(row: asyncpg.Record) -> FigureClass:
     """What a row is reported apart as."""
     return FigureClass(row["class"])
-
-
-def floor_to(at: datetime, width: timedelta) -> datetime:
-    """When the minute or quarter of an hour of a moment began: in UTC as in any zone."""
-    return at - (at - datetime.min.replace(tzinfo=at.tzinfo)) % width

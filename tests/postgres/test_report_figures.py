@@ -11,8 +11,9 @@ import orjson
 
 from auction.domain.log_bins import bin_of
 from auction.domain.report_figures import Figures
+from auction.domain.report_question import By
 from storage.database import Connection, Database
-from storage.report_figures import By, figures
+from storage.report_figures import figures
 from storage.report_folding import ReportFolding
 from storage.report_upkeep import ReportUpkeep
 from tests.builders import NEW_YORK, a_campaign, a_catalogue, a_static_offer, an_offer
