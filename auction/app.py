@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from socket import socket
 
@@ -20,8 +21,7 @@ from auction.listening import listen, listen_on
 from auction.marketplaces import Marketplaces, load_at_start
 from auction.oversight import ops_services
 from auction.ports import StorageUnavailableError
-from auction.stores import running_database, secret_key
-from auction.web.api import build_api
+from auction.stores import running_database, secret_box
 from auction.web.drain import Drain
 from auction.web.ops import build_ops
 from auction.web.runner import KEEPALIVE_S, ProblemRunner
@@ -116,7 +116,7 @@ class Service:
         try:
             database = await self._connect()
             calls, _ = await self._begin(database)
-            self._api = await listen_on(build_api(calls.services, calls.life), listeners, share)
+            self._api = await listen_on(calls.application(), listeners, share)
         except BaseException:
             await self.stop()
             raise
@@ -128,9 +128,7 @@ class Service:
         calls, marketplaces = await self._begin(database)
         ops = ops_services(database, marketplaces.terms, self._metrics, self._drain)
         self._ops, ops_url = await listen(build_ops(ops), settings.host, settings.ops_port)
-        self._api, base_url = await listen(
-            build_api(calls.services, calls.life), settings.host, settings.port
-        )
+        self._api, base_url = await listen(calls.application(), settings.host, settings.port)
         return ServiceHandle(base_url, ops_url, plain_token(settings))
 
     async def _connect(self) -> Database:
@@ -145,12 +143,12 @@ class Service:
         # What runs in the background lets go before what it works with is closed.
         stack.push_async_callback(self._webhooks.aclose)
         stack.push_async_callback(self._background.stop)
-        box = SecretBox(secret_key(self._settings))
+        box = await secret_box(database, self._settings)
         call_box = SecretBox(await service_key(database, box, ServiceKey.CALL_DATA))
         identity = await service_key(database, box, ServiceKey.CALLER_IDENTITY)
         vault = CallerVault(call_box, identity)
         marketplaces = await self._follow(database, box, vault)
-        tokens = TokenStore(database)
+        tokens = TokenStore(database, processes=self._settings.workers)
         await tokens.start()
         stack.push_async_callback(tokens.stop)
         self._calls = self._handle_calls(database, vault, marketplaces, tokens)
@@ -179,6 +177,7 @@ class Service:
             aiohttp=aiohttp,
             warm=native.warm,
             guards=guards,
+            renew_box=partial(secret_box, database, self._settings),
         )
         newest = await catalogue.latest(database)
         await marketplaces.take_up(0 if newest is None else newest.revision)
@@ -198,6 +197,7 @@ class Service:
         handling = CallHandling(
             Parts(
                 database=database,
+                box=partial(secret_box, database, settings),
                 vault=vault,
                 marketplaces=marketplaces,
                 tokens=tokens,
@@ -304,7 +304,7 @@ async def _restart_when_told(handle: ServiceHandle, restart: asyncio.Event) -> N
 
 async def prepare(database: Database, settings: Settings, marketplace: Path | None) -> None:
     """What is done once, however many processes decide calls: keys, partitions, the file."""
-    box = SecretBox(secret_key(settings))
+    box = await secret_box(database, settings)
     await _make_partitions(database)
     if marketplace is None:
         return

@@ -7,15 +7,21 @@ from datetime import UTC, datetime
 from functools import partial
 from zoneinfo import ZoneInfo
 
+from aiohttp import web
+
 from auction.background import Background
-from auction.bootstrap import BootstrapTokens
 from auction.engine.reception import Reception
 from auction.engine.rerouting import Rerouter
 from auction.engine.world import Ports
+from auction.known_tokens import KnownTokens
 from auction.marketplaces import Marketplaces
-from auction.web.api import CallLife
+from auction.token_keeping import TokenKeeping
+from auction.web.api import CallLife, Routes, build_api
 from auction.web.drain import Drain
+from auction.web.management.handlers import CurrentBox
+from auction.web.management.routes import Managed, management
 from auction.web.services import ApiServices
+from auction.web.tokens import TokenHandlers
 from auction.web.webhook_view import WebhookView
 from auction.webhooks.sender import WebhookSender
 from auction.webhooks.worker import WebhookWorker
@@ -67,6 +73,7 @@ class Parts:
     """
 
     database: Database
+    box: CurrentBox
     vault: CallerVault
     marketplaces: Marketplaces
     tokens: TokenStore
@@ -91,6 +98,7 @@ class CallHandling:
             database,
             parts.vault,
             on_usage=note,
+            known_usage=self._usage.read,
             on_earned=earned,
             outbox=outbox,
             observe=observe,
@@ -109,13 +117,14 @@ class CallHandling:
         self._deliveries = Deliveries(database)
         records = CallRecords(database, parts.vault, at_once=parts.readers)
         self._parts = parts
+        tokens = KnownTokens(parts.tokens, parts.bootstrap_token, marketplaces.source_tokens)
         self.services = ApiServices(
             reception=self.reception,
             rerouter=self.rerouter,
             events=self.events,
             records=records,
             revisions=marketplaces,
-            tokens=BootstrapTokens(parts.tokens, parts.bootstrap_token),
+            tokens=tokens,
             clock=clock,
             default_country=marketplaces.default_country,
             fingerprint=parts.vault.fingerprint,
@@ -127,6 +136,18 @@ class CallHandling:
             postbacks=Postbacks(database, note, on_earned=earned, outbox=outbox),
             switch_calls=SwitchCalls(database, note, on_earned=earned, outbox=outbox),
             dead_letters=self._deliveries,
+        )
+
+    def application(self) -> web.Application:
+        """The API of port 8080."""
+        return build_api(self.services, self.life, *self._routes())
+
+    def _routes(self) -> tuple[Routes, ...]:
+        parts, services = self._parts, self.services
+        access = TokenKeeping(parts.database)
+        return (
+            TokenHandlers(access, services.tokens, services.clock).add_to,
+            management(Managed(parts.database, parts.box), services.tokens),
         )
 
     def keep_running(self, background: Background, sender: WebhookSender) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from auction.domain.ids import BuyerId, CampaignId, OfferId
 from auction.domain.terms import Catalogue, Subscriber
 from auction.ports import Snapshot, StorageUnavailableError
+from auction.source_tokens import compile_source_tokens
 from auction.webhooks.hooks import Webhooks, compile_webhooks
 from auction.workbench import Workbench, read_terms, unwatched
 from buyers.gateway import HttpBuyerGateway
@@ -23,11 +24,13 @@ from config.faults import ConfigError, Fault
 from config.marketplace import export_yaml, read_marketplace
 from config.sealing import resolve_secret, seal
 from config.secret_box import SecretBox
+from config.secret_values import Secret
 from storage import catalogue
 from storage.catalogue import StoredItem
 from storage.catalogue_items import join, split
 from storage.database import Database
 from storage.errors import RevisionConflictError
+from storage.tokens import TokenGrant
 from storage.vault import CallerVault
 
 logger = logging.getLogger(__name__)
@@ -132,9 +135,11 @@ class Marketplaces:
         aiohttp: Transport | None = None,
         warm: Callable[[Iterable[Origin]], None] | None = None,
         guards: Guards | None = None,
+        renew_box: Callable[[], Awaitable[SecretBox]] | None = None,
     ) -> None:
         self._database = database
         self._box = box
+        self._renew_box = renew_box
         self._transports = {"native": transport, "aiohttp": aiohttp or transport}
         self._connect_ahead = warm
         self._board = board
@@ -143,11 +148,10 @@ class Marketplaces:
         self._guards = guards or Guards()
         self._snapshot: Snapshot | None = None
         self._webhooks = Webhooks()
+        self._source_tokens: Mapping[bytes, TokenGrant] = {}
         self._old: OrderedDict[int, Catalogue] = OrderedDict()
         self._loading_old = asyncio.Lock()
-        self._workbench = Workbench(
-            lambda secret: resolve_secret(secret, box, environ), vault.hash_key_for
-        )
+        self._workbench = Workbench(self._resolve, vault.hash_key_for)
 
     @property
     def revision(self) -> int:
@@ -180,12 +184,18 @@ class Marketplaces:
         """The webhooks in force, compiled."""
         return self._webhooks
 
+    def source_tokens(self) -> Mapping[bytes, TokenGrant]:
+        """The tokens that sources have in the marketplace in force, by hash."""
+        return self._source_tokens
+
     async def take_up(self, revision: int) -> None:
         """Load a revision and put it in force for the calls that come."""
         items = await _load(self._database, revision)
+        if self._renew_box is not None:
+            self._box = await self._renew_box()
         # Compiling thousands of offers takes a while; calls go on being decided meanwhile.
         compiled = await asyncio.to_thread(self._compile, items, revision)
-        self._snapshot, self._webhooks, origins = compiled
+        self._snapshot, self._webhooks, self._source_tokens, origins = compiled
         if self._connect_ahead is not None:
             self._connect_ahead(origins)
         logger.info(
@@ -210,9 +220,12 @@ class Marketplaces:
                 self._old.popitem(last=False)
             return self._old[revision]
 
+    def _resolve(self, secret: Secret) -> str:
+        return resolve_secret(secret, self._box, self._environ)
+
     def _compile(
         self, items: Sequence[StoredItem], revision: int
-    ) -> tuple[Snapshot, Webhooks, Iterable[Origin]]:
+    ) -> tuple[Snapshot, Webhooks, Mapping[bytes, TokenGrant], Iterable[Origin]]:
         with unwatched():
             ready = self._workbench.make(items, revision)
             self._on_change(ready.catalogue)
@@ -220,9 +233,10 @@ class Marketplaces:
             _tell_unusable(gateway.unusable())
             notices = OfferNotices(ready.notices, self._board)
             webhooks = compile_webhooks(ready.marketplace, self._environ, self._box)
+            tokens = compile_source_tokens(ready.marketplace.sources, self._resolve)
             guards = self._guards.of(ready.catalogue)
             snapshot = Snapshot(ready.catalogue, gateway, notices, guards)
-            return snapshot, webhooks, gateway.native_origins()
+            return snapshot, webhooks, tokens, gateway.native_origins()
 
 
 async def load_terms(database: Database, revision: int) -> Catalogue:

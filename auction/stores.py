@@ -10,7 +10,7 @@ from config.secret_box import SecretBox
 from config.settings import Settings
 from storage.database import Database
 from storage.embedded import EmbeddedServer, running_dsn
-from storage.keys import load_or_make_secret_key
+from storage.keys import key_in_force, keys_in, load_or_make_secret_key, put_next_key_in_force
 from storage.migrate import migrate
 
 SERVER_STOP_S = 1.0
@@ -52,7 +52,7 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
             await migrate(dsn)
         database = await Database.connect(dsn, max_size=2)
         try:
-            yield Store(database, SecretBox(secret_key(settings)))
+            yield Store(database, await secret_box(database, settings))
         finally:
             await database.close()
 
@@ -64,7 +64,7 @@ async def running_database(
     """The URL of a database with the whole schema; an embedded server lives as long as this."""
     async with AsyncExitStack() as stack:
         if settings.dsn is not None:
-            secret_key(settings)
+            secret_keys(settings)
             dsn = settings.dsn.get_secret_value()
         else:
             server = EmbeddedServer(settings.data_dir, settings=server_settings)
@@ -76,16 +76,30 @@ async def running_database(
         yield dsn
 
 
-def secret_key(settings: Settings) -> bytes:
-    """The configured key, or the one in the data directory of the embedded server.
+async def secret_box(database: Database, settings: Settings) -> SecretBox:
+    """The box of the key that the database is sealed with, and a rotation that was cut off ended.
 
-    Raises ConfigError when a DSN is given without a key.
+    Raises SecretKeyError when it is none of ours, ConfigError when a DSN is given without a key,
+    StorageUnavailableError.
     """
-    if settings.secret_key_bytes is not None:
-        return settings.secret_key_bytes
-    if settings.dsn is not None:
-        raise ConfigError([Fault(("PINGPOST_SECRET_KEY",), _KEY_NEEDED)])
-    return load_or_make_secret_key(settings.data_dir)
+    keys = secret_keys(settings)
+    key = await key_in_force(database, keys)
+    if settings.secret_key is None and key != load_or_make_secret_key(settings.data_dir):
+        put_next_key_in_force(settings.data_dir)
+    return SecretBox(key)
+
+
+def secret_keys(settings: Settings) -> list[bytes]:
+    """The keys that the database may be sealed with: of two, a rotation puts the second in force.
+
+    Configured, or in the data directory of the embedded server. Raises ConfigError.
+    """
+    if settings.secret_key_bytes is None:
+        if settings.dsn is not None:
+            raise ConfigError([Fault(("PINGPOST_SECRET_KEY",), _KEY_NEEDED)])
+        return keys_in(settings.data_dir)
+    new = settings.new_secret_key_bytes
+    return [settings.secret_key_bytes, *(() if new is None else (new,))]
 
 
 _KEY_NEEDED = "must be set where PINGPOST_DSN is: `pingpost secret-key` prints one"

@@ -69,6 +69,31 @@ def seal(
     return _changed(data, changes)
 
 
+def seal_anew(document: object, old: SecretBox, new: SecretBox) -> tuple[object, int]:
+    """A stored document with its secrets sealed by another box, and how many could not be opened.
+
+    Those stay as they are: they were of use to nobody before.
+    """
+    unreadable = 0
+
+    def sealed_anew(value: object) -> object:
+        nonlocal unreadable
+        if isinstance(value, list):
+            return [sealed_anew(item) for item in value]
+        if not isinstance(value, Mapping):
+            return value
+        text = value.get("sealed")
+        if len(value) > 1 or not isinstance(text, str):
+            return {key: sealed_anew(item) for key, item in value.items()}
+        try:
+            return {"sealed": new.seal_text(old.open_text(text, _PURPOSE), _PURPOSE)}
+        except SecretBoxError:
+            unreadable += 1
+            return value
+
+    return sealed_anew(document), unreadable
+
+
 def hide(data: Mapping[str, object]) -> dict[str, object]:
     """Plain data with ``{keep: true}`` for every secret but ``{env: NAME}``, as in an export."""
     changes = {
@@ -141,6 +166,7 @@ def _of_offer(offer: Item) -> Iterator[tuple[Key, Steps, object]]:
     if ping_post is None:
         return
     yield from _at(ping_post, (*key, "ping_post"), "hash_key")
+    yield from _at(below(ping_post, "proxy"), (*key, "ping_post", "proxy"), "password")
     for endpoint in endpoints(offer):
         name = (*key, str(endpoint.steps[-1]))
         yield from _at(endpoint, name, "hash_key")

@@ -41,6 +41,8 @@ class Settings(BaseSettings):
     ``drain_s``: how long calls in flight may take after SIGTERM. ``overload_*``: from which lag of
     the event loop, calls in flight or steps waiting for the database on calls are routed statically
     only, and then refused; 0: never. ``max_requests``: how many the API handles at once.
+    ``worker_hang_s``: after how long without a move a worker is killed and replaced; 0: never.
+    ``new_secret_key``: the database may be sealed with this one instead of ``secret_key``.
     """
 
     model_config = SettingsConfigDict(
@@ -60,11 +62,13 @@ class Settings(BaseSettings):
     bootstrap_token: SecretStr | None = None
     outbound_allow: Annotated[tuple[Network, ...], NoDecode] = ()
     secret_key: SecretStr | None = None
+    new_secret_key: SecretStr | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
     migrate: bool = True
     database_connections: Annotated[int, Field(ge=2, le=64)] = 6
     drain_s: Annotated[float, Field(ge=0, le=60)] = 5.0
+    worker_hang_s: Annotated[float, Field(ge=0, le=3600)] = 20.0
     overload_static_lag_ms: Threshold = 250
     overload_refuse_lag_ms: Threshold = 1000
     overload_static_calls: Threshold = 2_000
@@ -78,10 +82,16 @@ class Settings(BaseSettings):
         """The key that seals secrets, None when it is not set."""
         return read_key(self.secret_key.get_secret_value()) if self.secret_key else None
 
+    @property
+    def new_secret_key_bytes(self) -> bytes | None:
+        """The key that takes the secret key's place, None when it is not set."""
+        return read_key(self.new_secret_key.get_secret_value()) if self.new_secret_key else None
+
     def redacted(self) -> dict[str, object]:
         """Every setting as plain data for a log or a screen, without any secret."""
         plain = self.model_dump(mode="json")
-        hidden = {name: _HIDDEN for name in ("bootstrap_token", "secret_key") if plain[name]}
+        secrets = ("bootstrap_token", "secret_key", "new_secret_key")
+        hidden = {name: _HIDDEN for name in secrets if plain[name]}
         dsn = {"dsn": redact_dsn(self.dsn.get_secret_value())} if self.dsn else {}
         return {**plain, **hidden, **dsn}
 
@@ -120,7 +130,7 @@ class Settings(BaseSettings):
             raise mistake("must be networks, separated by commas")
         return tuple(_network(text) for text in texts if not isinstance(text, str) or text.strip())
 
-    @field_validator("secret_key")
+    @field_validator("secret_key", "new_secret_key")
     @classmethod
     def _has_its_length(cls, key: SecretStr | None) -> SecretStr | None:
         try:

@@ -7,7 +7,7 @@ order of their ids, so that no two transactions wait for each other.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 import orjson
@@ -18,14 +18,18 @@ from auction.domain.usage import Change, Usage, apply, difference
 from auction.domain.value import value
 from storage.arrays import array_text, text_columns
 from storage.bookings import BookedSides, load_booked
+from storage.callers import caller_key
 from storage.database import Connection
 from storage.holds import NOTHING_HELD, Hold, HoldState, HoldTerms
 from storage.queries import query
-from storage.usage_rows import decode, encode
+from storage.usage_rows import decode, encode, read_counters
 
 _LOCK = query("lock_books")
 _OPEN_USAGE = query("open_usage")
 _WRITE = query("write_books")
+
+_LOCKED: Final = (None,) * 8
+"""The condition of ``write_books`` when nothing needs to be as known."""
 
 
 @value(frozen=True, slots=True)
@@ -38,6 +42,32 @@ class PlanRow:
     position: int | None
     candidates: bytes
     trace: bytes
+
+
+@value(frozen=True, slots=True)
+class Known:
+    """What a decider takes for granted of rows that it has not locked.
+
+    Calls that are being decided and hold nothing, callers whom no other route has reached, and the
+    usage of owners; ``now`` is what the decider took for the database's time.
+    """
+
+    calls: Sequence[tuple[CallId, int, datetime]]
+    callers: Collection[bytes]
+    usage: Mapping[OwnerId, Usage]
+    now: datetime
+
+    def parameters(self) -> Sequence[Any]:
+        """For ``write_books``."""
+        owners = sorted(self.usage)
+        return (
+            *text_columns(sorted(self.calls), 3, 0),
+            sorted(map(caller_key, self.callers)),
+            sorted(self.callers),
+            owners,
+            [array_text(encode(self.usage[owner])) for owner in owners],
+            self.now,
+        )
 
 
 class Books:
@@ -103,20 +133,38 @@ class Books:
             self._changed_owners.add(owner)
 
     async def write(self, connection: Connection, plans: Sequence[PlanRow] = ()) -> None:
-        """Store every change, and plans beside them."""
-        if not (self._changed_holds or plans):
-            return
+        """Store every change, and plans beside them, of calls and owners that are locked."""
+        if self._changed_holds or plans:
+            await self._write(connection, plans, _LOCKED)
+
+    async def write_if(
+        self, connection: Connection, plans: Sequence[PlanRow], known: Known
+    ) -> Mapping[OwnerId, Usage] | None:
+        """Store every change and plans if all is as known; None when that was so.
+
+        Else the usage when nothing but that is another, or nothing at all.
+        """
+        other = await self._write(connection, plans, known.parameters())
+        if other is None:
+            return None
+        return dict(zip(sorted(known.usage), map(read_counters, other), strict=False))
+
+    async def _write(
+        self, connection: Connection, plans: Sequence[PlanRow], condition: Sequence[Any]
+    ) -> Sequence[str] | None:
         owners = sorted(self._changed_owners)
         counters = [array_text(encode(self._usage[owner])) for owner in owners]
         holds = [_hold_row(self._changed_holds[key]) for key in sorted(self._changed_holds)]
         plan_rows = [_plan_row(plan) for plan in sorted(plans, key=lambda plan: plan.call_id)]
-        await connection.execute(
+        other: Sequence[str] | None = await connection.fetchval(
             _WRITE,
             owners,
             counters,
             *text_columns(holds, *_HOLD_COLUMNS),
             *text_columns(plan_rows, *_PLAN_COLUMNS),
+            *condition,
         )
+        return other
 
 
 async def open_usage(connection: Connection, owners: Collection[OwnerId]) -> None:

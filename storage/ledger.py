@@ -34,7 +34,8 @@ class PostgresLedger:
     """Calls that come to a step while a batch of it is in flight form the next batch.
 
     ``limits`` are those of each step.
-    ``on_usage`` is told the usage that a step has seen, ``on_earned`` what a route has earned at
+    ``on_usage`` is told the usage that a step has seen, ``known_usage`` gives what is known of it
+    (an owner that is absent is not known), ``on_earned`` what a route has earned at
     once, ``observe`` the size of each batch; the ``outbox`` tells subscribers of routes.
     ``new_epoch`` gives calls their first epoch, and the steps from one decider's to the next.
     """
@@ -45,13 +46,14 @@ class PostgresLedger:
         vault: CallerVault,
         *,
         on_usage: Callable[[Mapping[OwnerId, Usage]], None] = _ignore_usage,
+        known_usage: Callable[[], Mapping[OwnerId, Usage]] = dict,
         on_earned: EarnedListener = ignore_earned,
         outbox: Outbox = SILENT,
         new_epoch: Callable[[], int] = random_epoch,
         limits: BatchLimits = GROUP_COMMIT,
         observe: Callable[[int], None] | None = None,
     ) -> None:
-        reserving = Reserving(database, vault, on_usage)
+        reserving = Reserving(database, vault, on_usage, known_usage)
         collecting = Collecting(database, on_usage, outbox, on_earned)
         self._opening: Batcher[Opening, OpenResult] = Batcher(
             OpeningCalls(database, vault, collecting, new_epoch).run, limits, observe=observe

@@ -1,9 +1,9 @@
 """Who fits: requests decided one by one on locked books. No I/O here."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 
@@ -55,7 +55,7 @@ class ReservePass:
 
     whole: bool
     now: datetime
-    calls: Mapping[CallId, asyncpg.Record]
+    calls: Mapping[CallId, asyncpg.Record | Mapping[str, Any]]
     past: PastCalls
     books: Books
     next_answers: NextAnswers = field(default_factory=dict)
@@ -76,7 +76,9 @@ class ReservePass:
             if result is not None:
                 self.results[item.place] = result
 
-    def _answer_to(self, request: ReserveRequest, call: asyncpg.Record) -> bytes | None:
+    def _answer_to(
+        self, request: ReserveRequest, call: asyncpg.Record | Mapping[str, Any]
+    ) -> bytes | None:
         """The stored answer of this attempt: only the first is the call's own."""
         if request.attempt == 1:
             answer: bytes | None = call["answer"]
@@ -182,6 +184,27 @@ class ReservePass:
         self.plans[call_id] = PlanRow(
             call_id, arrival, request.attempt, position, candidates, request.trace
         )
+
+
+def is_first(item: Item) -> bool:
+    """Whether nothing can have been reserved for its call but by a decider before us."""
+    return item.request.attempt == 1 and item.request.start == 0
+
+
+def assumed(items: Sequence[Item], usage: Mapping[OwnerId, Usage], now: datetime) -> ReservePass:
+    """First requests decided as if nothing had changed since their calls were opened."""
+    calls = {
+        item.request.call.call_id: {
+            "epoch": item.request.epoch,
+            "state": CallState.DECIDING.value,
+            "received_at": item.request.call.received_at,
+        }
+        for item in items
+    }
+    step = ReservePass(whole=False, now=now, calls=calls, past={}, books=Books((), usage))
+    for item in items:
+        step.decide(item)
+    return step
 
 
 def considered(request: ReserveRequest, *, whole: bool) -> Iterable[tuple[int, Candidate]]:

@@ -3,12 +3,14 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 import asyncpg
 
+from auction.domain.throttle import RateLimit, Throttle
 from auction.ports import StorageUnavailableError
 from storage.database import Database
 from storage.follower import RevisionFollower
@@ -24,6 +26,7 @@ _NOBODY: tuple[bytes, None] = (b"", None)
 
 _ADD = query("tokens_add")
 _REVOKE = query("tokens_revoke")
+_GET = query("tokens_get")
 _LIST = query("tokens_list")
 _VALID = query("tokens_valid")
 _REVISION = query("tokens_revision")
@@ -32,7 +35,10 @@ _ANNOUNCE = query("tokens_announce")
 
 @dataclass(frozen=True, slots=True)
 class TokenGrant:
-    """Who may do what; ``buyer`` and ``source`` narrow what is seen, ``switch`` is who calls."""
+    """Who may do what; ``buyer`` and ``source`` narrow what is seen, ``switch`` is who calls.
+
+    ``rate_limit`` None: none. ``expires_at`` None: good until it is revoked.
+    """
 
     id: str
     name: str
@@ -40,6 +46,8 @@ class TokenGrant:
     buyer: str | None = None
     source: str | None = None
     switch: str | None = None
+    rate_limit: RateLimit | None = None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,7 @@ class NewToken:
     """A token just made: the only time that its text is known."""
 
     grant: TokenGrant
+    created_at: datetime
     token: str = field(repr=False)
 
 
@@ -67,24 +76,45 @@ async def create_token(
     buyer: str | None = None,
     source: str | None = None,
     switch: str | None = None,
+    rate_limit: RateLimit | None = None,
+    expires_at: datetime | None = None,
 ) -> NewToken:
     """Make a token.
 
-    Raises ValueError for no scope or an unknown one, StorageUnavailableError.
+    Raises ValueError for no scope, an unknown one or ``admin`` with a buyer or a source;
+    StorageUnavailableError.
     """
     wanted = frozenset(scopes)
     if not wanted or not wanted <= SCOPES:
         message = f"scopes must be some of {', '.join(sorted(SCOPES))}"
         raise ValueError(message)
+    if "admin" in wanted and (buyer or source):
+        message = "a token that is bound to a buyer or a source can't have scope admin"
+        raise ValueError(message)
     token = PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
-    grant = TokenGrant(f"tok_{secrets.token_hex(8)}", name, wanted, buyer, source, switch)
+    grant = TokenGrant(
+        f"tok_{secrets.token_hex(8)}", name, wanted, buyer, source, switch, rate_limit, expires_at
+    )
     async with database.transaction() as connection:
-        narrowing = (buyer, source, switch)
-        await connection.execute(
-            _ADD, grant.id, name, hash_token(token), sorted(wanted), *narrowing
-        )
+        created_at = await connection.fetchval(_ADD, *_row(grant, token))
         await connection.execute(_ANNOUNCE)
-    return NewToken(grant, token)
+    return NewToken(grant, created_at, token)
+
+
+def _row(grant: TokenGrant, token: str) -> tuple[object, ...]:
+    limit = grant.rate_limit
+    return (
+        grant.id,
+        grant.name,
+        hash_token(token),
+        sorted(grant.scopes),
+        grant.buyer,
+        grant.source,
+        grant.switch,
+        None if limit is None else limit.per_second,
+        None if limit is None else limit.burst,
+        grant.expires_at,
+    )
 
 
 async def revoke_token(database: Database, token_id: str) -> bool:
@@ -96,19 +126,47 @@ async def revoke_token(database: Database, token_id: str) -> bool:
     return revoked
 
 
-async def list_tokens(database: Database) -> list[StoredToken]:
-    """Every token, revoked ones included, oldest first."""
+async def list_tokens(
+    database: Database, limit: int, after: tuple[datetime, str] | None = None
+) -> list[StoredToken]:
+    """Tokens, revoked ones included, oldest first, from after the one made then with this id."""
+    made, token_id = after or (None, None)
     async with database.connection() as connection:
-        rows = await connection.fetch(_LIST)
-    return [StoredToken(_grant(row), row["created_at"], row["revoked_at"]) for row in rows]
+        rows = await connection.fetch(_LIST, limit, made, token_id)
+    return [_stored(row) for row in rows]
+
+
+async def get_token(database: Database, token_id: str) -> StoredToken | None:
+    """One token, None when there is none of this id."""
+    async with database.connection() as connection:
+        row = await connection.fetchrow(_GET, token_id)
+    return None if row is None else _stored(row)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 class TokenStore:
-    """The good tokens in memory, at most a second old; while the database is away, as they were."""
+    """The good tokens in memory, at most a second old; while the database is away, as they were.
 
-    def __init__(self, database: Database) -> None:
+    ``processes`` share the rate limits evenly.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        processes: int = 1,
+        now: Callable[[], datetime] = _utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._database = database
+        self._processes = processes
+        self._now = now
+        self._monotonic = monotonic
         self._grants: Mapping[bytes, tuple[bytes, TokenGrant]] | None = None
+        self._throttles: dict[str, Throttle] = {}
         self._follower = RevisionFollower(database, "pingpost_tokens", _REVISION, self._refresh)
 
     async def start(self) -> None:
@@ -132,12 +190,30 @@ class TokenStore:
             raise StorageUnavailableError(message)
         presented = hash_token(token)
         stored, grant = self._grants.get(presented[:_INDEX_BYTES], _NOBODY)
-        return grant if hmac.compare_digest(stored, presented) else None
+        if grant is None or not hmac.compare_digest(stored, presented):
+            return None
+        expired = grant.expires_at is not None and grant.expires_at <= self._now()
+        return None if expired else grant
+
+    def wait_s(self, token_id: str) -> float:
+        """How long a token must wait before it may ask, in seconds.
+
+        0: not at all, and this request counts against its limit.
+        """
+        throttle = self._throttles.get(token_id)
+        return 0.0 if throttle is None else throttle.wait_s(self._monotonic())
 
     async def _refresh(self, _: int) -> None:
         async with self._database.connection() as connection:
             rows = await connection.fetch(_VALID)
-        self._grants = {row["hash"][:_INDEX_BYTES]: (row["hash"], _grant(row)) for row in rows}
+        grants = {row["hash"]: _grant(row) for row in rows}
+        self._grants = {key[:_INDEX_BYTES]: (key, grant) for key, grant in grants.items()}
+        self._throttles = {
+            grant.id: self._throttles.get(grant.id)
+            or Throttle(grant.rate_limit.divided(self._processes))
+            for grant in grants.values()
+            if grant.rate_limit is not None
+        }
 
 
 def hash_token(token: str) -> bytes:
@@ -145,7 +221,12 @@ def hash_token(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
+def _stored(row: asyncpg.Record) -> StoredToken:
+    return StoredToken(_grant(row), row["created_at"], row["revoked_at"])
+
+
 def _grant(row: asyncpg.Record) -> TokenGrant:
+    per_second = row["rate_per_second"]
     return TokenGrant(
         row["id"],
         row["name"],
@@ -153,4 +234,6 @@ def _grant(row: asyncpg.Record) -> TokenGrant:
         row["buyer"],
         row["source"],
         row["switch"],
+        None if per_second is None else RateLimit(per_second, row["rate_burst"]),
+        row["expires_at"],
     )

@@ -7,6 +7,8 @@ A window is its start, its four used counts and its four pending counts.
 from collections.abc import Sequence
 from typing import Any, Final
 
+import orjson
+
 from auction.domain.usage import PeriodUsage, Usage, WindowCount
 
 LENGTH: Final = 64
@@ -20,6 +22,11 @@ def decode(counters: Sequence[int]) -> Usage:
     row = tuple(counters)
     total = PeriodUsage(_window(row, 55), _NONE)
     return Usage(row[0], (_period(row, 1), _period(row, 19), _period(row, 37), total))
+
+
+def read_counters(text: str) -> Usage:
+    """The usage that a row's counters tell, in the form of an array's text."""
+    return decode(orjson.loads(f"[{text[1:-1]}]"))
 
 
 def encode(usage: Usage) -> list[int]:

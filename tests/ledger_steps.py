@@ -53,8 +53,10 @@ BUYER_OWNER = buyer_owner(BuyerId("acme"))
 
 
 def a_ledger(database: Database, **options: Any) -> PostgresLedger:
-    """A ledger on a test's database; its deciders count from 1."""
-    return PostgresLedger(database, VAULT, **{"new_epoch": lambda: 1, **options})
+    """A ledger on a test's database that knows what it has seen; its deciders count from 1."""
+    seen: dict[OwnerId, Usage] = {}
+    knowing = {"on_usage": seen.update, "known_usage": lambda: seen, "new_epoch": lambda: 1}
+    return PostgresLedger(database, VAULT, **{**knowing, **options})
 
 
 def daily_calls(limit: int) -> Cap:

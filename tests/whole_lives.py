@@ -99,7 +99,9 @@ class World:
     def __post_init__(self) -> None:
         database, outbox = self.database, Outbox(self.catalogue.subscribers)
         usage = PostgresUsageView(database, time.monotonic)
-        ledger = PostgresLedger(database, VAULT, on_usage=usage.note, outbox=outbox)
+        ledger = PostgresLedger(
+            database, VAULT, on_usage=usage.note, known_usage=usage.read, outbox=outbox
+        )
         ports = Ports(ledger, usage, SystemClock(), FreshIds(), CountingRecorder())
         self.reception = Reception(self, ports)
         self.rerouter = Rerouter(self, ports, ledger)

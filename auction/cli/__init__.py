@@ -7,7 +7,12 @@ from auction.cli.marketplace import apply_command, check_command, export_command
 from auction.cli.reconcile import reconcile_command
 from auction.cli.replay import replay_command
 from auction.cli.serve import demo_command, serve_command, simulate_buyers_command, worker_command
-from auction.cli.upkeep import migrate_command, secret_key_command, token_group
+from auction.cli.upkeep import (
+    migrate_command,
+    rotate_key_command,
+    secret_key_command,
+    token_group,
+)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -33,3 +38,4 @@ main.add_command(reconcile_command)
 main.add_command(token_group)
 main.add_command(migrate_command)
 main.add_command(secret_key_command)
+main.add_command(rotate_key_command)

@@ -31,6 +31,30 @@ def secret_key_command() -> None:
     click.echo(new_key())
 
 
+@click.command("rotate-key")
+@CONFIG
+@DATA_DIR
+@click.pass_context
+def rotate_key_command(context: click.Context, data_dir: Path | None) -> None:
+    """Put a new secret key in force: keys and stored secrets are sealed anew, all or nothing.
+
+    Where PINGPOST_SECRET_KEY is set the new key is PINGPOST_NEW_SECRET_KEY, else one is made in the
+    data directory. Killed in the middle, the old key or the new one is in force: run it again.
+    """
+    from auction.key_rotation import rotate_key
+
+    rotation = run(rotate_key(settings_of(context, data_dir=data_dir)))
+    done = rotation.rotated
+    if done is None:
+        click.echo("the new key was in force already")
+    else:
+        click.echo(f"sealed anew: {done.keys} keys, {done.documents} documents with secrets")
+        if done.unreadable:
+            click.echo(f"warning: {done.unreadable} secrets could not be opened", err=True)
+    if not rotation.kept_in_file:
+        click.echo("now make PINGPOST_SECRET_KEY the new key and unset PINGPOST_NEW_SECRET_KEY")
+
+
 @click.group("token")
 def token_group() -> None:
     """API tokens."""
@@ -88,5 +112,12 @@ async def _create(
     from storage.tokens import create_token
 
     async with open_store(settings) as store:
-        created = await create_token(store.database, name, scopes, **bound)
+        created = await create_token(
+            store.database,
+            name,
+            scopes,
+            buyer=bound["buyer"],
+            source=bound["source"],
+            switch=bound["switch"],
+        )
     return created.token

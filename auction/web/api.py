@@ -1,5 +1,6 @@
 """The switch-facing API as an aiohttp application."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -27,20 +28,26 @@ class CallLife:
     dead_letters: DeadLetters
 
 
-def build_api(services: ApiServices, life: CallLife) -> web.Application:
+Routes = Callable[[web.UrlDispatcher], None]
+"""Adds a subject's routes."""
+
+
+def build_api(services: ApiServices, life: CallLife, *more: Routes) -> web.Application:
     """The application for port 8080; serve it with ``auction.web.runner.ProblemRunner``."""
     application = web.Application(
         middlewares=[edge(services.drain, services.max_requests)], client_max_size=MAX_BODY_BYTES
     )
     _add_calls(application.router, services, life)
     _add_money(application.router, services, life)
+    for add_to in more:
+        add_to(application.router)
     return application
 
 
 def _add_calls(router: web.UrlDispatcher, services: ApiServices, life: CallLife) -> None:
     calls = CallHandlers(services)
     router.add_post("/v1/calls", calls.decide, expect_handler=_EXPECT)
-    reroutes = RerouteHandlers(services.rerouter, services.tokens, services.fingerprint)
+    reroutes = RerouteHandlers(services)
     router.add_post("/v1/calls/next", reroutes.decide, expect_handler=_EXPECT)
     router.add_post("/v1/calls/events", calls.report, expect_handler=_EXPECT)
     router.add_get("/v1/calls", CallListHandlers(services, life.lists).show)

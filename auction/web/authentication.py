@@ -1,5 +1,6 @@
 """Who calls and what they may do."""
 
+import math
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
@@ -26,10 +27,61 @@ class Scope(StrEnum):
 
 MAY_REPORT: Final[frozenset[str]] = frozenset({Scope.CALLS, Scope.ADMIN})
 MAY_READ: Final[frozenset[str]] = frozenset({Scope.READ, Scope.CALLS, Scope.ADMIN})
+MAY_VIEW: Final[frozenset[str]] = frozenset({Scope.READ, Scope.ADMIN})
+MAY_MANAGE: Final[frozenset[str]] = frozenset({Scope.ADMIN})
+
+
+async def unbound(request: web.Request, tokens: Tokens, allowed: frozenset[str]) -> Grant:
+    """The grant of a token that is bound to nobody; raises as ``granted`` does."""
+    grant = await granted(request, tokens, allowed)
+    if grant.buyer is not None or grant.source is not None:
+        raise CallerMistakeError(
+            problems.FORBIDDEN, "A token that is bound to a buyer or a source can't do this."
+        )
+    return grant
 
 
 async def granted(request: web.Request, tokens: Tokens, allowed: frozenset[str]) -> Grant:
-    """The caller's grant. Raises CallerMistakeError: 401 for no known token, 403 out of scope."""
+    """The caller's grant, its request counted against its rate limit.
+
+    Raises CallerMistakeError: 401 for no known token, 403 out of scope, 429.
+    """
+    grant = await known(request, tokens, allowed)
+    refuse_too_many(tokens, grant)
+    return grant
+
+
+async def granted_to_manage(
+    request: web.Request, tokens: Tokens, *, needed: frozenset[str] = frozenset({Scope.ADMIN})
+) -> Grant:
+    """The grant of an operator who has every scope ``needed`` and is bound to nobody.
+
+    Raises CallerMistakeError: 401, 403, 429.
+    """
+    grant = await unbound(request, tokens, needed)
+    if not needed <= grant.scopes:
+        raise CallerMistakeError(
+            problems.FORBIDDEN,
+            f"A token with all of these scopes is needed: {', '.join(sorted(needed))}.",
+        )
+    return grant
+
+
+async def granted_to_report(request: web.Request, tokens: Tokens) -> Grant:
+    """The grant of a switch, or of who speaks for one: a call is never throttled.
+
+    Raises CallerMistakeError: 401, 403.
+    """
+    grant = await known(request, tokens, MAY_REPORT)
+    if grant.buyer is not None:
+        raise CallerMistakeError(
+            problems.FORBIDDEN, "A token that is bound to a buyer can't do this."
+        )
+    return grant
+
+
+async def known(request: web.Request, tokens: Tokens, allowed: frozenset[str]) -> Grant:
+    """The caller's grant, whatever its rate limit. Raises CallerMistakeError: 401, 403."""
     token = presented_token(request.headers)
     grant = None if token is None else await tokens.lookup(token)
     if grant is None:
@@ -37,6 +89,17 @@ async def granted(request: web.Request, tokens: Tokens, allowed: frozenset[str])
     if allowed.isdisjoint(grant.scopes):
         raise _out_of_scope(allowed)
     return grant
+
+
+def refuse_too_many(tokens: Tokens, grant: Grant) -> None:
+    """Count a request against the token's rate limit. Raises CallerMistakeError: 429."""
+    wait_s = tokens.wait_s(grant)
+    if wait_s > 0:
+        raise CallerMistakeError(
+            problems.RATE_LIMITED,
+            "This token has a rate limit; ask again later.",
+            headers={hdrs.RETRY_AFTER: str(math.ceil(wait_s))},
+        )
 
 
 def presented_token(headers: Mapping[str, str]) -> str | None:

@@ -10,11 +10,12 @@ from auction.domain.decision import CallRecord, EventResult, OtherContent, Trace
 from auction.domain.ids import CallId, CampaignId
 from auction.domain.terms import Campaign
 from auction.web import problems
-from auction.web.authentication import MAY_READ, MAY_REPORT, granted
+from auction.web.authentication import MAY_READ, granted, granted_to_report
 from auction.web.bodies import read_object
 from auction.web.call_request import LONGEST_NAME, CallRequest, call_fingerprint, read_call_request
 from auction.web.event_request import read_event
 from auction.web.explanation import explain, read_trace
+from auction.web.own_calls import UNKNOWN_CALL, refuse_other_sources
 from auction.web.problems import CallerMistakeError
 from auction.web.record_view import View, own_offers, render_cdr, render_history, render_trace
 from auction.web.services import ApiServices, Grant
@@ -24,8 +25,6 @@ _JSON = {hdrs.CONTENT_TYPE: "application/json"}
 _CONTROLS = re.compile("[\\x00-\\x1f\\x7f-\\x9f]")
 
 _FIRST_ATTEMPT = 1
-
-_UNKNOWN_CALL = "There is no call with this call_id."
 
 
 class CallHandlers:
@@ -38,7 +37,7 @@ class CallHandlers:
         """``POST /v1/calls``: where does this call go?"""
         services = self._services
         received_at = services.clock.now()
-        grant = await granted(request, services.tokens, MAY_REPORT)
+        grant = await granted_to_report(request, services.tokens)
         body = await read_object(request)
         asked = read_call_request(body)
         _refuse_other_source(asked, grant)
@@ -53,11 +52,12 @@ class CallHandlers:
 
     async def report(self, request: web.Request) -> web.Response:
         """``POST /v1/calls/events``: answered or ended."""
-        await granted(request, self._services.tokens, MAY_REPORT)
+        grant = await granted_to_report(request, self._services.tokens)
         event = read_event(await read_object(request), self._services.fingerprint)
+        await refuse_other_sources(grant, event.call_id, self._services.records)
         result = await self._services.events.record(event)
         if result is EventResult.UNKNOWN_CALL:
-            raise CallerMistakeError(problems.NOT_FOUND, _UNKNOWN_CALL)
+            raise CallerMistakeError(problems.NOT_FOUND, UNKNOWN_CALL)
         if result is EventResult.OTHER_CONTENT:
             raise CallerMistakeError(
                 problems.CONFLICT, "This event_id was reported before with other content."
@@ -70,12 +70,12 @@ class CallHandlers:
         view = View.of(grant)
         record = await self._find(request.match_info["call_id"])
         if record is None:
-            raise CallerMistakeError(problems.NOT_FOUND, _UNKNOWN_CALL)
+            raise CallerMistakeError(problems.NOT_FOUND, UNKNOWN_CALL)
         traces = _traces(record)
         campaigns = await self._campaigns_of(record, traces)
         own = own_offers(campaigns.values(), record, view.buyer)
         if not view.allows(record, own):
-            raise CallerMistakeError(problems.NOT_FOUND, _UNKNOWN_CALL)
+            raise CallerMistakeError(problems.NOT_FOUND, UNKNOWN_CALL)
         entries = await self._services.records.get_entries(record.call.call_id)
 
         def explained_traces() -> dict[int, dict[str, object]]:

@@ -9,14 +9,13 @@ import orjson
 from aiohttp import hdrs, web
 
 from auction.web import problems
-from auction.web.authentication import Scope, granted
+from auction.web.authentication import MAY_MANAGE, unbound
 from auction.web.problems import CallerMistakeError, Fault, invalid
 from auction.web.services import Tokens
 
 DEFAULT_LIMIT: Final = 100
 MOST: Final = 1000
 
-_ADMIN: Final[frozenset[str]] = frozenset({Scope.ADMIN})
 _JSON: Final = {hdrs.CONTENT_TYPE: "application/json"}
 _EVENT_ID: Final = re.compile("[0-9a-f]{32}")
 _PLACE: Final = re.compile("([0-9]{1,17})-([0-9a-f]{32})")
@@ -85,7 +84,7 @@ class DeadLetterHandlers:
 
     async def list(self, request: web.Request) -> web.Response:
         """``GET``: what was given up, the newest first; ``next`` goes into ``after``."""
-        await self._check(request)
+        await unbound(request, self._tokens, MAY_MANAGE)
         limit, after = _read_limit(request.query.get("limit")), _read_after(request)
         found = await self._letters.dead_letters(limit + 1, after)
         page = found[:limit]
@@ -94,20 +93,13 @@ class DeadLetterHandlers:
 
     async def resend(self, request: web.Request) -> web.Response:
         """``POST …/{event_id}/resend``: it is tried for another 24 hours."""
-        await self._check(request)
+        await unbound(request, self._tokens, MAY_MANAGE)
         event_id = request.match_info["event_id"]
         if not _EVENT_ID.fullmatch(event_id) or not await self._letters.resend(event_id):
             raise CallerMistakeError(
                 problems.NOT_FOUND, "There is no dead letter with this event_id."
             )
         return _json(202, {"event_id": event_id, "state": "pending"})
-
-    async def _check(self, request: web.Request) -> None:
-        grant = await granted(request, self._tokens, _ADMIN)
-        if grant.buyer is not None or grant.source is not None:
-            raise CallerMistakeError(
-                problems.FORBIDDEN, "A token that is bound to a buyer or a source can't do this."
-            )
 
 
 def _read_limit(text: str | None) -> int:

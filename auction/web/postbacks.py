@@ -10,7 +10,7 @@ from auction.domain.ids import BuyerId
 from auction.domain.money import render
 from auction.domain.postbacks import Postback, PostbackResult, Refused, Reported
 from auction.web import problems
-from auction.web.authentication import Scope, presented_token
+from auction.web.authentication import Scope, presented_token, refuse_too_many
 from auction.web.postback_request import read_body, read_postback, read_query, together
 from auction.web.problems import CallerMistakeError, ProblemKind
 from auction.web.services import Fingerprint, Grant, Tokens
@@ -89,6 +89,7 @@ class PostbackHandlers:
                 "A token with scope postback and a buyer is needed; one without a buyer needs "
                 "scope admin too.",
             )
+        refuse_too_many(self._tokens, grant)
         return grant
 
 

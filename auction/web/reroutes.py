@@ -4,11 +4,12 @@ from aiohttp import hdrs, web
 
 from auction.domain.decision import NoSuchAttempt, OtherContent, UnknownCall
 from auction.web import problems
-from auction.web.authentication import MAY_REPORT, granted
+from auction.web.authentication import granted_to_report
 from auction.web.bodies import read_object
 from auction.web.next_request import read_next
+from auction.web.own_calls import UNKNOWN_CALL, refuse_other_sources
 from auction.web.problems import CallerMistakeError
-from auction.web.services import Fingerprint, Rerouter, Tokens
+from auction.web.services import ApiServices
 
 _JSON = {hdrs.CONTENT_TYPE: "application/json"}
 
@@ -16,18 +17,18 @@ _JSON = {hdrs.CONTENT_TYPE: "application/json"}
 class RerouteHandlers:
     """What a switch asks when nobody took a call where it was sent."""
 
-    def __init__(self, rerouter: Rerouter, tokens: Tokens, keyed: Fingerprint) -> None:
-        self._rerouter = rerouter
-        self._tokens = tokens
-        self._keyed = keyed
+    def __init__(self, services: ApiServices) -> None:
+        self._services = services
 
     async def decide(self, request: web.Request) -> web.Response:
         """An attempt failed: where does the call go now?"""
-        await granted(request, self._tokens, MAY_REPORT)
-        asked, timeout_ms = read_next(await read_object(request), self._keyed)
-        answer = await self._rerouter.decide(asked, timeout_ms)
+        services = self._services
+        grant = await granted_to_report(request, services.tokens)
+        asked, timeout_ms = read_next(await read_object(request), services.fingerprint)
+        await refuse_other_sources(grant, asked.call_id, services.records)
+        answer = await services.rerouter.decide(asked, timeout_ms)
         if isinstance(answer, UnknownCall):
-            raise CallerMistakeError(problems.NOT_FOUND, "There is no call with this call_id.")
+            raise CallerMistakeError(problems.NOT_FOUND, UNKNOWN_CALL)
         if isinstance(answer, NoSuchAttempt):
             raise CallerMistakeError(
                 problems.NO_SUCH_ATTEMPT,

@@ -65,6 +65,14 @@ class Grant(Protocol):
     """What a token allows; ``buyer`` and ``source`` narrow what it sees."""
 
     @property
+    def id(self) -> str:
+        """Names the token, never what it is."""
+
+    @property
+    def name(self) -> str:
+        """What it was called by whoever made it."""
+
+    @property
     def scopes(self) -> frozenset[str]:
         """Any of ``calls``, ``read``, ``admin``, ``pii``, ``postback``."""
 
@@ -86,6 +94,12 @@ class Tokens(Protocol):
 
     async def lookup(self, token: str) -> Grant | None:
         """What a token allows, None when it is not known. Raises StorageUnavailableError."""
+
+    def wait_s(self, grant: Grant) -> float:
+        """How long the token must wait before it may ask, in seconds.
+
+        0: not at all, and this request counts against its rate limit.
+        """
 
 
 Fingerprint = Callable[[bytes], bytes]

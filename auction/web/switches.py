@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 from auction.domain.ids import CallId
 from auction.ports import Clock
 from auction.web import problems
-from auction.web.authentication import MAY_REPORT, Scope, granted
+from auction.web.authentication import Scope, granted_to_report
 from auction.web.bodies import JsonObject, parse_object, read_bytes
 from auction.web.call_request import LONGEST_NAME
 from auction.web.event_request import Instant
@@ -98,7 +98,7 @@ class SwitchHandlers:
 
     async def _authorise(self, request: web.Request, switch: str) -> None:
         """Raises CallerMistakeError: 401, 403, or 404 for what is no name."""
-        grant = await granted(request, self._tokens, MAY_REPORT)
+        grant = await granted_to_report(request, self._tokens)
         if Scope.ADMIN not in grant.scopes and grant.switch != switch:
             raise CallerMistakeError(
                 problems.FORBIDDEN, "A token of this switch is needed, or one with scope admin."

@@ -27,8 +27,9 @@ from auction.domain.ids import CallId
 from auction.domain.terms import Catalogue
 from auction.web.api import CallLife, build_api
 from auction.web.drain import Drain
+from auction.web.management.routes import Managed, management
 from auction.web.runner import ProblemRunner
-from auction.web.services import ApiServices
+from auction.web.services import ApiServices, Grant
 from tests.builders import NOON
 from tests.ledger_steps import VAULT
 
@@ -41,6 +42,8 @@ class FakeGrant:
     buyer: str | None = None
     source: str | None = None
     switch: str | None = None
+    id: str = "tok_1"
+    name: str = "someone"
 
 
 def a_grant(*scopes: str, **limits: str) -> FakeGrant:
@@ -75,6 +78,7 @@ class FakeServices:
     asked_for: list[str] = field(default_factory=list)
     revisions: list[int] = field(default_factory=list)
     entries: tuple[RecordedEntry, ...] = ()
+    waits_s: float = 0.0
 
     async def decide(self, call: Call, fingerprint: bytes) -> bytes | OtherContent:
         self._fail()
@@ -103,6 +107,9 @@ class FakeServices:
     async def lookup(self, token: str) -> FakeGrant | None:
         assert token.encode(), "tokens are hashed before they are looked up"
         return TOKENS.get(token)
+
+    def wait_s(self, grant: Grant) -> float:
+        return self.waits_s
 
     def now(self) -> datetime:
         return NOON
@@ -220,6 +227,7 @@ async def running_api(
     rerouter: FakeRerouter | None = None,
     *,
     max_requests: int = 100,
+    managed: Managed | None = None,
 ) -> AsyncIterator[Api]:
     fake, unused = services or FakeServices(), Unused()
     drain = Drain()
@@ -238,6 +246,7 @@ async def running_api(
             max_requests=max_requests,
         ),
         CallLife(lists=unused, postbacks=unused, switch_calls=unused, dead_letters=unused),
+        *(() if managed is None else (management(managed, fake),)),
     )
     async with serving(application) as port, a_client() as session:
         yield Api(fake, session, port, drain)

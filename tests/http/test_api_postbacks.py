@@ -28,6 +28,7 @@ from auction.ports import StorageUnavailableError
 from auction.web.drain import Drain
 from auction.web.edge import edge
 from auction.web.postbacks import PostbackHandlers
+from auction.web.services import Grant
 from tests.http.api_fakes import FakeGrant, Reply, a_client, a_grant, serving
 from tests.ledger_steps import VAULT
 
@@ -59,6 +60,9 @@ class FakePostbacks:
 
     async def lookup(self, token: str) -> FakeGrant | None:
         return TOKENS.get(token)
+
+    def wait_s(self, grant: Grant) -> float:
+        return 0.0
 
 
 @dataclass

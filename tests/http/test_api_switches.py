@@ -17,6 +17,7 @@ from auction.ports import StorageUnavailableError
 from auction.web.bodies import MAX_BODY_BYTES, expecting
 from auction.web.drain import Drain
 from auction.web.edge import edge
+from auction.web.services import Grant
 from auction.web.switches import MAX_LIST_BYTES, MOST_CALLS, SwitchHandlers
 from tests.builders import NOON
 from tests.http.api_fakes import FakeGrant, Reply, a_client, a_grant, serving
@@ -52,6 +53,9 @@ class FakeSwitchCalls:
 
     async def lookup(self, token: str) -> FakeGrant | None:
         return TOKENS.get(token)
+
+    def wait_s(self, grant: Grant) -> float:
+        return 0.0
 
     def now(self) -> datetime:
         return NOON

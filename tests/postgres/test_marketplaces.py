@@ -20,6 +20,7 @@ from config.secret_box import SecretBox
 from storage.catalogue import StoredItem, latest, load, load_unread, save
 from storage.database import Database
 from storage.migrate import migrate
+from storage.tokens import hash_token
 from tests.golden.runner import ScriptedTransport
 from tests.ledger_steps import VAULT
 
@@ -227,3 +228,18 @@ async def test_a_breaker_stays_open_over_a_change_of_the_marketplace(
             guard = marketplaces.current().guards[OfferId("acme-auto")]
             guard.pinged(asked, PingWeight.TIMED_OUT, 0.0)
     assert isinstance(asked, HeldBack)
+
+
+async def test_a_sources_token_is_good_while_the_file_has_it(
+    database: Database, tmp_path: Path
+) -> None:
+    path = tmp_path / "sources.yaml"
+    transport = ScriptedTransport({})
+    board = NoticeBoard(transport)
+    marketplaces = Marketplaces(database, BOX, transport, board, {}, VAULT, lambda _: None)
+    for token, known in (("correct horse", True), ("battery staple", False)):
+        path.write_text(f"sources: [{{id: pub, token: {token}}}]\n")
+        applied = await apply_file(database, BOX, path, {})
+        await marketplaces.take_up(applied.revision)
+        found = marketplaces.source_tokens().get(hash_token("correct horse"))
+        assert (found is not None and found.source == "pub") is known

@@ -4,21 +4,30 @@ import asyncio
 import hashlib
 import stat
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from auction.domain.throttle import RateLimit
 from auction.ports import StorageUnavailableError
 from config.secret_box import SecretBox
 from storage.database import Database
 from storage.errors import SecretKeyError
 from storage.keys import ServiceKey, load_or_make_secret_key, service_key
-from storage.tokens import TokenStore, create_token, list_tokens, revoke_token
+from storage.tokens import (
+    TokenStore,
+    create_token,
+    get_token,
+    list_tokens,
+    revoke_token,
+)
 from tests.eventually import eventually
 
 IDENTITY = ServiceKey.CALLER_IDENTITY
 BOX = SecretBox(b"k" * 32)
+DAY = timedelta(days=1)
 
 
 @pytest_asyncio.fixture
@@ -105,7 +114,7 @@ async def test_tokens_are_listed_without_their_text(database: Database) -> None:
     first = await create_token(database, "first", ["read"])
     second = await create_token(database, "second", ["postback"], buyer="acme")
     await revoke_token(database, first.grant.id)
-    listed = await list_tokens(database)
+    listed = await list_tokens(database, 10)
     assert [token.grant for token in listed] == [first.grant, second.grant]
     assert [token.revoked_at is not None for token in listed] == [True, False]
 
@@ -116,7 +125,7 @@ async def test_no_scope_and_unknown_scopes_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match="scopes"):
         await create_token(database, "none", scopes)
-    assert await list_tokens(database) == []
+    assert await list_tokens(database, 10) == []
 
 
 async def test_many_changes_at_once_are_all_seen(database: Database, store: TokenStore) -> None:
@@ -168,3 +177,54 @@ def test_a_damaged_secret_key_is_refused_without_repeating_it(tmp_path: Path, co
 async def test_each_service_key_is_its_own(database: Database) -> None:
     keys = [await service_key(database, BOX, key) for key in ServiceKey]
     assert len(set(keys)) == len(keys)
+
+
+async def test_an_expired_token_is_useless_from_that_moment_on(database: Database) -> None:
+    clock = [datetime.now(UTC)]
+    made = await create_token(database, "brief", ["read"], expires_at=clock[0] + DAY)
+    store = TokenStore(database, now=lambda: clock[0])
+    await store.start()
+    clock[0] += DAY - timedelta(microseconds=1)
+    assert await store.lookup(made.token) == made.grant
+    clock[0] += timedelta(microseconds=1)
+    assert await store.lookup(made.token) is None
+    await store.stop()
+
+
+async def test_a_rate_limit_is_divided_among_the_processes(database: Database) -> None:
+    limit = RateLimit(per_second=2, burst=4)
+    made = await create_token(database, "four at once", ["read"], rate_limit=limit)
+    free = await create_token(database, "as it likes", ["read"])
+    moments = [100.0]
+    alone, one_of_two = (
+        TokenStore(database, processes=processes, monotonic=lambda: moments[0])
+        for processes in (1, 2)
+    )
+    for store, at_once in ((alone, 4), (one_of_two, 2)):
+        await store.start()
+        passed = [store.wait_s(made.grant.id) == 0.0 for _ in range(6)]
+        assert passed == [True] * at_once + [False] * (6 - at_once)
+        assert not any(store.wait_s(free.grant.id) for _ in range(100))
+    moments[0] += 0.5
+    assert alone.wait_s(made.grant.id) == 0.0
+    assert one_of_two.wait_s(made.grant.id) == pytest.approx(0.5)
+    await alone.stop()
+    await alone.start()
+    assert alone.wait_s(made.grant.id) > 0, "loading the tokens again forgives nothing"
+    await alone.stop()
+    await one_of_two.stop()
+
+
+async def test_a_page_of_tokens_goes_on_where_the_last_one_ended(database: Database) -> None:
+    made = [await create_token(database, str(number), ["read"]) for number in range(5)]
+    first = await list_tokens(database, 2)
+    last = first[-1]
+    rest = await list_tokens(database, 10, (last.created_at, last.grant.id))
+    assert [token.grant for token in first + rest] == [token.grant for token in made]
+    assert await get_token(database, made[2].grant.id) == rest[0]
+    assert await get_token(database, "tok_unknown") is None
+
+
+async def test_admin_is_for_tokens_that_are_bound_to_nobody(database: Database) -> None:
+    with pytest.raises(ValueError, match="admin"):
+        await create_token(database, "too much", ["admin"], buyer="acme")

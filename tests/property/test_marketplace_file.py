@@ -14,7 +14,7 @@ from config.faults import Step
 from config.marketplace import export_yaml, read_marketplace
 from config.sealing import hide, seal
 from config.secret_box import SecretBox
-from tests.unit.config.samples import SET, acceptance, changed
+from tests.unit.config.samples import BEACON, SET, changed
 
 BOX = SecretBox(bytes(32))
 
@@ -28,7 +28,16 @@ def places(value: Any, steps: tuple[Step, ...] = ()) -> Iterator[tuple[Step, ...
             yield from places(item, (*steps, step))
 
 
-PLACES = list(places(acceptance()))
+ADDED = (
+    ((*BEACON, "ping_post", "transport"), "aiohttp"),
+    (
+        (*BEACON, "ping_post", "proxy"),
+        {"url": "http://proxy.example:3128", "user": "us", "password": "opensesame"},
+    ),
+)
+"""What the acceptance file has no example of."""
+
+PLACES = list(places(changed(*ADDED)))
 
 scalars = (
     st.none()
@@ -55,7 +64,7 @@ def test_any_value_anywhere_is_a_fault_or_can_be_used(
     changes: list[tuple[tuple[Step, ...], object]],
 ) -> None:
     try:
-        data = changed(*changes)
+        data = changed(*ADDED, *changes)
     except (KeyError, IndexError, TypeError):
         return  # the first change took away the place of the second
     result = check(data, SET)

@@ -178,10 +178,21 @@ cross join lateral (
 where money.sides is not null
 
 -- name: write_books
-with counted as (
+-- From $35 on: only if all is as it was known, of calls, callers and owners that are not locked yet;
+-- a lease then counts from now on, not from the instant that its decider took for it.
+with checked as materialized (
+    select
+        other_than_known(
+            $35::text::text[], $36::text::bigint[], $37::text::timestamptz[],
+            $38::bigint[], $39::bytea[], $40::text[], $41::text[]
+        ) as other,
+        coalesce(now() - $42::timestamptz, interval '0') as late
+),
+counted as (
     insert into usage_counters (owner, counters)
     select item.owner, item.counters::bigint[]
     from unnest($1::text[], $2::text[]) as item (owner, counters)
+    where (select other is null from checked)
     on conflict (owner) do update set counters = excluded.counters
 ),
 held as (
@@ -191,7 +202,13 @@ held as (
         ended_at, source, bid_id, dedupes, reason, sip_code, connected_duration_s, paid_at,
         caller_hash
     )
-    select *
+    select
+        item.call_id, item.attempt, item.state, item.position, item.campaign, item.offer,
+        item.buyer, item.routed_by, item.price, item.post_id, item.terms, item.holding,
+        item.lease_until + (select late from checked), item.sweep_at + (select late from checked),
+        item.answered_lease_ms, item.answered_at, item.converted_at, item.ended_at, item.source,
+        item.bid_id, item.dedupes, item.reason, item.sip_code, item.connected_duration_s,
+        item.paid_at, item.caller_hash
     from unnest(
         $3::text::text[], $4::text::integer[], $5::text::text[], $6::text::integer[],
         $7::text::text[], $8::text::text[], $9::text::text[], $10::text::text[],
@@ -200,7 +217,13 @@ held as (
         $18::text::timestamptz[], $19::text::timestamptz[], $20::text::timestamptz[],
         $21::text::text[], $22::text::text[], $23::text::boolean[], $24::text::text[],
         $25::text::integer[], $26::text::numeric[], $27::text::timestamptz[], $28::bytea[]
+    ) as item (
+        call_id, attempt, state, position, campaign, offer, buyer, routed_by, price, post_id,
+        terms, holding, lease_until, sweep_at, answered_lease_ms, answered_at, converted_at,
+        ended_at, source, bid_id, dedupes, reason, sip_code, connected_duration_s, paid_at,
+        caller_hash
     )
+    where (select other is null from checked)
     on conflict (call_id, attempt) do update set
         state = excluded.state,
         position = excluded.position,
@@ -225,18 +248,22 @@ held as (
         sip_code = excluded.sip_code,
         connected_duration_s = excluded.connected_duration_s,
         paid_at = excluded.paid_at
+),
+planned as (
+    insert into plans (call_id, received_at, attempt, position, candidates, trace)
+    select item.*
+    from unnest(
+        $29::text::text[], $30::text::timestamptz[], $31::text::integer[], $32::text::integer[],
+        $33::bytea[], $34::bytea[]
+    ) as item
+    where (select other is null from checked)
+    on conflict (call_id, received_at) do update set
+        attempt = excluded.attempt,
+        position = excluded.position,
+        candidates = excluded.candidates,
+        trace = excluded.trace
 )
-insert into plans (call_id, received_at, attempt, position, candidates, trace)
-select *
-from unnest(
-    $29::text::text[], $30::text::timestamptz[], $31::text::integer[], $32::text::integer[],
-    $33::bytea[], $34::bytea[]
-)
-on conflict (call_id, received_at) do update set
-    attempt = excluded.attempt,
-    position = excluded.position,
-    candidates = excluded.candidates,
-    trace = excluded.trace
+select other from checked
 
 -- name: note_caps_reached
 -- Those of which subscribers were not told before. The owners are locked.

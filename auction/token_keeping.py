@@ -1,0 +1,58 @@
+"""Tokens as the API makes, lists and revokes them."""
+
+import logging
+from collections.abc import Sequence
+
+from auction.web.token_requests import Place, TokenRequest
+from storage.database import Database
+from storage.tokens import (
+    NewToken,
+    StoredToken,
+    create_token,
+    get_token,
+    list_tokens,
+    revoke_token,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class TokenKeeping:
+    """See ``auction.web.tokens.TokenKeeping``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(self, asked: TokenRequest, by: str) -> NewToken:
+        """Make a token. Raises StorageUnavailableError."""
+        made = await create_token(
+            self._database,
+            asked.name,
+            asked.scopes,
+            buyer=asked.buyer,
+            source=asked.source,
+            switch=asked.switch,
+            rate_limit=asked.limit(),
+            expires_at=asked.expires_at,
+        )
+        _tell("made", made.grant.id, by)
+        return made
+
+    async def list(self, limit: int, after: Place | None) -> Sequence[StoredToken]:
+        """Tokens in the order they were made. Raises StorageUnavailableError."""
+        return await list_tokens(self._database, limit, after)
+
+    async def get(self, token_id: str) -> StoredToken | None:
+        """One token, None when there is none. Raises StorageUnavailableError."""
+        return await get_token(self._database, token_id)
+
+    async def revoke(self, token_id: str, by: str) -> bool:
+        """Make it useless. Raises StorageUnavailableError."""
+        revoked = await revoke_token(self._database, token_id)
+        if revoked:
+            _tell("revoked", token_id, by)
+        return revoked
+
+
+def _tell(what: str, token_id: str, by: str) -> None:
+    logger.info("Token %s was %s by %s", token_id, what, by, extra={"action": f"token_{what}"})
