@@ -20,6 +20,7 @@ from auction.web.api import CallLife, Routes, build_api
 from auction.web.drain import Drain
 from auction.web.management.handlers import CurrentBox
 from auction.web.management.routes import Managed, management
+from auction.web.reports import ReportHandlers
 from auction.web.services import ApiServices
 from auction.web.tokens import TokenHandlers
 from auction.web.webhook_view import WebhookView
@@ -36,6 +37,7 @@ from storage.outbox import Outbox
 from storage.partitions import keep_partitions
 from storage.postbacks import Postbacks
 from storage.records import CallRecords
+from storage.report_figures import FigureReader
 from storage.report_folding import ReportFolding
 from storage.report_upkeep import ReportUpkeep
 from storage.snapshots import as_it_was, offers_of
@@ -115,7 +117,7 @@ class CallHandling:
         self.reception = Reception(marketplaces, ports)
         self.rerouter = Rerouter(marketplaces, ports, self.ledger)
         self._deliveries = Deliveries(database)
-        records = CallRecords(database, parts.vault, at_once=parts.readers)
+        records = self._records = CallRecords(database, parts.vault, at_once=parts.readers)
         self._parts = parts
         tokens = KnownTokens(parts.tokens, parts.bootstrap_token, marketplaces.source_tokens)
         self.services = ApiServices(
@@ -145,7 +147,9 @@ class CallHandling:
     def _routes(self) -> tuple[Routes, ...]:
         parts, services = self._parts, self.services
         access = TokenKeeping(parts.database)
+        tokens, clock, terms = services.tokens, services.clock, parts.marketplaces.terms
         return (
+            ReportHandlers(FigureReader(self._records), tokens, clock, terms).add_to,
             TokenHandlers(access, services.tokens, services.clock).add_to,
             management(Managed(parts.database, parts.box), services.tokens),
         )

@@ -33,9 +33,20 @@ class Connections(Protocol):
         """A connection for one reading. Raises StorageUnavailableError."""
 
 
-async def ask(database: Connections, question: Question) -> tuple[Summed, ...]:
+class FigureReader:
+    """Reads figures in turn with others who use these connections."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def ask(self, question: Question) -> tuple[Summed, ...]:
+        """See ``ask``."""
+        return await ask(self._connections, question)
+
+
+async def ask(connections: Connections, question: Question) -> tuple[Summed, ...]:
     """The figures that are asked for; what has none is absent. Raises StorageUnavailableError."""
-    async with database.connection() as connection:
+    async with connections.connection() as connection:
         rows = await connection.fetch(_SUM, *_values(question), timeout=READ_S)
     return tuple(
         Summed(
@@ -50,7 +61,7 @@ async def ask(database: Connections, question: Question) -> tuple[Summed, ...]:
 
 
 async def figures(
-    database: Connections,
+    connections: Connections,
     since: datetime,
     until: datetime,
     by: By,
@@ -68,7 +79,7 @@ async def figures(
     width = _MINUTE if minutes else QUARTER
     first, last = floor_to(since, width), floor_to(until, width)
     question = Question(first, last, [first], by, minutes=minutes, detailed=detailed)
-    summed = await ask(database, question)
+    summed = await ask(connections, question)
     return {
         each.place.name: each.figures
         for each in summed

@@ -29,6 +29,7 @@ Row = dict[str, object]
 _NOT_FOR_BUYERS: Final = frozenset({"payout", "margin"})
 _NOT_FOR_SOURCES: Final = frozenset({"revenue", "margin", "reasons", *OF_AUCTIONS})
 _NOTHING: Final = Figures()
+_APART: Final = [each for each in FigureClass if each is not FigureClass.SOLD]
 _REASONS: Final = {int(reason): reason.outcome for reason in Reason}
 
 
@@ -57,11 +58,7 @@ def render_report(report: Report, grant: Grant) -> Row:
         "denominators": DENOMINATORS,
         "rows": list(view.rows(FigureClass.SOLD)),
         "totals": view.totals(),
-        "apart": {
-            each.value: list(view.rows(each))
-            for each in FigureClass
-            if each is not FigureClass.SOLD
-        },
+        "apart": {each.value: list(view.rows(each)) for each in _APART},
     }
 
 
@@ -93,7 +90,10 @@ class _View:
             hidden |= _NOT_FOR_BUYERS
         if grant.source is not None:
             hidden |= _NOT_FOR_SOURCES
-        return cls(report, hidden, _by_place(report.now), _by_place(report.before or ()))
+        # A month may have been longer: days that this one lacks stand in the totals alone.
+        buckets = len(report.asked.question.edges)
+        before = [each for each in report.before or () if each.place.bucket < buckets]
+        return cls(report, hidden, _by_place(report.now), _by_place(before))
 
     @property
     def names(self) -> list[str]:
@@ -116,42 +116,34 @@ class _View:
         """The rows of one class by bucket and id; one that was there before stays, at 0."""
         places = {place for kind, place in (*self.now, *self.before) if kind is figure_class}
         for place in sorted(places):
-            now, before = (
-                self.now.get((figure_class, place)),
-                self.before.get((figure_class, place)),
-            )
+            now = self.now.get((figure_class, place))
+            before = self.before.get((figure_class, place))
             known = now or before
             assert known is not None, "a place is of now or of before"
-            yield {
-                **self._heading(known),
-                **self._told(now.figures if now else _NOTHING, before and before.figures),
-            }
+            figures = [_NOTHING if each is None else each.figures for each in (now, before)]
+            yield {**self._heading(known), **self._told(*figures)}
 
     def totals(self) -> Row:
         """The sums of what was sold or offered for sale."""
-        before = None if self.report.before is None else _sum(self.report.before)
-        return self._told(_sum(self.report.now), before)
+        return self._told(_sum(self.report.now), _sum(self.report.before or ()))
 
     def _heading(self, summed: Summed) -> Row:
         question, place = self.report.asked.question, summed.place
         heading: Row = {_by(question).value: place.name or None}
         if _by(question) is By.OFFER:
             heading |= {"buyer": summed.buyer or None, "campaign": summed.campaign or None}
-        ends = [*question.edges[1:], question.until]
-        begin = question.edges[min(place.bucket, len(ends) - 1)]
-        return heading | {
-            "from": _instant(begin),
-            "to": _instant(ends[min(place.bucket, len(ends) - 1)]),
-        }
+        edges = [*question.edges, question.until]
+        first, until = edges[place.bucket], edges[place.bucket + 1]
+        return heading | {"from": _instant(first), "to": _instant(until)}
 
-    def _told(self, figures: Figures, before: Figures | None) -> Row:
+    def _told(self, figures: Figures, before: Figures) -> Row:
         shown = self._measures(figures)
         row: Row = {name: _plain(measure) for name, measure in shown.items()}
         if "reasons" not in self.hidden:
             row["reasons"] = _reasons(figures)
         if self.report.before is None:
             return row
-        earlier = self._measures(before or _NOTHING)
+        earlier = self._measures(before)
         return row | {
             "previous": {name: _plain(measure) for name, measure in earlier.items()},
             "trend": {name: trend(shown[name], earlier[name]) for name in shown},

@@ -46,6 +46,10 @@ class ReportHandlers:
         self._clock = clock
         self._terms = terms
 
+    def add_to(self, router: web.UrlDispatcher) -> None:
+        """The paths of the reports."""
+        router.add_get(f"/v1/reports/{{report:{'|'.join(REPORTS)}}}", self.show)
+
     async def show(self, request: web.Request) -> web.Response:
         """``GET /v1/reports/{by}``, as JSON or CSV."""
         grant = await granted(request, self._tokens, MAY_READ)
