@@ -20,6 +20,7 @@ from auction.web.api import CallLife, Routes, build_api
 from auction.web.drain import Drain
 from auction.web.management.handlers import CurrentBox
 from auction.web.management.routes import Managed, management
+from auction.web.offer_pages import OfferPageHandlers
 from auction.web.reports import ReportHandlers
 from auction.web.services import ApiServices
 from auction.web.tokens import TokenHandlers
@@ -33,6 +34,7 @@ from storage.database import Database
 from storage.deliveries import Deliveries
 from storage.events import CallEvents
 from storage.ledger import PostgresLedger
+from storage.offer_pages import OfferPages
 from storage.outbox import Outbox
 from storage.partitions import keep_partitions
 from storage.postbacks import Postbacks
@@ -150,6 +152,9 @@ class CallHandling:
         tokens, clock, terms = services.tokens, services.clock, parts.marketplaces.terms
         return (
             ReportHandlers(FigureReader(self._records), tokens, clock, terms).add_to,
+            OfferPageHandlers(
+                OfferPages(self._records), self.life.lists, tokens, clock, terms
+            ).add_to,
             TokenHandlers(access, services.tokens, services.clock).add_to,
             management(Managed(parts.database, parts.box), services.tokens),
         )

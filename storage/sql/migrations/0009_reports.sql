@@ -69,6 +69,8 @@ create table report_quarters partition of report_figures for values in ('quarter
     with (fillfactor = 70);
 create table report_days partition of report_figures for values in ('day') with (fillfactor = 70);
 
+create index report_days_by_offer on report_days (offer, bucket);
+
 comment on column report_figures.ping_micros is 'the time of all pings together';
 
 -- Days of which report_days has everything that report_quarters has; they never overlap. Days were those

@@ -323,3 +323,37 @@ insert into report_whole_days (first, until) values ($1, $2)
 
 -- name: forget_minutes
 delete from report_minutes where bucket < $1
+
+-- name: offer_totals
+-- Of all time, and the bids from $2 on: by whole days on one side of it, else by quarters of an hour.
+with whole as materialized (
+    select first, until from report_whole_days where until <= $2::timestamptz or first >= $2
+),
+rest as materialized (
+    select coalesce(lower(span), '-infinity') as first, coalesce(upper(span), 'infinity') as until
+    from unnest(
+        tstzmultirange(tstzrange(null, null))
+        - coalesce((select range_agg(tstzrange(first, until)) from whole), '{}')
+    ) as span
+),
+kept as (
+    select d.*
+    from report_days as d
+    join whole on d.bucket = whole.first
+    where d.offer = $1
+    union all
+    select q.*
+    from rest
+    join report_quarters as q on q.bucket >= rest.first and q.bucket < rest.until
+    where q.offer = $1
+)
+select
+    coalesce(sum(auction_wins + static_wins), 0)::bigint as calls,
+    coalesce(sum(answered), 0)::bigint as answered,
+    coalesce(sum(completed), 0)::bigint as completed,
+    coalesce(sum(converted), 0)::bigint as converted,
+    coalesce(sum(revenue), 0) as revenue,
+    coalesce(sum(bids) filter (where bucket >= $2), 0)::bigint as month_bids,
+    coalesce(sum(bid_total) filter (where bucket >= $2), 0) as month_bid_total
+from kept
+where class <> 'test'
