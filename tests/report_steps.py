@@ -52,7 +52,7 @@ _OF_PINGS = {0: "no_bids", 101: "timeouts", 106: "not_awaited", 301: "below_mini
 async def store_owners(database: Database, catalogue: Catalogue) -> None:
     """Store whose offers these are, as a catalogue that was saved would."""
     async with database.connection() as connection:
-        await connection.execute("truncate catalogue_items, catalogue_revisions")
+        await connection.execute("truncate catalogue_items, catalogue_revisions cascade")
         await connection.execute(_REVISION)
         for offer in catalogue.offers.values():
             await connection.execute(_ITEMS, "offer", offer.id, offer.buyer, "{}")
