@@ -67,7 +67,7 @@ Scope: TypeAlias = tuple[datetime, str, str, bool]
 
 @dataclass(slots=True)
 class FoldedRows:
-    """Sums by minute over all sources, and by quarter of an hour and source."""
+    """Sums by minute, and by quarter of an hour and source; the others are added up from those."""
 
     owners: Mapping[Owned, Owner]
     figures: dict[RowKey, Figures] = field(default_factory=dict)
@@ -83,12 +83,20 @@ class FoldedRows:
         elif row["trace"] is not None:
             self._count_decision(delta, -1 if row["kind"] == _REPLACED else 1)
 
-    def add_to_days(self, days: Mapping[datetime, datetime]) -> None:
-        """Add quarters to the whole days that they belong to."""
+    def add_to_quarters(self) -> None:
+        """Add minutes to the quarters of an hour that they belong to."""
         for key, figures in tuple(self.figures.items()):
-            first = days.get(key.bucket) if key.grain == _QUARTERS else None
-            if first is not None:
-                self._of(key.at(Grain.DAY, first)).add(figures)
+            if key.grain == _MINUTES:
+                quarter = floor_to(key.bucket, QUARTER)
+                self._of(key.at(Grain.QUARTER, quarter)).add(figures)
+
+    def add_to_days(self, days: Mapping[datetime, datetime]) -> None:
+        """Add quarters to the whole days that they belong to, by when those begin."""
+        for key, figures in tuple(self.figures.items()):
+            grain = _DAYS.get(key.grain)
+            first = days.get(key.bucket)
+            if grain is not None and first is not None:
+                self._of(key.at(grain, first)).add(figures)
 
     def _count_decision(self, delta: Delta, weight: int) -> None:
         attempt, revision, scope = delta.row["attempt"], delta.revision, _scope(delta.row)
@@ -120,7 +128,7 @@ class FoldedRows:
         quarter = floor_to(at, QUARTER)
         tally = (
             self._of(RowKey(_MINUTES, at, campaign, offer, owner.buyer, "", kind)),
-            self._of(RowKey(_QUARTERS, quarter, campaign, offer, owner.buyer, source, kind)),
+            self._of(RowKey(_SOURCE_QUARTERS, quarter, campaign, offer, owner.buyer, source, kind)),
         )
         self._tallies.setdefault(scope, {})[owned] = tally
         return tally
@@ -133,7 +141,11 @@ class FoldedRows:
 
 
 _MINUTES: Final = Grain.MINUTE.value
-_QUARTERS: Final = Grain.QUARTER.value
+_SOURCE_QUARTERS: Final = Grain.SOURCE_QUARTER.value
+_DAYS: Final = {
+    Grain.QUARTER.value: Grain.DAY,
+    Grain.SOURCE_QUARTER.value: Grain.SOURCE_DAY,
+}
 _NOBODY: Final = Owner("", BuyerType.BUYER)
 _CALLS: Final = ("", 0)
 """In the place of an offer: the call itself."""

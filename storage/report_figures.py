@@ -12,6 +12,7 @@ from storage.queries import query
 from storage.report_rows import class_of, read_figures
 
 _SUM = query("sum_figures")
+_HAVE_ROOM = query("have_room")
 
 MINUTES_KEPT: Final = timedelta(hours=48)
 """How long there are figures by the minute."""
@@ -46,7 +47,8 @@ class FigureReader:
 
 async def ask(connections: Connections, question: Question) -> tuple[Summed, ...]:
     """The figures that are asked for; what has none is absent. Raises StorageUnavailableError."""
-    async with connections.connection() as connection:
+    async with connections.connection() as connection, connection.transaction(readonly=True):
+        await connection.execute(_HAVE_ROOM)
         rows = await connection.fetch(_SUM, *_values(question), timeout=READ_S)
     return tuple(
         Summed(
@@ -100,4 +102,5 @@ def _values(question: Question) -> Sequence[object]:
         question.minutes,
         question.detailed,
         question.most,
+        question.by is By.SOURCE or question.source is not None,
     )

@@ -15,17 +15,19 @@ _COUNT: Final = (1 << _KEY_BITS) - 1
 
 
 class Grain(Enum):
-    """How fine the buckets of a row are in time."""
+    """How fine the buckets of a row are in time, and whether sources are told apart."""
 
     MINUTE = "minute"
     QUARTER = "quarter"
     DAY = "day"
+    SOURCE_QUARTER = "source_quarter"
+    SOURCE_DAY = "source_day"
 
 
 class RowKey(NamedTuple):
     """What no two rows share. ``offer`` and ``buyer`` are empty in rows that count calls.
 
-    ``source`` is empty for calls that name none, and in minutes, which are over all sources.
+    ``source`` is empty for calls that name none, and where sources are not told apart.
     """
 
     grain: str

@@ -6,7 +6,8 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from storage.database import Database
-from storage.report_upkeep import ReportUpkeep
+from storage.report_rows import Grain
+from storage.report_upkeep import SETTLED_AFTER, ReportUpkeep
 
 PINGS_PER_CALL: Final = 10
 ZONE: Final = ZoneInfo("America/New_York")
@@ -16,7 +17,10 @@ _BINS: Final = 24
 """In how many bins an offer's bids and the times of its pings lie in a quarter of an hour."""
 
 _FILL: Final = """
-    with offer as (
+    with size as (
+        select $5::bigint as pings
+    ),
+    offer as (
         select
             number,
             (
@@ -25,17 +29,22 @@ _FILL: Final = """
             ) as spread
         from generate_series(1, $3::integer) as number
     )
-    insert into report_quarters
+    insert into report_figures
     select
-        'quarter', at, 'campaign-' || offer.number % 5, 'offer-' || offer.number,
-        'buyer-' || offer.number / 2, 'source-' || source, 'buyer',
-        0, 0, $5, $5, $5 / 2, $5 / 4, $5 / 8, $5 / 16, $5 / 16, 0, 0, $5 / 10, 0, $5 / 10, 0, 0, 0,
-        $5 / 20, $5 / 20, $5 / 40, $5 * 25.5, $5, $5 / 2.0, $5 * 80000,
-        array[0::bigint << 40 | $5 / 4, 101::bigint << 40 | $5 / 8, 305::bigint << 40 | $5 / 2],
+        $7::text, at, 'campaign-' || offer.number % 5, 'offer-' || offer.number,
+        'buyer-' || offer.number / 2, case when $4 > 0 then 'source-' || source else '' end,
+        'buyer', 0, 0, pings, pings, pings / 2, pings / 4, pings / 8, pings / 16, pings / 16, 0, 0,
+        pings / 10, 0, pings / 10, 0, 0, 0, pings / 20, pings / 20, pings / 40, pings * 25.5, pings,
+        pings / 2.0, pings * 80000,
+        array[
+            0::bigint << 40 | pings / 4, 101::bigint << 40 | pings / 8,
+            305::bigint << 40 | pings / 2
+        ],
         offer.spread, offer.spread
     from generate_series($1::timestamptz, $2::timestamptz - interval '1 minute', '15 minutes') as at
+    cross join size
     cross join offer
-    cross join generate_series(1, $4::integer) as source
+    cross join generate_series(1, greatest($4::integer, 1)) as source
 """
 
 
@@ -60,18 +69,23 @@ class Extent:
 
 
 def last_midnight() -> datetime:
-    """When the last day in the marketplace's zone began that is over for more than an hour."""
-    now = datetime.now(ZONE) - timedelta(hours=2)
+    """When the day began that the marketplace has not added up yet."""
+    now = datetime.now(ZONE) - SETTLED_AFTER
     return now.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC)
 
 
-async def fill_day(database: Database, extent: Extent, day: int) -> None:
-    """The figures of the day so many days before today's first midnight; -1 is today."""
-    first = last_midnight() - timedelta(days=day + 1)
-    pings = extent.pings_per_row
-    values = (first, first + timedelta(days=1), extent.offers, extent.sources, pings)
+async def fill_day(database: Database, extent: Extent, ago: int) -> None:
+    """The figures of the day so many days before the one that is not added up yet."""
+    first = last_midnight() - timedelta(days=ago)
+    pings, until = extent.pings_per_row, first + timedelta(days=1)
     async with database.connection() as connection:
-        await connection.execute(_FILL, *values, max(1, pings // _BINS), timeout=600)
+        for grain, sources, each in (
+            (Grain.SOURCE_QUARTER, extent.sources, pings),
+            (Grain.QUARTER, 0, pings * extent.sources),
+        ):
+            spread = max(1, each // _BINS)
+            values = (first, until, extent.offers, sources, each, spread, grain.value)
+            await connection.execute(_FILL, *values, timeout=600)
 
 
 async def add_up_days(database: Database) -> int:

@@ -74,8 +74,8 @@ async def _measure(extent: Extent, rounds: int, folder: Path, steps: Steps) -> F
 
 
 async def _fill(database: Database, extent: Extent, found: Found, steps: Steps) -> None:
-    for day in range(-1, extent.days - 1):
-        steps.tell(f"figures of day {day + 2} of {extent.days}")
+    for day in range(extent.days):
+        steps.tell(f"figures of day {day + 1} of {extent.days}")
         await fill_day(database, extent, day)
         steps.over()
     steps.tell("adding up days")

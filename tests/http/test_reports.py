@@ -22,7 +22,7 @@ from auction.web.services import Grant
 from storage.database import Database
 from storage.queries import query
 from storage.report_figures import FigureReader
-from storage.report_rows import Grain, RowKey, figure_columns
+from storage.report_rows import RowKey, figure_columns
 from tests.builders import a_catalogue
 from tests.http.api_fakes import FakeGrant, a_client, a_grant, serving
 
@@ -90,9 +90,11 @@ class Stage:
         campaign: str = "auto",
         kind: FigureClass = FigureClass.SOLD,
     ) -> None:
-        key = RowKey(Grain.QUARTER.value, at, campaign, offer, buyer, source, kind.value)
+        by_source = RowKey("source_quarter", at, campaign, offer, buyer, source, kind.value)
+        over_all = by_source._replace(grain="quarter", source="")
+        rows = {by_source: figures, over_all: figures}
         async with self.database.connection() as connection:
-            await connection.execute(ADD, *figure_columns({key: figures}))
+            await connection.execute(ADD, *figure_columns(rows))
 
 
 @pytest_asyncio.fixture

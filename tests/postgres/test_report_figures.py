@@ -192,4 +192,4 @@ async def test_old_minutes_go_and_quarters_stay(database: Database) -> None:
         await fold_all(ReportFolding(database))
         await ReportUpkeep(database, lambda: NEW_YORK).forget(NOON)
         rows = await connection.fetch("select grain, count(*) from report_figures group by grain")
-    assert dict(map(tuple, rows)) == {"minute": 2, "quarter": 4}
+    assert dict(map(tuple, rows)) == {"minute": 2, "quarter": 4, "source_quarter": 4}
