@@ -23,6 +23,8 @@ from auction.web.drain import Drain
 from auction.web.management.due import DueChanges
 from auction.web.management.handlers import CurrentBox
 from auction.web.management.routes import Managed, management
+from auction.web.offer_pages import OfferPageHandlers
+from auction.web.reports import ReportHandlers
 from auction.web.services import ApiServices
 from auction.web.tokens import TokenHandlers
 from auction.web.webhook_view import WebhookView
@@ -36,10 +38,12 @@ from storage.database import Database
 from storage.deliveries import Deliveries
 from storage.events import CallEvents
 from storage.ledger import PostgresLedger
+from storage.offer_pages import OfferPages
 from storage.outbox import Outbox
 from storage.partitions import keep_partitions
 from storage.postbacks import Postbacks
 from storage.records import CallRecords
+from storage.report_figures import FigureReader
 from storage.report_folding import ReportFolding
 from storage.report_upkeep import ReportUpkeep
 from storage.snapshots import as_it_was, offers_of
@@ -119,7 +123,7 @@ class CallHandling:
         self.reception = Reception(marketplaces, ports)
         self.rerouter = Rerouter(marketplaces, ports, self.ledger)
         self._deliveries = Deliveries(database)
-        records = CallRecords(database, parts.vault, at_once=parts.readers)
+        records = self._records = CallRecords(database, parts.vault, at_once=parts.readers)
         self._parts = parts
         tokens = KnownTokens(parts.tokens, parts.bootstrap_token, marketplaces.source_tokens)
         self.services = ApiServices(
@@ -149,7 +153,12 @@ class CallHandling:
     def _routes(self) -> tuple[Routes, ...]:
         parts, services = self._parts, self.services
         access = TokenKeeping(parts.database)
+        tokens, clock, terms = services.tokens, services.clock, parts.marketplaces.terms
         return (
+            ReportHandlers(FigureReader(self._records), tokens, clock, terms).add_to,
+            OfferPageHandlers(
+                OfferPages(self._records), self.life.lists, tokens, clock, terms
+            ).add_to,
             TokenHandlers(access, services.tokens, services.clock).add_to,
             # Before those of rules, which would take `active` for an id.
             AlertHandlers(AlertBook(parts.database), services.tokens).add_to,
