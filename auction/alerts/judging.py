@@ -1,7 +1,8 @@
 """One look at everything: from figures and states to what has changed. No I/O here."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -52,6 +53,13 @@ class Scene:
     usage: Mapping[OwnerId, Usage]
     now: datetime
     new_id: Callable[[], str]
+    _by_rule: Mapping[str, Sequence[tuple[str, HeldState]]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        by_rule: defaultdict[str, list[tuple[str, HeldState]]] = defaultdict(list)
+        for (rule, subject), held in self.states.items():
+            by_rule[rule].append((subject, held))
+        object.__setattr__(self, "_by_rule", by_rule)
 
     def held(self, rule: AlertRule, subject: Subject) -> HeldState:
         """Where a rule stands with one of its subjects."""
@@ -59,9 +67,8 @@ class Scene:
 
     def stored_of(self, rule: AlertRule) -> Iterator[tuple[Subject, HeldState]]:
         """The subjects of a rule with which it is not quiet."""
-        for (rule_id, subject), held in self.states.items():
-            if rule_id == rule.id:
-                yield Subject.read(subject), held
+        for subject, held in self._by_rule.get(rule.id, ()):
+            yield Subject.read(subject), held
 
     def windows(self) -> set[Window]:
         """Every stretch of time that is to be read."""
@@ -73,10 +80,6 @@ class Scene:
                     past = past_of(rule, window)
                     found.update((window,) if past is None else (window, past))
         return found
-
-    def with_usage(self, usage: Mapping[OwnerId, Usage]) -> "Scene":
-        """The same, with what owners of caps have used."""
-        return replace(self, usage=usage)
 
     def needs_usage(self) -> bool:
         """Whether any rule looks at caps."""

@@ -16,6 +16,7 @@ from auction.domain.alert_terms import Subject, SubjectKind
 from auction.domain.alerting import AlertPhase, AlertState, Resolution
 from auction.domain.log_bins import bin_of
 from auction.domain.report_figures import Figures
+from auction.domain.report_question import floor_to
 from buyers.terms import build_catalogue
 from config.check import check
 from config.marketplace import read_marketplace
@@ -26,7 +27,7 @@ from storage.catalogue import latest, load, save
 from storage.catalogue_items import join, split
 from storage.database import Database
 from storage.queries import query
-from storage.report_rows import RowKey, figure_columns, floor_to
+from storage.report_rows import RowKey, figure_columns
 
 KEY = ("slow", "offer:acme-auto")
 RULE = {
@@ -255,7 +256,7 @@ async def test_figures_are_read_of_every_kind_of_subject(
     now = floor_to(datetime.now(UTC), timedelta(minutes=15))
     ago = now - timedelta(minutes=15)
     rows = {}
-    for grain, source in (("minute", ""), ("quarter", "pub-1")):
+    for grain, source in (("minute", ""), ("source_quarter", "pub-1")):
         place = (grain, ago, "auto")
         rows[RowKey(*place, "", "", source, "buyer")] = Figures(calls=9)
         won = Figures(pinged=9, auction_wins=4, ping_times={bin_of(10_000): 9})

@@ -17,8 +17,10 @@ update alert_turn set looked_at = now()
 select
     rule, subject, phase, since, good_since, escalated, paused_at, counted_from, alert_id
 from alert_states
-order by rule, subject
-for update
+
+-- name: lock_alert_states
+-- Others who lock one of them lock no other.
+select from alert_states order by rule, subject for update
 
 -- name: put_alert_states
 insert into alert_states as s (

@@ -212,7 +212,7 @@ def test_a_cap_that_is_nearly_full_or_will_be_before_its_window_ends() -> None:
         scene = a_scene(of_caps(measure, threshold), catalogue=catalogue)
         assert scene.needs_usage()
         assert scene.windows() == set()
-        [fired] = judge(scene.with_usage(usage), {}).fired
+        [fired] = judge(replace(scene, usage=usage), {}).fired
         assert fired.reading == reading
     uncapped = a_scene(of_caps(AlertMeasure.CAP_USED_RATIO, 0.0))
     assert judge(uncapped, {}) == AlertChanges()
