@@ -16,6 +16,7 @@ from auction.token_keeping import TokenKeeping
 from auction.web.api import CallLife, Routes
 from auction.web.drain import Drain
 from auction.web.services import ApiServices
+from auction.web.suppressions import SuppressionHandlers
 from auction.web.tokens import TokenHandlers
 from auction.web.webhook_view import WebhookView
 from auction.webhooks.sender import WebhookSender
@@ -32,6 +33,7 @@ from storage.partitions import keep_partitions
 from storage.postbacks import Postbacks
 from storage.records import CallRecords
 from storage.snapshots import as_it_was, offers_of
+from storage.suppressions import SuppressedNumbers
 from storage.sweeper import Sweeper
 from storage.switch_calls import SwitchCalls
 from storage.tokens import TokenStore
@@ -130,8 +132,16 @@ class CallHandling:
             dead_letters=self._deliveries,
         )
 
-        access = TokenKeeping(database)
-        self.routes: tuple[Routes, ...] = (TokenHandlers(access, tokens, clock).add_to,)
+        self.routes: tuple[Routes, ...] = (
+            TokenHandlers(TokenKeeping(database), tokens, clock).add_to,
+            SuppressionHandlers(
+                SuppressedNumbers(database),
+                tokens,
+                marketplaces.terms,
+                parts.vault.hash_number,
+                parts.drain,
+            ).add_to,
+        )
 
     def keep_running(self, background: Background, sender: WebhookSender) -> None:
         """Begin the work that goes on beside calls; ``sender`` takes webhooks to subscribers."""

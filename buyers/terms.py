@@ -18,6 +18,7 @@ from auction.domain.ids import (
     OfferId,
     OwnerId,
     SourceId,
+    SuppressionId,
     buyer_owner,
     offer_owner,
 )
@@ -48,6 +49,7 @@ from config import offers as configured_offers
 from config.endpoints import Breaker, MaxPingRate, PingPost
 from config.faults import ConfigError, Fault
 from config.offers import read_week
+from config.suppressions import Suppression
 from config.values import DEFAULT_COUNTRY
 from config.webhooks import Webhook
 
@@ -117,7 +119,8 @@ class TermsOf:
             by_campaign[offer.campaign].append(offer)
         market = self._marketplace
         campaigns = [
-            _campaign(each, by_campaign[each.id], self._rules) for each in market.campaigns
+            _campaign(each, by_campaign[each.id], self._rules, market.suppressions)
+            for each in market.campaigns
         ]
         return Catalogue(
             revision=revision,
@@ -132,6 +135,7 @@ class TermsOf:
                 for buyer in market.buyers
                 if buyer.webhooks
             },
+            suppression_lists=frozenset(SuppressionId(each.id) for each in market.suppressions),
         )
 
     def _zone_of(self, buyer: configured.Buyer) -> str:
@@ -151,6 +155,7 @@ def _campaign(
     campaign: configured.Campaign,
     offers: Iterable[OfferTerms],
     rules: Mapping[str, DuplicateRule | None],
+    lists: Iterable[Suppression],
 ) -> Campaign:
     auction = campaign.auction
     return Campaign(
@@ -175,6 +180,11 @@ def _campaign(
         duplicates=rules[campaign.id],
         payouts=tuple(_payout(rule) for rule in campaign.payouts),
         subscribers=_subscribers(f"campaign:{campaign.id}", campaign.webhooks),
+        suppressions={
+            SuppressionId(each.id): None if each.buyer is None else BuyerId(each.buyer)
+            for each in lists
+            if each.campaign is None or each.campaign == campaign.id
+        },
     )
 
 

@@ -13,7 +13,7 @@ _Object = Mapping[str, object]
 
 
 def with_ids(data: Mapping[str, object]) -> dict[str, object]:
-    """The marketplace's plain data, every campaign, source, buyer, offer and webhook with an id.
+    """The marketplace's plain data; campaigns, sources, buyers, offers, lists, webhooks have ids.
 
     The data given is not changed. What has the wrong shape is passed on for validation to refuse.
     """
@@ -23,6 +23,7 @@ def with_ids(data: Mapping[str, object]) -> dict[str, object]:
     _fill(result, "campaigns", _from_name("campaign"))
     _fill(result, "sources", _from_name("source"))
     _fill(result, "buyers", _from_name("buyer"))
+    _fill(result, "suppressions", _from_name("suppression"))
     for key in ("campaigns", "buyers"):
         _change_each(result, key, _with_webhook_ids)
     _change_each(result, "buyers", lambda buyer: _with_offer_ids(buyer, offer_ids))

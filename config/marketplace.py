@@ -19,6 +19,7 @@ from auction.domain.terms import BuyerType, RankBy, Trigger
 from config.faults import ConfigError, faults_of, mistake
 from config.offers import Caps, ConnectedSeconds, Destination, Duplicates, Offer
 from config.secret_values import SHOW_SECRETS, Secret
+from config.suppressions import Suppression
 from config.values import (
     Concurrency,
     Country,
@@ -154,6 +155,7 @@ class Marketplace(Model):
     campaigns: Many[Campaign] = ()
     sources: Many[Source] = ()
     buyers: Many[Buyer] = ()
+    suppressions: Many[Suppression] = ()
 
 
 def read_marketplace(data: Mapping[str, object]) -> Marketplace:

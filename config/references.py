@@ -19,12 +19,13 @@ def reference_faults(data: Mapping[str, object]) -> list[Fault]:
         *_numbers_claimed_twice(top),
         *_unknown_campaigns(top),
         *_private_fields_in_pings(top),
+        *_unknown_owners_of_lists(top),
     ]
     return [place(data, steps, message) for steps, message in findings]
 
 
 def _duplicate_ids(top: Item) -> Iterator[Finding]:
-    for key in ("campaigns", "sources", "buyers"):
+    for key in ("campaigns", "sources", "buyers", "suppressions"):
         yield from _repeated(list(listed(top, key)))
     yield from _repeated(list(offers(top)))
     for key in ("campaigns", "buyers"):
@@ -69,6 +70,15 @@ def _unknown_campaigns(top: Item) -> Iterator[Finding]:
         name = text_of(offer.data.get("campaign"))
         if name is not None and name not in known:
             yield (*offer.steps, "campaign"), "names a campaign that is not in this file"
+
+
+def _unknown_owners_of_lists(top: Item) -> Iterator[Finding]:
+    for key, owners in (("campaign", "campaigns"), ("buyer", "buyers")):
+        known = {owner.id for owner in listed(top, owners)}
+        for suppression in listed(top, "suppressions"):
+            name = text_of(suppression.data.get(key))
+            if name is not None and name not in known:
+                yield (*suppression.steps, key), f"names a {key} that is not in this file"
 
 
 def _private_fields_in_pings(top: Item) -> Iterator[Finding]:

@@ -12,7 +12,12 @@ MAIN = "main"
 BUYER = "buyer"
 OFFER = "offer"
 OFFERS = "offers"
-LISTS: Mapping[str, str] = {"campaigns": "campaign", "sources": "source", "buyers": BUYER}
+LISTS: Mapping[str, str] = {
+    "campaigns": "campaign",
+    "sources": "source",
+    "buyers": BUYER,
+    "suppressions": "suppression",
+}
 
 # Room between two neighbours, so that a newcomer rarely moves anyone else.
 STEP = 1024

@@ -34,7 +34,7 @@ from auction.domain.decision import (
     UnknownCall,
 )
 from auction.domain.duplicates import is_duplicate
-from auction.domain.ids import CallId, OwnerId
+from auction.domain.ids import CallId, OwnerId, SuppressionId
 from auction.domain.lifecycle import CallState
 from auction.domain.reasons import Reason
 from auction.domain.usage import Change, Usage, apply, difference, held_by, refusal
@@ -54,13 +54,15 @@ from storage.memory_calls import (
 class MemoryLedger:
     """NextLedger and UsageView in one; ``now`` is the clock of its leases and claims.
 
-    It keeps no money: calls in ``converted`` have earned their conversion.
+    It keeps no money: calls in ``converted`` have earned their conversion. ``suppressed``: the
+    lists that numbers are on.
     """
 
     now: Callable[[], datetime]
     usage: dict[OwnerId, Usage] = field(default_factory=dict)
     traces: dict[CallId, bytes] = field(default_factory=dict)
     converted: set[CallId] = field(default_factory=set)
+    suppressed: dict[str, tuple[SuppressionId, ...]] = field(default_factory=dict)
     _calls: dict[CallId, StoredCall] = field(default_factory=dict)
     _routes: dict[str, list[tuple[CallId, PastCall]]] = field(default_factory=dict)
 
@@ -71,7 +73,8 @@ class MemoryLedger:
         if stored is None or decided_anew(stored):
             epoch = 1 if stored is None else stored.epoch + 1
             self._calls[opening.call.call_id] = StoredCall(opening, epoch, decide_by)
-            return Opened(epoch, self._past_calls(opening.call))
+            past, on = self._past_calls(opening.call), self._lists_of(opening.call)
+            return Opened(epoch, past, suppressed=on)
         if stored.opening.fingerprint != opening.fingerprint:
             return OtherContent()
         if stored.answer is not None:
@@ -82,7 +85,8 @@ class MemoryLedger:
         stored.epoch += 1
         stored.decide_by = decide_by
         past = self._past_calls(opening.call)
-        return Opened(stored.epoch, past, stored.plan, stored.opening.call.received_at)
+        received_at, on = stored.opening.call.received_at, self._lists_of(opening.call)
+        return Opened(stored.epoch, past, stored.plan, received_at, on)
 
     async def reserve(self, request: ReserveRequest) -> ReserveResult:
         """See ``auction.ports.Ledger``."""
@@ -181,7 +185,8 @@ class MemoryLedger:
         stored.decide_by = self._from_now(request.decide_within_ms)
         stored.binding = True
         past = self._past_calls(stored.opening.call)
-        return rerouting(stored, self.traces[request.call_id], past)
+        again = rerouting(stored, self.traces[request.call_id], past)
+        return replace(again, suppressed=self._lists_of(stored.opening.call))
 
     def _from_now(self, milliseconds: int) -> datetime:
         return self.now() + timedelta(milliseconds=milliseconds)
@@ -244,6 +249,9 @@ class MemoryLedger:
     def _past_calls(self, call: Call) -> tuple[PastCall, ...]:
         known = self._routes.get(call.caller.number or "", ())
         return tuple(past for call_id, past in known if call_id != call.call_id)
+
+    def _lists_of(self, call: Call) -> tuple[SuppressionId, ...]:
+        return self.suppressed.get(call.caller.number or "", ())
 
     @staticmethod
     def _stored_plan(request: ReserveRequest, position: int | None) -> StoredPlan:

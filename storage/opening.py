@@ -192,7 +192,7 @@ def _waits_for_its_switch(row: asyncpg.Record) -> bool:
 
 
 def _opened(row: asyncpg.Record, plan: StoredPlan | None) -> Opened:
-    past = load_routes(row["routes"])
+    past, on = load_routes(row["routes"]), tuple(row["lists"] or ())
     if not row["known_before"]:
-        return Opened(row["epoch"], past)
-    return Opened(row["epoch"], past, plan, row["received_at"])
+        return Opened(row["epoch"], past, suppressed=on)
+    return Opened(row["epoch"], past, plan, row["received_at"], on)

@@ -33,8 +33,10 @@ class CallerVault:
 
     def hash(self, number: str | None) -> bytes | None:
         """HMAC-SHA-256 of an E.164 number; None for a withheld one."""
-        if number is None:
-            return None
+        return None if number is None else self.hash_number(number)
+
+    def hash_number(self, number: str) -> bytes:
+        """HMAC-SHA-256 of an E.164 number."""
         return hmac.digest(self._identity_key, number.encode(), "sha256")
 
     def hash_key_for(self, offer: OfferId) -> bytes:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import Enum
 
 from auction.domain.call import Call
-from auction.domain.ids import BuyerId, CallId, CampaignId, OfferId, PingId, PostId
+from auction.domain.ids import BuyerId, CallId, CampaignId, OfferId, PingId, PostId, SuppressionId
 from auction.domain.reasons import Reason
 from auction.domain.terms import (
     ConversionRule,
@@ -92,6 +92,7 @@ class Opening:
 class Opened:
     """The call is ours to decide. ``plan`` is set when an earlier decider died after storing one.
 
+    ``suppressed``: the lists that the caller is on.
     ``received_at``: when the call first came in, where that was not with this request; its cap
     windows are the ones of that moment.
     """
@@ -100,6 +101,7 @@ class Opened:
     past_calls: tuple[PastCall, ...] = ()
     plan: "StoredPlan | None" = None
     received_at: datetime | None = None
+    suppressed: tuple[SuppressionId, ...] = ()
 
 
 @value(frozen=True, slots=True)
@@ -191,6 +193,7 @@ class Rerouting:
     traces: tuple[bytes, ...] = ()
     past_calls: tuple[PastCall, ...] = ()
     plan: "StoredPlan | None" = None
+    suppressed: tuple[SuppressionId, ...] = ()
 
 
 @value(frozen=True, slots=True)
@@ -428,9 +431,11 @@ class Timings:
 class Trace:
     """Why a call went where it went.
 
-    Offers refused by their fixed terms are recomputed on reading.
+    Offers refused by their fixed terms are recomputed on reading. ``suppressed``: the lists that
+    the caller was on.
     """
 
     revision: int
     timings: Timings
     offers: tuple[TraceEntry, ...] = field(default_factory=tuple)
+    suppressed: tuple[SuppressionId, ...] = ()

@@ -9,6 +9,7 @@ BuyerId = NewType("BuyerId", str)
 SourceId = NewType("SourceId", str)
 PingId = NewType("PingId", str)
 PostId = NewType("PostId", str)
+SuppressionId = NewType("SuppressionId", str)
 
 OwnerId = NewType("OwnerId", str)
 """Whose caps are counted: ``offer:<id>`` or ``buyer:<id>``."""

@@ -10,8 +10,16 @@ from zoneinfo import ZoneInfo
 from auction.domain.breaker import BreakerTerms
 from auction.domain.filters import Filter
 from auction.domain.hours import Hours
-from auction.domain.ids import BuyerId, CampaignId, OfferId, OwnerId, SourceId
+from auction.domain.ids import (
+    BuyerId,
+    CampaignId,
+    OfferId,
+    OwnerId,
+    SourceId,
+    SuppressionId,
+)
 from auction.domain.ping_rate import PingRateTerms
+from auction.domain.suppression import SuppressionRules
 
 _NOT_BILLED: Final = Decimal(0)
 
@@ -256,6 +264,7 @@ class Campaign:
     duplicates: DuplicateRule | None = None
     payouts: tuple[PayoutRule, ...] = ()
     subscribers: tuple[Subscriber, ...] = ()
+    suppressions: SuppressionRules = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +282,7 @@ class Catalogue:
     offers: Mapping[OfferId, OfferTerms]
     default_country: str = "US"
     buyer_subscribers: Mapping[BuyerId, tuple[Subscriber, ...]] = field(default_factory=dict)
+    suppression_lists: frozenset[SuppressionId] = frozenset()
     longest_budget_ms: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ from auction.domain.decision import Candidate, Opened, Rerouting, Superseded
 from auction.domain.ids import OfferId
 from auction.domain.overload import LoadLevel
 from auction.domain.reasons import HELD_BACK, NoRouteReason, Reason
+from auction.domain.suppression import Suppressed, on_list, suppressed
 from auction.domain.terms import Campaign, OfferTerms
 from auction.engine.bidding_round import BiddingRound
 from auction.engine.conclusion import Conclusion
@@ -70,7 +71,8 @@ class Auction:
 
     async def decide_next(self, again: Rerouting) -> bytes | Superseded:
         """As ``decide``, for a call of which earlier attempts have failed."""
-        return await self._decide(Opened(again.epoch, again.past_calls, again.plan), again)
+        opened = Opened(again.epoch, again.past_calls, again.plan, suppressed=again.suppressed)
+        return await self._decide(opened, again)
 
     async def _decide(self, opened: Opened, again: Rerouting | None) -> bytes | Superseded:
         outcomes = Outcomes(self.snapshot.catalogue.revision)
@@ -79,7 +81,13 @@ class Auction:
             reason = NoRouteReason.UNKNOWN_CAMPAIGN
             return await store(opened.epoch, outcomes, None, reason, binding=False)
         if self.call.caller.number in self.campaign.caller_blocklist:
-            self._refuse_blocked(self.campaign, outcomes)
+            self._refuse_blocked(self.campaign, outcomes, _ON_THE_BLOCKLIST)
+            return await store(opened.epoch, outcomes, None, NoRouteReason.CALLER_BLOCKED)
+        lists = suppressed(self.campaign.suppressions, opened.suppressed)
+        # What a decider that died had planned it may have sold: its lists were looked at then.
+        if lists.blocked_by is not None and opened.plan is None:
+            outcomes.suppressed = opened.suppressed
+            self._refuse_blocked(self.campaign, outcomes, on_list(lists.blocked_by))
             return await store(opened.epoch, outcomes, None, NoRouteReason.CALLER_BLOCKED)
         if opened.plan is not None:
             outcomes = Outcomes.restored(opened.plan.trace)
@@ -90,19 +98,25 @@ class Auction:
             too_late = NoRouteReason.TOO_LATE
             return await store(opened.epoch, outcomes, None, too_late, binding=False)
         else:
-            plan = await self._plan(self.campaign, opened, again, outcomes)
+            outcomes.suppressed = opened.suppressed
+            plan = await self._plan(self.campaign, opened, again, outcomes, lists)
             taken = await self._walk(opened.epoch, self.campaign, outcomes).run(plan)
         if isinstance(taken, Superseded):
             return taken
         refusal = None if taken else _no_route_reason(outcomes)
         return await store(opened.epoch, outcomes, taken, refusal)
 
-    def _refuse_blocked(self, campaign: Campaign, outcomes: Outcomes) -> None:
+    def _refuse_blocked(self, campaign: Campaign, outcomes: Outcomes, why: str) -> None:
         for offer in self.snapshot.indexes[campaign.id].allowed(CallView(self.call)):
-            outcomes.refuse(offer.terms.id, Reason.SUPPRESSED, _ON_THE_BLOCKLIST)
+            outcomes.refuse(offer.terms.id, Reason.SUPPRESSED, why)
 
     async def _plan(
-        self, campaign: Campaign, opened: Opened, again: Rerouting | None, outcomes: Outcomes
+        self,
+        campaign: Campaign,
+        opened: Opened,
+        again: Rerouting | None,
+        outcomes: Outcomes,
+        lists: Suppressed,
     ) -> tuple[Candidate, ...]:
         bidding = BiddingRound(
             self.call,
@@ -112,6 +126,7 @@ class Auction:
             self.ports,
             outcomes,
             hurried=self.level is not LoadLevel.NORMAL,
+            suppressed=lists,
         )
         if again is None:
             return await bidding.plan(await bidding.eligible(opened.past_calls))

@@ -30,6 +30,7 @@ BODY_TIMEOUT: Final = ProblemKind(408, "body-timeout", "The body did not arrive 
 CONFLICT: Final = ProblemKind(409, "conflict", "The same id came before with other content")
 NO_SUCH_ATTEMPT: Final = ProblemKind(409, "no-such-attempt", "The call has no such route")
 TOO_LARGE: Final = ProblemKind(413, "too-large", "The body is too large")
+UNSUPPORTED: Final = ProblemKind(415, "unsupported-media-type", "The body can't be read")
 EXPECTATION: Final = ProblemKind(417, "expectation-failed", "The expectation can't be met")
 INVALID: Final = ProblemKind(422, "invalid", "The request is not valid")
 RATE_LIMITED: Final = ProblemKind(429, "rate-limited", "The token asks too often")
@@ -50,7 +51,7 @@ _BY_STATUS: Final = {
 }
 
 
-_BODY_UNREAD: Final = frozenset({BAD_REQUEST, BODY_TIMEOUT, TOO_LARGE, EXPECTATION})
+_BODY_UNREAD: Final = frozenset({BAD_REQUEST, BODY_TIMEOUT, TOO_LARGE, UNSUPPORTED, EXPECTATION})
 """After these the rest of the body could be taken for the next request."""
 
 

@@ -128,6 +128,12 @@ FILL = """
     insert into postbacks (call_id, buyer, event_id, fingerprint, status, result)
     select call_id, 'b', 'e', '', 'converted', 'booked' from calls;
 
+    insert into suppression_lists (list, state)
+    select 'list-' || n, 'current' from generate_series(1, 3000) as n;
+
+    insert into suppressed_numbers (caller_hash, list)
+    select int4send(n), n from generate_series(1, 3000) as n;
+
     insert into usage_counters (owner, counters)
     select 'offer:' || n, array_fill(0::bigint, array[64]) from generate_series(1, 3000) as n;
 

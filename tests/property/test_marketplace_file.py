@@ -28,7 +28,15 @@ def places(value: Any, steps: tuple[Step, ...] = ()) -> Iterator[tuple[Step, ...
             yield from places(item, (*steps, step))
 
 
-PLACES = list(places(acceptance()))
+SUPPRESSIONS = [
+    {"id": "dnc", "name": "Do not call"},
+    {"id": "fraud", "scope": "campaign", "campaign": "auto-insurance"},
+    {"id": "clients", "scope": "buyer", "buyer": "acme"},
+]
+MORE = ((("suppressions",), SUPPRESSIONS),)
+"""What the acceptance file has no example of."""
+
+PLACES = [*places(acceptance()), *places({"suppressions": SUPPRESSIONS})]
 
 scalars = (
     st.none()
@@ -55,7 +63,7 @@ def test_any_value_anywhere_is_a_fault_or_can_be_used(
     changes: list[tuple[tuple[Step, ...], object]],
 ) -> None:
     try:
-        data = changed(*changes)
+        data = changed(*MORE, *changes)
     except (KeyError, IndexError, TypeError):
         return  # the first change took away the place of the second
     result = check(data, SET)
