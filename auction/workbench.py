@@ -119,7 +119,7 @@ class _Plan:
         rest = [item.read() for item in items if item.kind != OFFER]
         marketplace = read_marketplace(join(rest) if rest else {})
         terms = TermsOf(marketplace)
-        common = repr((marketplace.time_zone, sorted(terms.rules.items(), key=_first)))
+        common = repr(terms.surroundings)
         texts = {item.id: item.text for item in items if item.kind == BUYER}
         return cls(
             marketplace,
@@ -137,10 +137,6 @@ class _Plan:
 
     def terms_of(self, offer: Offer, item: StoredItem) -> OfferTerms:
         return self.terms.offer(offer, self.buyers[item.parent or ""])
-
-
-def _first(pair: tuple[str, object]) -> str:
-    return pair[0]
 
 
 def _digest(surroundings: bytes, text: str) -> bytes:

@@ -1,33 +1,22 @@
 """Requests to buyers through aiohttp: lenient, and what the native transport is measured by."""
 
 import asyncio
-import logging
-import select
+import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from types import SimpleNamespace
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
-from aiohttp.connector import Connection
-from aiohttp.http_exceptions import HttpProcessingError, PayloadEncodingError
-from aiohttp.tracing import Trace
 from multidict import CIMultiDict
 from yarl import URL
 
-from buyers.compression import OversizeError, UnreadableEncodingError, unpacked
-from buyers.faults import (
-    BROKEN,
-    NO_HANDSHAKE,
-    NO_SUCH_HOST,
-    NOT_CERTIFIED,
-    NOT_DECODED,
-    NOT_HTTP,
-    TOO_LARGE,
-    Told,
-    socket_trouble,
-)
+from buyers.aiohttp_connector import QuietConnector
+from buyers.aiohttp_faults import DroppedError, fault_of
+from buyers.compression import OversizeError, unpacked
+from buyers.faults import NOT_HTTP
 from buyers.outbound import ForbiddenAddressError, OutboundRule
+from buyers.proxying import AUTHORIZATION, CREDENTIALS_REFUSED, REFUSED, Proxy
 from buyers.resolver import CachingResolver
 from buyers.transport import (
     MAXIMUM_ANSWER,
@@ -39,8 +28,6 @@ from buyers.transport import (
     Result,
     TransportFault,
 )
-
-_log = logging.getLogger(__name__)
 
 _SWITCHING = 101
 
@@ -63,10 +50,11 @@ class AiohttpTransport:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
+        self._rule = rule
         self._per_origin = per_origin
         self._live: dict[Origin, int] = {}
         self._resolver = resolver or CachingResolver()
-        connector = _Connector(
+        connector = QuietConnector(
             limit=0,
             keepalive_timeout=keep_alive_s,
             # The resolver remembers by itself, and for longer where an answer doesn't come.
@@ -85,7 +73,25 @@ class AiohttpTransport:
         opened: Callable[[], None] | None = None,
     ) -> asyncio.Future[Result]:
         """See ``Transport.request``."""
-        return self._loop.create_task(self._exchange(prepared, read, opened))
+        return self.send(prepared, read, opened)
+
+    def through(self, proxy: Proxy) -> "Proxied":
+        """The same transport, all of whose requests go through ``proxy``.
+
+        Neither the proxy's nor the buyer's address may be one that the rule forbids. The buyer's
+        name is looked up here for that, although the proxy looks it up again.
+        """
+        return Proxied(self, proxy)
+
+    def send(
+        self,
+        prepared: PreparedRequest,
+        read: Callable[[Answer], Result],
+        opened: Callable[[], None] | None,
+        proxy: Proxy | None = None,
+    ) -> asyncio.Future[Result]:
+        """As ``request``, through ``proxy`` if given."""
+        return self._loop.create_task(self._exchange(prepared, read, opened, proxy))
 
     async def close(self) -> None:
         """Close every connection."""
@@ -98,6 +104,7 @@ class AiohttpTransport:
         prepared: PreparedRequest,
         read: Callable[[Answer], Result],
         opened: Callable[[], None] | None,
+        proxy: Proxy | None,
     ) -> Result:
         origin = prepared.origin
         live = self._live.get(origin, 0)
@@ -105,81 +112,98 @@ class AiohttpTransport:
             return read(TransportFault(FaultKind.OWN_LIMIT, f"{live} requests in flight"))
         self._live[origin] = live + 1
         try:
-            return read(await self._answer(prepared, opened))
+            return read(await self._answer(prepared, opened, proxy))
         finally:
             self._live[origin] -= 1
             if not self._live[origin]:
                 del self._live[origin]
 
-    async def _answer(self, prepared: PreparedRequest, opened: Callable[[], None] | None) -> Answer:
+    async def _answer(
+        self,
+        prepared: PreparedRequest,
+        opened: Callable[[], None] | None,
+        proxy: Proxy | None,
+    ) -> Answer:
         try:
-            response = await self._send(prepared, opened)
+            if proxy is not None:
+                await self._refuse_forbidden(prepared.origin)
+            response = await self._send(prepared, opened, proxy)
         except Exception as error:  # noqa: BLE001 - one buyer's trouble is a value, whatever it is
-            return _fault(error)
+            return fault_of(error)
         if response.status == _SWITCHING:
             response.close()
             return TransportFault(*NOT_HTTP, response.status)
+        if proxy is not None and _by_the_proxy(prepared, response):
+            response.close()
+            return TransportFault(*REFUSED)
         try:
             body = await _bounded_body(response)
         except Exception as error:  # noqa: BLE001 - as above, with the status already known
             response.close()
-            return _fault(error, response.status)
+            return fault_of(error, response.status)
         except BaseException:
             response.close()
             raise
         response.release()
         return RawAnswer(response.status, body, response.headers.get("Retry-After"))
 
+    async def _refuse_forbidden(self, origin: Origin) -> None:
+        found = await self._resolver.resolve(origin.host, origin.port, socket.AF_UNSPEC)
+        if not all(self._rule.permits(address["host"]) for address in found):
+            raise ForbiddenAddressError
+
     async def _send(
-        self, prepared: PreparedRequest, opened: Callable[[], None] | None
+        self,
+        prepared: PreparedRequest,
+        opened: Callable[[], None] | None,
+        proxy: Proxy | None,
     ) -> aiohttp.ClientResponse:
         session = self._session if opened is None else self._watched_session
+        for_proxy = _headers_for(proxy)
+        # Inside a tunnel the buyer reads the headers, else the proxy does.
+        to_both = for_proxy.items() if prepared.origin.scheme == "http" else ()
         return await session.request(
             prepared.method,
             URL(f"{prepared.origin}{prepared.target}", encoded=True),
-            headers=CIMultiDict((*prepared.constant.pairs, *prepared.headers)),
+            headers=CIMultiDict((*prepared.constant.pairs, *prepared.headers, *to_both)),
             data=prepared.body,
             allow_redirects=False,
             trace_request_ctx=opened,
+            proxy=None if proxy is None else proxy.url,
+            proxy_headers=for_proxy,
             middlewares=() if prepared.method == "POST" else (_once,),
         )
 
 
-class _Connector(aiohttp.TCPConnector):
-    """Never reuses a connection on which something came in while it was idle.
+class Proxied:
+    """The ``Transport`` through one proxy; closed with what it was made from."""
 
-    What came would be taken for the answer to the next request: one call's bid for another's.
-    """
+    def __init__(self, transport: AiohttpTransport, proxy: Proxy) -> None:
+        self._transport = transport
+        self._proxy = proxy
 
-    async def connect(
+    def request(
         self,
-        req: aiohttp.ClientRequest,
-        traces: list[Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the signature is aiohttp's
-    ) -> Connection:
-        while True:
-            connection = await super().connect(req, traces, timeout)
-            if _is_quiet(connection):
-                return connection
-            connection.close()
+        prepared: PreparedRequest,
+        read: Callable[[Answer], Result],
+        opened: Callable[[], None] | None = None,
+    ) -> asyncio.Future[Result]:
+        """See ``Transport.request``."""
+        return self._transport.send(prepared, read, opened, self._proxy)
+
+    async def close(self) -> None:
+        """Nothing of its own is open."""
 
 
-def _is_quiet(connection: Connection) -> bool:
-    """Whether nothing has come in, not even what the event loop has not seen yet."""
-    if connection.protocol is None or connection.transport is None:
-        return True
-    if connection.protocol.should_close:
-        return False
-    if connection.transport.get_extra_info("ssl_object") is not None:
-        # What comes may be a ticket.
-        return True
-    poll = select.poll()
-    poll.register(connection.transport.get_extra_info("socket").fileno(), select.POLLIN)
-    return not poll.poll(0)
+def _headers_for(proxy: Proxy | None) -> Mapping[str, str]:
+    if proxy is None or proxy.authorization is None:
+        return {}
+    return {AUTHORIZATION: proxy.authorization}
 
 
-class _DroppedError(Exception):
-    """The connection broke after the request may have left."""
+def _by_the_proxy(prepared: PreparedRequest, response: aiohttp.ClientResponse) -> bool:
+    """Whether the proxy refuses us; what comes out of a tunnel is the buyer's word."""
+    return response.status == CREDENTIALS_REFUSED and prepared.origin.scheme == "http"
 
 
 async def _once(
@@ -192,7 +216,7 @@ async def _once(
     except aiohttp.ClientConnectorError:
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise _DroppedError from error
+        raise DroppedError from error
 
 
 def _session(
@@ -235,44 +259,3 @@ async def _bounded_body(response: aiohttp.ClientResponse) -> bytes:
     body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
     encoding = response.headers.get("Content-Encoding")
     return body if encoding is None else unpacked(body, encoding, MAXIMUM_ANSWER)
-
-
-def _fault(error: Exception, status: int | None = None) -> TransportFault:
-    kind, detail = _told(error)
-    if kind is FaultKind.CRASHED:
-        _log.error("request crashed", extra={"error": type(error).__name__})
-    return TransportFault(kind, detail, status)
-
-
-def _told(error: Exception) -> Told:
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else None
-    if isinstance(cause, ForbiddenAddressError):
-        return FaultKind.FORBIDDEN, str(cause)
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return NOT_HTTP if _is_nonsense(error.__cause__) else BROKEN
-    for known, told in _WORDS:
-        if isinstance(error, known):
-            return told
-    if cause is not None:
-        return socket_trouble(cause)
-    if isinstance(error, aiohttp.ClientError | ConnectionError):
-        return BROKEN
-    return FaultKind.CRASHED, type(error).__name__
-
-
-def _is_nonsense(cause: BaseException | None) -> bool:
-    """Whether a body's framing is wrong; one that merely ends too soon is not."""
-    return isinstance(cause, HttpProcessingError) and not isinstance(cause, PayloadEncodingError)
-
-
-_WORDS: tuple[tuple[type[Exception], Told], ...] = (
-    (aiohttp.ClientConnectorCertificateError, NOT_CERTIFIED),
-    (aiohttp.ClientConnectorSSLError, NO_HANDSHAKE),
-    (aiohttp.ClientConnectorDNSError, NO_SUCH_HOST),
-    (aiohttp.InvalidURL, NO_SUCH_HOST),
-    (UnicodeError, NO_SUCH_HOST),
-    (OversizeError, TOO_LARGE),
-    (UnreadableEncodingError, NOT_DECODED),
-    (aiohttp.ClientResponseError, NOT_HTTP),
-    (_DroppedError, BROKEN),
-)

@@ -22,12 +22,13 @@ _REASONS = {
     FaultKind.FORBIDDEN: Reason.UNREACHABLE,
     FaultKind.UNREACHABLE: Reason.UNREACHABLE,
     FaultKind.OWN_LIMIT: Reason.OUTBOUND_LIMIT,
+    FaultKind.PROXY: Reason.UNREACHABLE,
     FaultKind.BROKEN: Reason.ERROR,
     FaultKind.MALFORMED: Reason.MALFORMED_REPLY,
     FaultKind.OVERSIZE: Reason.OVERSIZE_REPLY,
     FaultKind.CRASHED: Reason.ERROR,
 }
-_OURS = frozenset({FaultKind.FORBIDDEN, FaultKind.OWN_LIMIT, FaultKind.CRASHED})
+_OURS = frozenset({FaultKind.FORBIDDEN, FaultKind.OWN_LIMIT, FaultKind.PROXY, FaultKind.CRASHED})
 _TRY_AGAIN = frozenset({429, 503})
 _TIMED_OUT = 408
 _TOO_MANY = 429

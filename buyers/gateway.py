@@ -24,6 +24,7 @@ from buyers.offer_dialect import (
 )
 from buyers.plain_dialect import render_call
 from buyers.post_retry import PostLimits, PostTries
+from buyers.proxying import ProxyingTransport
 from buyers.tokens import Occasion
 from buyers.transport import Answer, Origin, Transport
 from config.marketplace import Marketplace
@@ -148,7 +149,15 @@ class HttpBuyerGateway:
         compiled = self._compiled.get(offer, "the offer is not in this revision")
         if isinstance(compiled, str):
             raise UnusableOfferError(compiled)
-        return _Line(offer, compiled, self._transports[compiled.transport])
+        return _Line(offer, compiled, self._transport_of(compiled))
+
+    def _transport_of(self, dialect: OfferDialect) -> Transport:
+        transport = self._transports[dialect.transport]
+        if dialect.proxy is None:
+            return transport
+        if not isinstance(transport, ProxyingTransport):
+            raise UnusableOfferError("its transport knows no proxies")
+        return transport.through(dialect.proxy)
 
     def _ping_occasion(self, order: PingOrder, dialect: OfferDialect) -> Occasion:
         shown = self._shown

@@ -13,7 +13,8 @@ from buyers.dialect import PingDialect, PostDialect
 from buyers.documents import ExpressionFaultError
 from buyers.endpoint import CompiledEndpoint, compile_endpoint
 from buyers.mapping import AnswerMapping, compile_mapping
-from buyers.templates import TemplateFaultError
+from buyers.proxying import Proxy, compile_proxy
+from buyers.templates import TemplateFaultError, compile_body
 from buyers.tokens import CallerIdMode, CallerIdRule
 from config.endpoints import Endpoint, PingPost, Response
 from config.offers import Offer
@@ -50,13 +51,15 @@ class PostSide:
 class OfferDialect:
     """One offer, compiled. Without ``post`` it bids and is never posted to.
 
-    ``minimum_bid`` is a rendered amount, ``transport`` the one that its requests leave through.
+    ``minimum_bid`` is a rendered amount, ``transport`` the one that its requests leave through, and
+    ``proxy`` what they go through then.
     """
 
     minimum_bid: str
     ping: PingSide
     post: PostSide | None
     transport: Literal["native", "aiohttp"] = "native"
+    proxy: Proxy | None = None
 
 
 def compile_offer(offer: Offer, resolve: Resolve, hash_key_for: HashKeyFor) -> OfferDialect:
@@ -71,6 +74,7 @@ def compile_offer(offer: Offer, resolve: Resolve, hash_key_for: HashKeyFor) -> O
             ping=_ping_side(terms.ping, keys),
             post=None if terms.post is None else _post_side(terms.post, keys),
             transport=terms.transport,
+            proxy=None if terms.proxy is None else compile_proxy(terms.proxy, resolve),
         )
     except (SecretUnavailableError, TemplateFaultError, ExpressionFaultError) as error:
         raise UnusableOfferError(str(error)) from None
@@ -114,7 +118,7 @@ def _ping_side(ping: Endpoint, keys: _Keys) -> PingSide:
     mapping = None if ping.response is None else _mapping(ping.response, _spelled(ping.response))
     read_body = plain_dialect.read_ping if mapping is None else mapping.read_ping
     return PingSide(
-        compile_endpoint(ping, keys.rule(ping), plain_dialect.ping_body, keys.resolve),
+        _endpoint(ping, plain_dialect.ping_body, keys),
         PingDialect(read_body, _statuses(ping.no_bid_statuses)),
     )
 
@@ -123,9 +127,19 @@ def _post_side(post: Endpoint, keys: _Keys) -> PostSide:
     mapping = None if post.response is None else _mapping(post.response, _spelled(post.response))
     read_body = plain_dialect.read_post if mapping is None else mapping.read_post
     return PostSide(
-        compile_endpoint(post, keys.rule(post), plain_dialect.post_body, keys.resolve),
+        _endpoint(post, plain_dialect.post_body, keys),
         PostDialect(read_body, post.idempotent),
     )
+
+
+def _endpoint(
+    endpoint: Endpoint, plain_body: plain_dialect.PlainBody, keys: _Keys
+) -> CompiledEndpoint:
+    rule, mapping = keys.rule(endpoint), keys.terms.mapping
+    if mapping is not None:
+        fields = compile_body("json", {**mapping}, rule)
+        plain_body = plain_dialect.with_fields(plain_body, fields)
+    return compile_endpoint(endpoint, rule, plain_body, keys.resolve)
 
 
 @lru_cache(maxsize=SHARED)

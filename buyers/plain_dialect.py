@@ -1,6 +1,7 @@
 """The dialect that holds where an offer maps nothing: JSON as the contract spells it out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import orjson
 
@@ -14,9 +15,12 @@ from auction.domain.bidding import (
 )
 from auction.domain.call import Caller, FieldValue
 from buyers.exact_json import MalformedAnswerError, exactly, parse_json
-from buyers.rendering import json_value
+from buyers.rendering import Pieces, json_value
 from buyers.tokens import CallerIdMode, CallerIdRule, CallParts, Occasion
 from buyers.wording import clean_detail
+
+PlainBody = Callable[[Occasion, CallerIdRule], bytes]
+"""Renders a request that has no body of its own."""
 
 _WITHHELD = CallerIdMode.WITHHELD
 
@@ -37,6 +41,17 @@ def post_body(occasion: Occasion, caller_id: CallerIdRule) -> bytes:
     content["bid"] = occasion.bid
     content["post_id"] = occasion.post_id
     return json_value(content)
+
+
+def with_fields(body: PlainBody, fields: Pieces) -> PlainBody:
+    """The same object with the fields that ``fields`` renders in place of the call's own."""
+
+    def mapped(occasion: Occasion, caller_id: CallerIdRule) -> bytes:
+        told = occasion.rendered or render_call(occasion.call.caller, {})
+        parts = told[0], orjson.Fragment(fields.render(occasion))
+        return body(replace(occasion, rendered=parts), caller_id)
+
+    return mapped
 
 
 def render_call(caller: Caller, fields: Mapping[str, FieldValue]) -> CallParts:

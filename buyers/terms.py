@@ -1,7 +1,7 @@
 """From the marketplace as an operator writes it to the terms that decisions read."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -10,7 +10,6 @@ from typing import Final, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 from auction.domain.breaker import WHOLE, BreakerTerms
-from auction.domain.filters import Filter, Op, prepare
 from auction.domain.hours import ALWAYS_OPEN, Hours
 from auction.domain.ids import (
     BuyerId,
@@ -23,10 +22,12 @@ from auction.domain.ids import (
     offer_owner,
 )
 from auction.domain.money import to_units
+from auction.domain.numbers import NumberTerms, PoolTerms
 from auction.domain.phone import country_of
 from auction.domain.ping_rate import PingRateTerms
 from auction.domain.terms import (
     AuctionTerms,
+    Boost,
     Campaign,
     Cap,
     Catalogue,
@@ -40,15 +41,19 @@ from auction.domain.terms import (
     PayoutRule,
     Period,
     PingPostTerms,
+    Segment,
     Subscriber,
     Trigger,
     WebhookEvent,
 )
+from auction.domain.validation import Requirement
+from buyers.number_terms import filter_of, number_terms, pool_terms
 from config import marketplace as configured
 from config import offers as configured_offers
 from config.endpoints import Breaker, MaxPingRate, PingPost
 from config.faults import ConfigError, Fault
 from config.offers import read_week
+from config.requirements import ConsentRule, Validation, requirement_of
 from config.suppressions import Suppression
 from config.values import DEFAULT_COUNTRY
 from config.webhooks import Webhook
@@ -75,13 +80,19 @@ class TermsOf:
     def __init__(self, marketplace: configured.Marketplace) -> None:
         self._marketplace = marketplace
         self._rules = {campaign.id: _campaign_rule(campaign) for campaign in marketplace.campaigns}
+        self._campaigns = {campaign.id: campaign for campaign in marketplace.campaigns}
         self._limits = {buyer.id: self._limits_of(buyer) for buyer in marketplace.buyers}
         self._shared: dict[object, object] = {}
 
     @property
-    def rules(self) -> Mapping[str, DuplicateRule | None]:
-        """The rule that each campaign gives its offers."""
-        return self._rules
+    def surroundings(self) -> object:
+        """All of the marketplace but its buyers that an offer's terms depend on; its repr tells."""
+        campaigns = sorted(self._campaigns.items())
+        rules = [
+            (name, self._rules[name], each.segments, each.auction.boosts)
+            for name, each in campaigns
+        ]
+        return self._marketplace.time_zone, rules
 
     def offer(self, offer: configured_offers.Offer, buyer: configured.Buyer) -> OfferTerms:
         """The terms of one offer. Raises ConfigError when it names an unknown campaign."""
@@ -102,7 +113,10 @@ class TermsOf:
             destination=self._share(_destination(offer.destination)),
             hours=self._share(_hours(offer.hours, zone)),
             required_fields=self._share(offer.required_fields),
-            filters=self._share(tuple(self._share(_filter(rule)) for rule in offer.filters)),
+            filters=self._share(tuple(self._share(filter_of(rule)) for rule in offer.filters)),
+            requirements=self._share(_requirements(offer)),
+            outside=self._share(_outside(self._campaigns[offer.campaign], buyer)),
+            boosts=self._share(_boosts(self._campaigns[offer.campaign], buyer, offer)),
             priority=offer.priority,
             weight=offer.weight,
             static_price=self._share(offer.static_price),
@@ -118,8 +132,17 @@ class TermsOf:
         for offer in ordered:
             by_campaign[offer.campaign].append(offer)
         market = self._marketplace
+        numbers = [number_terms(each) for each in market.numbers]
+        pools = [pool_terms(each) for each in market.pools]
+        dialled = _dialled(market, numbers, pools)
         campaigns = [
-            _campaign(each, by_campaign[each.id], self._rules, market.suppressions)
+            _campaign(
+                each,
+                by_campaign[each.id],
+                self._rules,
+                dialled[CampaignId(each.id)],
+                market.suppressions,
+            )
             for each in market.campaigns
         ]
         return Catalogue(
@@ -127,7 +150,9 @@ class TermsOf:
             currency=market.currency,
             zone=ZoneInfo(market.time_zone),
             campaigns={campaign.id: campaign for campaign in campaigns},
-            campaign_by_number={number: item.id for item in campaigns for number in item.numbers},
+            campaign_by_number={
+                number: campaign for campaign, each in dialled.items() for number in each
+            },
             offers={offer.id: offer for offer in ordered},
             default_country=DEFAULT_COUNTRY,
             buyer_subscribers={
@@ -136,6 +161,10 @@ class TermsOf:
                 if buyer.webhooks
             },
             suppression_lists=frozenset(SuppressionId(each.id) for each in market.suppressions),
+            numbers={each.number: each for each in numbers},
+            pools={each.id: each for each in pools},
+            pool_by_number={number: each for each in pools for number in each.numbers},
+            lendable=_left_to_lend(market),
         )
 
     def _zone_of(self, buyer: configured.Buyer) -> str:
@@ -155,6 +184,7 @@ def _campaign(
     campaign: configured.Campaign,
     offers: Iterable[OfferTerms],
     rules: Mapping[str, DuplicateRule | None],
+    dialled: Sequence[str],
     lists: Iterable[Suppression],
 ) -> Campaign:
     auction = campaign.auction
@@ -170,12 +200,13 @@ def _campaign(
             reply_reserve_ms=auction.reply_reserve_ms,
             close_at_bid=auction.close_at_bid,
             rank_by=auction.rank,
+            boosted=bool(auction.boosts),
         ),
         reauction=campaign.reauction,
         max_call_s=campaign.max_call_s,
         reports_answered=campaign.reports_answered,
         no_route_destination=_destination(campaign.no_route_destination),
-        allowed_countries=_countries(campaign),
+        allowed_countries=_countries(campaign, dialled),
         caller_blocklist=frozenset(campaign.caller_blocklist),
         duplicates=rules[campaign.id],
         payouts=tuple(_payout(rule) for rule in campaign.payouts),
@@ -188,10 +219,34 @@ def _campaign(
     )
 
 
-def _countries(campaign: configured.Campaign) -> frozenset[str]:
+def _dialled(
+    market: configured.Marketplace, numbers: Iterable[NumberTerms], pools: Iterable[PoolTerms]
+) -> Mapping[CampaignId, Sequence[str]]:
+    """Every number whose calls come in to a campaign, by campaign."""
+    found: defaultdict[CampaignId, list[str]] = defaultdict(list)
+    for campaign in market.campaigns:
+        found[CampaignId(campaign.id)] += campaign.numbers
+    for number in numbers:
+        found[number.campaign].append(number.number)
+    for pool in pools:
+        found[pool.campaign] += pool.numbers
+    return found
+
+
+def _left_to_lend(market: configured.Marketplace) -> Mapping[SourceId, int]:
+    """How many numbers of pools each source may have at once, beside those that are its own."""
+    own = Counter(number.source for number in market.numbers)
+    return {
+        SourceId(source.id): max(0, source.number_cap - own[source.id])
+        for source in market.sources
+        if source.number_cap is not None
+    }
+
+
+def _countries(campaign: configured.Campaign, dialled: Iterable[str]) -> frozenset[str]:
     if campaign.allowed_countries:
         return frozenset(campaign.allowed_countries)
-    found = {country_of(number) for number in campaign.numbers} - {None}
+    found = {country_of(number) for number in dialled} - {None}
     return frozenset(country for country in found if country) or frozenset({DEFAULT_COUNTRY})
 
 
@@ -237,8 +292,27 @@ def _hours(hours: configured_offers.Hours | None, zone: str) -> Hours | None:
     return Hours(ZoneInfo(zone), weekly, closed)
 
 
-def _filter(rule: configured_offers.FilterRule) -> Filter:
-    return prepare(rule.field, Op(rule.op), rule.value)
+def _requirements(offer: configured_offers.Offer) -> tuple[Requirement, ...]:
+    rules: list[Validation | ConsentRule] = [*offer.validations, *offer.consents]
+    return tuple(map(requirement_of, rules))
+
+
+def _outside(campaign: configured.Campaign, buyer: configured.Buyer) -> tuple[Segment, ...]:
+    return tuple(
+        Segment(" or ".join(segment.tags), tuple(filter_of(rule) for rule in segment.when))
+        for segment in campaign.segments
+        if set(segment.tags).isdisjoint(buyer.tags)
+    )
+
+
+def _boosts(
+    campaign: configured.Campaign, buyer: configured.Buyer, offer: configured_offers.Offer
+) -> tuple[Boost, ...]:
+    return tuple(
+        Boost(boost.factor, None if boost.source is None else SourceId(boost.source))
+        for boost in campaign.auction.boosts
+        if (boost.tag is None or boost.tag in buyer.tags) and boost.offer in (None, offer.id)
+    )
 
 
 def _conversion(rule: configured_offers.ConversionRule) -> ConversionRule:

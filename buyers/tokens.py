@@ -87,12 +87,12 @@ _GETTERS: Mapping[str, Getter] = {
 
 
 def compile_token(token: Token, caller_id: CallerIdRule) -> Getter:
-    """A function that gives the token's value after ``default`` and ``map``, None for missing."""
+    """A function that gives the token's value after its steps, None for missing."""
     getter = _source_of(token, caller_id)
-    if token.default is None and token.mapping is None:
+    if not token.steps:
         return getter
     apply = token.apply
-    return lambda occasion: apply(getter(occasion))
+    return lambda occasion: apply(getter(occasion), occasion.call.received_at)
 
 
 def _source_of(token: Token, caller_id: CallerIdRule) -> Getter:

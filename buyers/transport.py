@@ -114,13 +114,16 @@ class FaultKind(Enum):
     FORBIDDEN = "address not allowed"
     UNREACHABLE = "no connection"
     OWN_LIMIT = "own limit"
+    PROXY = "proxy of ours"
     BROKEN = "connection broken"
     MALFORMED = "not readable as HTTP"
     OVERSIZE = "answer too large"
     CRASHED = "internal error"
 
 
-_NEVER_SENT = frozenset({FaultKind.FORBIDDEN, FaultKind.UNREACHABLE, FaultKind.OWN_LIMIT})
+_NEVER_SENT = frozenset(
+    {FaultKind.FORBIDDEN, FaultKind.UNREACHABLE, FaultKind.OWN_LIMIT, FaultKind.PROXY}
+)
 
 
 @dataclass(frozen=True, slots=True)

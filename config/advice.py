@@ -106,7 +106,18 @@ def _of_offer(offer: Item) -> Iterator[Finding]:
             'is never open: name ranges such as mon-fri: ["08:00-18:00"]',
         )
     yield from early_tokens(offer)
+    yield from _unused_mapping(offer)
     yield from _plain_credentials(offer)
+
+
+def _unused_mapping(offer: Item) -> Iterator[Finding]:
+    terms = below(offer, "ping_post")
+    if terms is None or terms.data.get("mapping") is None:
+        return
+    sides = [side for key in ("ping", "post") if (side := below(terms, key)) is not None]
+    if all(side.data.get("body") is not None or side.data.get("method") == "GET" for side in sides):
+        told = "is never used: ping and post have bodies of their own"
+        yield (*terms.steps, "mapping"), told
 
 
 def _never_open(weekly: object) -> bool:

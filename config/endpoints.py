@@ -18,8 +18,9 @@ from auction.domain.terms import OnUnknown
 from config.expressions import MAXIMUM_EXPRESSION, ExpressionError, check_expression
 from config.faults import mistake
 from config.notice_urls import LostUrl, WonUrl
+from config.proxies import Proxy
 from config.request_bodies import body_fault
-from config.request_parts import Body, Headers, Query, header_fault
+from config.request_parts import Body, FieldMapping, Headers, Query, header_fault
 from config.secret_values import Secret
 from config.values import (
     Flag,
@@ -291,7 +292,10 @@ class Breaker(Model):
 
 
 class PingPost(Model):
-    """How an offer bids and is posted."""
+    """How an offer bids and is posted.
+
+    ``mapping`` makes the ``fields`` that requests without a body of their own carry.
+    """
 
     minimum_bid: MoneyOrZero = Decimal(0)
     maximum_bid: Money | None = None
@@ -302,8 +306,10 @@ class PingPost(Model):
     max_ping_rate: MaxPingRate | None = None
     breaker: Breaker | None = None
     transport: Literal["native", "aiohttp"] = "native"
+    proxy: Proxy | None = None
     hash_key: Secret | None = None
     hash: Literal["sha256"] | None = None
+    mapping: FieldMapping = None
     ping: PingEndpoint
     post: PostEndpoint | None = None
 
@@ -322,6 +328,13 @@ class PingPost(Model):
     @classmethod
     def _one_way_to_hash(cls, value: str | None, info: ValidationInfo) -> str | None:
         return one_way_to_hash(value, info)
+
+    @field_validator("proxy")
+    @classmethod
+    def _transport_knows_proxies(cls, proxy: Proxy | None, info: ValidationInfo) -> Proxy | None:
+        if proxy is not None and info.data.get("transport") == "native":
+            raise mistake("needs `transport: aiohttp` beside it")
+        return proxy
 
     @field_validator("ping")
     @classmethod

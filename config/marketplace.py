@@ -16,8 +16,11 @@ from pydantic import (
 )
 
 from auction.domain.terms import BuyerType, RankBy, Trigger
+from config.alerts import MAXIMUM_RULES, Alert
 from config.faults import ConfigError, faults_of, mistake
+from config.numbers import Number, Pool, VoiceAgent
 from config.offers import Caps, ConnectedSeconds, Destination, Duplicates, Offer
+from config.routing import BoostRule, SegmentRule
 from config.secret_values import SHOW_SECRETS, Secret
 from config.suppressions import Suppression
 from config.values import (
@@ -37,6 +40,7 @@ from config.values import (
     TimeZone,
     check_identifier,
 )
+from config.voice_bots import without_voice_bots
 from config.webhooks import Webhook
 from config.yaml_file import dump_yaml
 
@@ -74,6 +78,7 @@ class AuctionSettings(Model):
     reply_reserve_ms: Annotated[StrictInt, Field(ge=0, le=5_000, validate_default=True)] = 30
     close_at_bid: Money | None = None
     rank: RankBy = RankBy.PRICE
+    boosts: Many[BoostRule] = ()
 
     @field_validator("reply_reserve_ms")
     @classmethod
@@ -95,6 +100,7 @@ class Campaign(Model):
     numbers: Many[PhoneNumber] = ()
     private_fields: Many[FieldName] = ()
     auction: AuctionSettings = AuctionSettings()
+    segments: Many[SegmentRule] = ()
     reauction: Flag = False
     max_call_s: Annotated[StrictInt, Field(ge=1, le=86_400)] = 14_400
     reports_answered: Flag = True
@@ -107,20 +113,26 @@ class Campaign(Model):
 
 
 class Source(Model):
-    """A publisher: who sends calls."""
+    """A publisher: who sends calls. ``number_cap``: its numbers, its own and those lent to it."""
 
     id: Identifier
     name: Name = ""
     token: Secret | None = None
+    number_cap: Annotated[StrictInt, Field(ge=0, le=1_000_000)] | None = None
 
 
 class Buyer(Model):
-    """The company that takes and pays for calls."""
+    """The company that takes and pays for calls.
+
+    ``voice_agent`` names the agent that this buyer was made from; such a buyer is never written by
+    hand.
+    """
 
     id: Identifier
     name: Name = ""
     company: Name | None = None
     type: BuyerType = BuyerType.BUYER
+    voice_agent: Identifier | None = None
     enabled: Flag = True
     external_id: Name | None = None
     tags: Many[Name] = ()
@@ -156,6 +168,10 @@ class Marketplace(Model):
     sources: Many[Source] = ()
     buyers: Many[Buyer] = ()
     suppressions: Many[Suppression] = ()
+    numbers: Many[Number] = ()
+    pools: Many[Pool] = ()
+    voice_agents: Many[VoiceAgent] = ()
+    alerts: Annotated[Many[Alert], Field(max_length=MAXIMUM_RULES)] = ()
 
 
 def read_marketplace(data: Mapping[str, object]) -> Marketplace:
@@ -184,7 +200,10 @@ def to_plain(model: Model, *, as_given: bool = False) -> dict[str, object]:
 
 
 def export_yaml(marketplace: Marketplace) -> str:
-    """The marketplace as a file that ``apply`` takes, secrets as references."""
-    plain = to_plain(marketplace)
+    """The marketplace as a file that ``apply`` takes, secrets as references.
+
+    Buyers that voice agents make are left out: applying the file makes them again.
+    """
+    plain = without_voice_bots(to_plain(marketplace))
     plain.pop("revision", None)
     return dump_yaml(plain)

@@ -22,6 +22,7 @@ from auction.domain.hours import Week, parse_weekly, weekly_faults
 from auction.domain.terms import DuplicateAfter, DuplicateScope, Trigger
 from config.endpoints import Endpoint, PingPost, one_way_to_hash
 from config.faults import faults_of, mistake, mistakes
+from config.requirements import ConsentRule, Validation
 from config.secret_values import Secret
 from config.values import (
     MAXIMUM_ENTRIES,
@@ -226,6 +227,8 @@ class Offer(Model):
     caps: Caps = ()
     required_fields: Annotated[Many[FieldName], BeforeValidator(split_names)] = ()
     filters: Many[FilterRule] = ()
+    validations: Many[Validation] = ()
+    consents: Many[ConsentRule] = ()
     priority: Hundreds = 1
     weight: Annotated[StrictInt, Field(ge=0, le=10_000)] = 1
     static_price: Annotated[MoneyOrZero | None, Field(validate_default=True)] = None

@@ -62,6 +62,14 @@ def _read_headers(value: object, *, any_token: bool = False) -> dict[str, str]:
 
 
 def _read_query(value: object) -> dict[str, str]:
+    return _named_templates(value)
+
+
+def _read_mapping(value: object) -> dict[str, str] | None:
+    return None if value is None else _named_templates(value)
+
+
+def _named_templates(value: object) -> dict[str, str]:
     entries = _entries(value, 256)
     found: Found = []
     query = {}
@@ -188,6 +196,8 @@ def _prints_alike(value: float | Decimal) -> bool:
 
 Headers = Annotated[dict[str, str], BeforeValidator(_read_headers)]
 Query = Annotated[dict[str, str], BeforeValidator(_read_query)]
+FieldMapping = Annotated[dict[str, str] | None, BeforeValidator(_read_mapping)]
+"""A buyer's names of fields and the template of each; None: all fields go as they came."""
 Body = Annotated[JsonValue, BeforeValidator(_read_body)]
 """Any JSON value whose texts are templates. A float in it prints as the operator wrote it."""
 

@@ -157,6 +157,9 @@ def _secrets(top: Item) -> Iterator[tuple[Key, Steps, object]]:
                 )
     for offer in offers(top):
         yield from _of_offer(offer)
+    for alert in listed(top, "alerts"):
+        for path in (("webhook",), ("escalation", "webhook")):
+            yield from _at(below(alert, *path), ("alert", alert.id or "", *path), "secret")
 
 
 def _of_offer(offer: Item) -> Iterator[tuple[Key, Steps, object]]:
@@ -166,6 +169,7 @@ def _of_offer(offer: Item) -> Iterator[tuple[Key, Steps, object]]:
     if ping_post is None:
         return
     yield from _at(ping_post, (*key, "ping_post"), "hash_key")
+    yield from _at(below(ping_post, "proxy"), (*key, "ping_post", "proxy"), "password")
     for endpoint in endpoints(offer):
         name = (*key, str(endpoint.steps[-1]))
         yield from _at(endpoint, name, "hash_key")

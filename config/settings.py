@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     ``drain_s``: how long calls in flight may take after SIGTERM. ``overload_*``: from which lag of
     the event loop, calls in flight or steps waiting for the database on calls are routed statically
     only, and then refused; 0: never. ``max_requests``: how many the API handles at once.
+    ``worker_hang_s``: after how long without a move a worker is killed and replaced; 0: never.
     ``new_secret_key``: the database may be sealed with this one instead of ``secret_key``.
     """
 
@@ -67,6 +68,7 @@ class Settings(BaseSettings):
     migrate: bool = True
     database_connections: Annotated[int, Field(ge=2, le=64)] = 6
     drain_s: Annotated[float, Field(ge=0, le=60)] = 5.0
+    worker_hang_s: Annotated[float, Field(ge=0, le=3600)] = 20.0
     overload_static_lag_ms: Threshold = 250
     overload_refuse_lag_ms: Threshold = 1000
     overload_static_calls: Threshold = 2_000

@@ -4,9 +4,11 @@ Only the syntax lives here, so that a file can be checked without anything that 
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
+
+from config.transforms import KNOWN, AgeFromBirthdate, Default, Map, Step, make_step
 
 FIELD_PREFIX = "fields."
 """A token that starts so names a field of the call; the rest is the field's name as it is."""
@@ -38,6 +40,7 @@ _SPACE = re.compile(r"\s*")
 _QUOTED = re.compile(r""""((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'""", re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _MAXIMUM_PAIRS = 1000
+_MAXIMUM_ARGUMENTS = 4
 
 
 KEPT_TEMPLATES = 512
@@ -59,36 +62,30 @@ class Literal:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A value of the call to fill in.
-
-    ``default`` and the texts of ``mapping`` are as written, never numbers. ``maps_first``: the map
-    was written before the default, so the default also stands in where the map has no match.
-    """
+    """A value of the call to fill in, and the steps it goes through in the order written."""
 
     name: str
-    default: str | None = None
-    mapping: Mapping[str, str] | None = None
-    maps_first: bool = False
+    steps: tuple[Step, ...] = ()
 
     @property
     def field(self) -> str | None:
         """The field of the call that this token names, None for every other token."""
         return self.name[len(FIELD_PREFIX) :] if self.name.startswith(FIELD_PREFIX) else None
 
-    def apply(self, value: object) -> object:
-        """The value after default and map; None and the empty text are missing, None comes out."""
+    @property
+    def asks_when(self) -> bool:
+        """Whether a step of it depends on when the call came."""
+        return any(isinstance(step, AgeFromBirthdate) for step in self.steps)
+
+    def apply(self, value: object, at: datetime | None = None) -> object:
+        """The value after all steps; None and the empty text are missing, None comes out.
+
+        ``at``: when the call came, where it is known.
+        """
         current = None if value == "" else value
-        if self.maps_first:
-            return self._defaulted(self._mapped(current))
-        return self._mapped(self._defaulted(current))
-
-    def _defaulted(self, value: object) -> object:
-        return self.default if value is None else value
-
-    def _mapped(self, value: object) -> object:
-        if self.mapping is None or value is None:
-            return value
-        return self.mapping.get(_text(value))
+        for step in self.steps:
+            current = step(current, at)
+        return current
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +125,6 @@ def parse_template(text: str, *, any_token: bool = False) -> Template:
     return Template(tuple(parts))
 
 
-def _text(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
-
-
 class _Scanner:
     """Reads one token; ``at`` is where it stands in the text."""
 
@@ -144,23 +135,40 @@ class _Scanner:
 
     def token(self) -> Token:
         name = self._name("the name of a token")
-        default: str | None = None
-        mapping: dict[str, str] | None = None
-        maps_first = False
+        steps: dict[str, Step] = {}
         while not self._took("}}"):
             if not self._took("|"):
                 raise self._unclosed()
-            step = self._name("`default` or `map`")
-            self._expect(":", f"after `{step}`")
-            if step == "default" and default is None:
-                default = self._literal("|", "}}")
-                maps_first = mapping is not None
-            elif step == "map" and mapping is None:
-                mapping = self._mapping()
-            else:
-                known = step in {"default", "map"}
-                raise TemplateError(f"`{step}` twice" if known else f"unknown step `{step}`")
-        return Token(name, default, mapping, maps_first)
+            step = self._name("the name of a step")
+            if step in steps:
+                raise TemplateError(f"`{step}` twice")
+            steps[step] = self._step(step)
+        return Token(name, tuple(steps.values()))
+
+    def _step(self, name: str) -> Step:
+        if name == "default":
+            self._expect(":", "after `default`")
+            return Default(self._literal("|", "}}"))
+        if name == "map":
+            self._expect(":", "after `map`")
+            return Map(self._mapping())
+        if name not in KNOWN:
+            known = ", ".join(sorted(["default", "map", *KNOWN]))
+            raise TemplateError(f"unknown step `{name}`: known are {known}")
+        try:
+            return make_step(name, self._arguments())
+        except ValueError as error:
+            raise error if isinstance(error, TemplateError) else TemplateError(str(error)) from None
+
+    def _arguments(self) -> tuple[str, ...]:
+        arguments: list[str] = []
+        if self._took(":"):
+            arguments.append(self._literal(",", "|", "}}"))
+            while self._took(","):
+                if len(arguments) == _MAXIMUM_ARGUMENTS:
+                    raise TemplateError("too many arguments")
+                arguments.append(self._literal(",", "|", "}}"))
+        return tuple(arguments)
 
     def _mapping(self) -> dict[str, str]:
         self._expect("{", "after `map:`")

@@ -17,6 +17,10 @@ LISTS: Mapping[str, str] = {
     "sources": "source",
     "buyers": BUYER,
     "suppressions": "suppression",
+    "numbers": "number",
+    "pools": "pool",
+    "voice_agents": "voice_agent",
+    "alerts": "alert",
 }
 
 # Room between two neighbours, so that a newcomer rarely moves anyone else.

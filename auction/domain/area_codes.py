@@ -148,6 +148,11 @@ def _exchanges() -> dict[str, Place]:
 
 _BY_AREA: Final = _table()
 _BY_EXCHANGE: Final = _exchanges()
+STATES: Final = frozenset(
+    place.state for place in (*_BY_AREA.values(), *_BY_EXCHANGE.values()) if place.state
+)
+"""Two letters of every state, province and territory that has an area code of its own."""
+
 _UNASSIGNED: Final = Place("US", None)
 
 

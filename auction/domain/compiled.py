@@ -11,7 +11,7 @@ from functools import partial
 from operator import ge, gt, le, lt
 from typing import Final
 
-from auction.domain.call_view import CallView, Memo, OpeningHours
+from auction.domain.call_view import CallView, Memo, OpeningHours, Required
 from auction.domain.decision import PastCall
 from auction.domain.duplicates import is_duplicate
 from auction.domain.eligibility import (
@@ -29,8 +29,9 @@ from auction.domain.filters import Filter, Op
 from auction.domain.hours import Hours
 from auction.domain.ids import OwnerId, SourceId
 from auction.domain.reasons import Reason
-from auction.domain.terms import OfferTerms
+from auction.domain.terms import OfferTerms, Segment
 from auction.domain.usage import NOTHING, Starts, Units, Usage, is_full, reached_cap
+from auction.domain.validation import Requirement
 
 Check = Callable[[CallView], Refusal | None]
 """One test of a call; None: passed."""
@@ -140,6 +141,8 @@ class Compiler:
         self._sources: Memo[frozenset[SourceId], Check] = Memo(_source_check)
         self._fields: Memo[str, Check] = Memo(_field_check)
         self._filters: Memo[Filter, Check] = Memo(_filter_check)
+        self._segments: Memo[Segment, Check] = Memo(partial(_segment_check, self._filters))
+        self._requirements: Memo[Requirement, Check] = Memo(_requirement_check)
         self._all_checks: dict[tuple[Check, ...], tuple[Check, ...]] = {}
         self._units: dict[Units, Units] = {}
 
@@ -164,6 +167,8 @@ class Compiler:
             checks.append(self._hours[opening])
         checks += (self._fields[field] for field in offer.required_fields)
         checks += (self._filters[condition] for condition in offer.filters)
+        checks += (self._segments[segment] for segment in offer.outside)
+        checks += (self._requirements[each] for each in offer.requirements)
         return tuple(checks)
 
 
@@ -179,6 +184,28 @@ def _hours_check(opening: OpeningHours) -> Check:
 def _field_check(field: str) -> Check:
     refused = Refusal(Reason.MISSING_FIELD, field)
     return lambda view: refused if view.values[field] is None else None
+
+
+def _segment_check(filters: Memo[Filter, Check], segment: Segment) -> Check:
+    conditions = tuple(filters[condition] for condition in segment.when)
+    refused = Refusal(Reason.OUTSIDE_SEGMENT, segment.name)
+
+    def check(view: CallView) -> Refusal | None:
+        for condition in conditions:
+            if condition(view) is not None:
+                return None
+        return refused
+
+    return check
+
+
+def _requirement_check(requirement: Requirement) -> Check:
+    required, field = Required(requirement), requirement.field
+    refusals = {None: None} | {reason: Refusal(reason, field) for reason in _UNMET}
+    return lambda view: refusals[view.faults[required]]
+
+
+_UNMET: Final = (Reason.INVALID_FIELD, Reason.CONSENT_MISSING, Reason.CONSENT_EXPIRED)
 
 
 def _filter_check(condition: Filter) -> Check:

@@ -3,14 +3,27 @@
 Values that the engine and the ledger share.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+from typing import Final
 
-from auction.domain.call import Call
-from auction.domain.ids import BuyerId, CallId, CampaignId, OfferId, PingId, PostId, SuppressionId
+from auction.domain.call import Call, FieldValue
+from auction.domain.ids import (
+    BuyerId,
+    CallId,
+    CampaignId,
+    OfferId,
+    PingId,
+    PostId,
+    SourceId,
+    SuppressionId,
+)
+from auction.domain.numbers import PoolTerms
 from auction.domain.reasons import Reason
+from auction.domain.scoring import Weight
 from auction.domain.terms import (
     ConversionRule,
     Destination,
@@ -79,13 +92,26 @@ class PastCall:
 
 @value(frozen=True, slots=True)
 class Opening:
-    """What ``open`` writes. ``decide_within_ms`` bounds this decider's claim on the call."""
+    """What ``open`` writes. ``decide_within_ms`` bounds this decider's claim on the call.
+
+    ``call`` has what its dialled number says of it already, unless that belongs to a ``pool``:
+    whom it is lent to shows only in the ledger.
+    """
 
     call: Call
     fingerprint: bytes
     decide_within_ms: int
     revision: int
     campaign: CampaignId | None
+    pool: PoolTerms | None = None
+
+
+@value(frozen=True, slots=True)
+class KnownAs:
+    """What is recorded of a call besides what its switch said, or in place of it."""
+
+    source: SourceId | None
+    fields: Mapping[str, FieldValue]
 
 
 @value(frozen=True, slots=True)
@@ -94,13 +120,15 @@ class Opened:
 
     ``suppressed``: the lists that the caller is on.
     ``received_at``: when the call first came in, where that was not with this request; its cap
-    windows are the ones of that moment.
+    windows are the ones of that moment. ``known_as``: source and fields that are recorded of it,
+    where they are others than those it was opened with.
     """
 
     epoch: int
     past_calls: tuple[PastCall, ...] = ()
     plan: "StoredPlan | None" = None
     received_at: datetime | None = None
+    known_as: "KnownAs | None" = None
     suppressed: tuple[SuppressionId, ...] = ()
 
 
@@ -390,6 +418,10 @@ class AttemptRecord:
     reason: str | None = None
 
 
+ROUTED_UNANSWERED: Final = "post unanswered, routed by policy"
+"""The detail of a win whose post was not answered (``on_unknown: route``)."""
+
+
 @dataclass(slots=True)
 class UsageReading:
     """An owner's usage as last seen, and when (monotonic seconds)."""
@@ -403,7 +435,8 @@ class TraceEntry:
     """One offer's line in a decision trace.
 
     ``reason`` None: the offer won. ``ms``: how long the ping took. ``shadow``: what would have held
-    the ping back, if it did more than count.
+    the ping back, if it did more than count. ``weight``: what its bids were multiplied by in the
+    ranking, where anything.
     """
 
     offer: OfferId
@@ -414,6 +447,7 @@ class TraceEntry:
     rank: int | None = None
     static: bool = False
     shadow: str | None = None
+    weight: Weight | None = None
 
 
 @dataclass(slots=True)

@@ -35,7 +35,9 @@ _OWNERS: Final = ("", "buyer ")
 
 
 def fixed_refusal(call: Call, offer: OfferTerms) -> Refusal | None:
-    """Why the terms alone refuse the call: paused, not for sale, source, hours, fields, filters.
+    """Why the terms alone refuse the call.
+
+    Paused, not for sale, source, hours, missing fields, filters, segments, form of fields, consent.
 
     Follows from its arguments (the arrival time included), so that a trace need not store it. None:
     allowed. ``auction.domain.compiled`` says the same of offers that are switched on and for sale.
@@ -77,6 +79,13 @@ def _unwanted(call: Call, offer: OfferTerms) -> Refusal | None:
     for condition in offer.filters:
         if not matches(condition, call):
             return Refusal(Reason.FILTERED, condition.field)
+    for segment in offer.outside:
+        if all(matches(condition, call) for condition in segment.when):
+            return Refusal(Reason.OUTSIDE_SEGMENT, segment.name)
+    for required in offer.requirements:
+        fault = required.fault(lookup(call, required.field), call.received_at)
+        if fault is not None:
+            return Refusal(fault, required.field)
     return None
 
 

@@ -73,6 +73,7 @@ REFUSED_BEFORE = frozenset(
         Reason.CONCURRENCY_FULL,
         Reason.DUPLICATE_CALLER,
         Reason.SUPPRESSED,
+        Reason.NUMBER_EXCLUDED,
     }
 )
 """What kept an offer from being asked and can't be told again: it stands as recorded."""

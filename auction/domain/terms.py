@@ -8,6 +8,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from auction.domain.breaker import BreakerTerms
+from auction.domain.call import Call
 from auction.domain.filters import Filter
 from auction.domain.hours import Hours
 from auction.domain.ids import (
@@ -15,11 +16,14 @@ from auction.domain.ids import (
     CampaignId,
     OfferId,
     OwnerId,
+    PoolId,
     SourceId,
     SuppressionId,
 )
+from auction.domain.numbers import NumberTerms, PoolTerms
 from auction.domain.ping_rate import PingRateTerms
 from auction.domain.suppression import SuppressionRules
+from auction.domain.validation import Requirement
 
 _NOT_BILLED: Final = Decimal(0)
 
@@ -201,8 +205,27 @@ class PingPostTerms:
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """Calls that go only to buyers with one of some tags: those that meet every condition."""
+
+    name: str
+    when: tuple[Filter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Boost:
+    """What a bid counts for in the ranking, times this; ``source`` None: whoever sent the call."""
+
+    factor: Decimal
+    source: SourceId | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OfferTerms:
-    """One buyer's terms on one campaign, with all that its buyer adds to them."""
+    """One buyer's terms on one campaign, with all that its buyer adds to them.
+
+    ``outside`` are the segments of the campaign that its buyer does not belong to.
+    """
 
     id: OfferId
     campaign: CampaignId
@@ -215,6 +238,9 @@ class OfferTerms:
     hours: Hours | None = None
     required_fields: tuple[str, ...] = ()
     filters: tuple[Filter, ...] = ()
+    requirements: tuple[Requirement, ...] = ()
+    outside: tuple[Segment, ...] = ()
+    boosts: tuple[Boost, ...] = ()
     blocked_sources: frozenset[SourceId] = frozenset()
     priority: int = 1
     weight: int = 1
@@ -236,13 +262,22 @@ class OfferTerms:
 
 @dataclass(frozen=True, slots=True)
 class AuctionTerms:
-    """Time and rules of a campaign's auction; times in milliseconds."""
+    """Time and rules of a campaign's auction; times in milliseconds.
+
+    ``boosted``: some of its offers have boosts.
+    """
 
     budget_ms: int = 2000
     post_budget_ms: int = 800
     reply_reserve_ms: int = 30
     close_at_bid: Decimal | None = None
     rank_by: RankBy = RankBy.PRICE
+    boosted: bool = False
+
+    @property
+    def scored(self) -> bool:
+        """Whether bids are ranked by anything but their amount."""
+        return self.boosted or self.rank_by is not RankBy.PRICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +306,9 @@ class Campaign:
 class Catalogue:
     """One immutable revision of the whole marketplace. ``zone`` is the marketplace's.
 
-    ``longest_budget_ms`` is that of the slowest auction, or the default without campaigns.
+    ``numbers`` are those with terms of their own, ``lendable`` tells how many numbers of pools a
+    source may have at once, where that is limited. ``longest_budget_ms`` is that of the slowest
+    auction, or the default without campaigns.
     """
 
     revision: int
@@ -283,12 +320,26 @@ class Catalogue:
     default_country: str = "US"
     buyer_subscribers: Mapping[BuyerId, tuple[Subscriber, ...]] = field(default_factory=dict)
     suppression_lists: frozenset[SuppressionId] = frozenset()
+    numbers: Mapping[str, NumberTerms] = field(default_factory=dict)
+    pools: Mapping[PoolId, PoolTerms] = field(default_factory=dict)
+    pool_by_number: Mapping[str, PoolTerms] = field(default_factory=dict)
+    lendable: Mapping[SourceId, int] = field(default_factory=dict)
     longest_budget_ms: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         budgets = [campaign.auction.budget_ms for campaign in self.campaigns.values()]
         longest = max(budgets, default=AuctionTerms().budget_ms)
         object.__setattr__(self, "longest_budget_ms", longest)
+
+    def number_of(self, call: Call) -> NumberTerms | None:
+        """The terms of the number that the call dialled, where it has any of its own."""
+        dialed = call.dialed_number
+        return None if dialed is None else self.numbers.get(dialed)
+
+    def pool_of(self, call: Call) -> PoolTerms | None:
+        """The pool of the number that the call dialled, where that is lent."""
+        dialed = call.dialed_number
+        return None if dialed is None else self.pool_by_number.get(dialed)
 
     def subscribers(
         self, campaign: CampaignId | None, buyer: BuyerId | None

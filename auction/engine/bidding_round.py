@@ -14,8 +14,9 @@ from auction.domain.offer_index import OfferIndex
 from auction.domain.overload import LoadLevel
 from auction.domain.ranking import rank
 from auction.domain.reasons import Reason
+from auction.domain.scoring import Weights, weigh
 from auction.domain.suppression import NOT_SUPPRESSED, Suppressed, on_list
-from auction.domain.terms import Campaign, OfferTerms, PayoutRule
+from auction.domain.terms import Campaign, OfferTerms, PayoutRule, RankBy
 from auction.engine.fanout import FanOut, Invited, Judge
 from auction.engine.guarding import Guarding
 from auction.engine.outcomes import Outcomes
@@ -40,6 +41,7 @@ class BiddingRound:
     outcomes: Outcomes
     hurried: bool = False
     suppressed: Suppressed = NOT_SUPPRESSED
+    _weights: Weights | None = None
 
     async def plan(self, eligible: Sequence[OfferTerms]) -> tuple[Candidate, ...]:
         """Bids in their order, then static offers."""
@@ -53,7 +55,8 @@ class BiddingRound:
         """The offers that may take the call now; the outcome of each that terms allow is noted."""
         began = self.ports.clock.monotonic()
         view = CallView(self.call)
-        return await self._with_room(view, self._index.allowed(view), past_calls, began)
+        allowed = self._chosen(self._index.allowed(view))
+        return await self._with_room(view, allowed, past_calls, began)
 
     async def eligible_again(
         self, past_calls: Sequence[PastCall], tried: Collection[OfferId]
@@ -72,11 +75,22 @@ class BiddingRound:
             if refused is not None and offer.terms.id not in tried:
                 self.outcomes.refuse(offer.terms.id, refused.reason, refused.detail)
         allowed = [each for each in self._index.allowed(now) if each.terms.id not in tried]
-        return await self._with_room(view, allowed, past_calls, began)
+        return await self._with_room(view, self._chosen(allowed), past_calls, began)
 
     @property
     def _index(self) -> OfferIndex:
         return self.snapshot.indexes[self.campaign.id]
+
+    def _chosen(self, allowed: list[CompiledOffer]) -> list[CompiledOffer]:
+        """Without those that the rules of the dialled number leave out, which is noted."""
+        number = self.snapshot.catalogue.number_of(self.call)
+        choice = None if number is None else number.choice(self.call)
+        if choice is None:
+            return allowed
+        for each in allowed:
+            if not choice.allows(each.terms.id):
+                self.outcomes.refuse(each.terms.id, Reason.NUMBER_EXCLUDED, "by the dialled number")
+        return [each for each in allowed if choice.allows(each.terms.id)]
 
     async def _with_room(
         self,
@@ -113,7 +127,9 @@ class BiddingRound:
             return []
         began = clock.monotonic()
         close_at_bid = self.campaign.auction.close_at_bid
-        fan_out = FanOut(orders, self.snapshot.gateway, clock, self._judge(), close_at_bid)
+        weights = self._weights = self._weigh(orders)
+        gateway = self.snapshot.gateway
+        fan_out = FanOut(orders, gateway, clock, self._judge(), close_at_bid, weights)
         try:
             invited = await fan_out.run()
         finally:
@@ -178,12 +194,29 @@ class BiddingRound:
         currency, country = catalogue.currency, catalogue.default_country
         return lambda quote, order: judge(quote, order.offer, campaign, currency, now(), country)
 
+    def _weigh(self, orders: Sequence[PingOrder]) -> Weights | None:
+        """What the bids are multiplied by, None where they are ranked by their amounts."""
+        terms = self.campaign.auction
+        if not terms.scored:
+            return None
+        by_revenue = terms.rank_by is RankBy.EXPECTED_REVENUE
+        book = self.ports.odds.current() if by_revenue else None
+        return {
+            order.offer.id: weigh(
+                order.offer, self.call.source, None if book is None else book.of(order.offer)
+            )
+            for order in orders
+        }
+
     def _note(self, invited: Sequence[Invited]) -> None:
+        weights = self._weights
         record, recorder = self.outcomes.record, self.ports.recorder
         for each in invited:
             outcome, bid = each.outcome, each.bid
             assert outcome is not None, "the fan-out gives every invited offer an outcome"
             outcome.ping_id = each.order.ping_id
+            if weights is not None:
+                outcome.weight = weights[outcome.offer]
             record(outcome)
             if outcome.ms is None:
                 continue
@@ -195,7 +228,7 @@ class BiddingRound:
 
     def _ranked(self, invited: Sequence[Invited]) -> list[Candidate]:
         bids = [each.bid for each in invited if each.bid is not None]
-        ranking = rank(bids, self.call.call_id)
+        ranking = rank(bids, self.call.call_id, self._weights)
         self.outcomes.ranked(ranking)
         orders = {each.order.offer.id: each.order for each in invited}
         test, payouts = self.call.test, self._payouts

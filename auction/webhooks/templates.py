@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Final
 
 from pydantic import JsonValue
@@ -34,7 +35,8 @@ def compile_header(text: str) -> Callable[[Values], str]:
 
 
 def _value(token: Token, values: Values) -> object:
-    return token.apply(values.get(token.name))
+    at = datetime.fromisoformat(str(values["at"])) if token.asks_when else None
+    return token.apply(values.get(token.name), at)
 
 
 def _text(template: Template, literal: Callable[[str], bytes], escape: _Escape) -> Fill:

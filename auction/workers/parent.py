@@ -11,6 +11,7 @@ from socket import socket
 from typing import Final
 
 from auction.app import ServiceHandle, plain_token, prepare
+from auction.background import Background
 from auction.domain.terms import Catalogue
 from auction.listening import listen
 from auction.marketplaces import load_terms
@@ -24,6 +25,7 @@ from auction.workers.board import Board
 from auction.workers.connections import OWN, check_room, server_settings
 from auction.workers.crew import Crew
 from auction.workers.figures import ProcessFigures
+from auction.workers.hangs import HangWatch
 from auction.workers.process import WorkerProcess
 from auction.workers.sockets import bound, url_of
 from config.settings import Settings
@@ -92,6 +94,8 @@ class Parent:
         ops, ops_url = await listen(build_ops(services), settings.host, settings.ops_port)
         stack.push_async_callback(ops.cleanup)
         await self._crew.start()
+        if settings.worker_hang_s:
+            self._watch(settings.worker_hang_s)
         return ServiceHandle(
             url_of(self._listeners[0]), ops_url, plain_token(settings), self._crew.renew
         )
@@ -105,6 +109,12 @@ class Parent:
             await self._crew.stop(self._settings.drain_s + ENDING_S)
         finally:
             await self._stack.aclose()
+
+    def _watch(self, after_s: float) -> None:
+        background = Background()
+        self._stack.push_async_callback(background.stop)
+        watch = HangWatch(self._crew.living, self._board.beats, after_s)
+        background.keep_running("watch over workers", watch.run)
 
     async def _follow(self, database: Database) -> None:
         async def take_up(revision: int) -> None:

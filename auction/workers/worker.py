@@ -12,6 +12,7 @@ from auction import logs
 from auction.app import Service
 from auction.workers.assignment import LEAVE, MOST_BYTES, READY, decode
 from auction.workers.board import Place
+from auction.workers.hangs import BEAT_S
 from metrics.page import SharedCells
 from metrics.registry import Metrics, layout
 
@@ -37,12 +38,20 @@ async def work(control: int) -> None:
     place = Place(assignment.board, assignment.place)
     for inherited in (assignment.page, assignment.board):
         os.close(inherited)
+    beating = asyncio.create_task(_beat(place))
     service = Service(settings, assignment.dsn, metrics)
     listeners = [socket.socket(fileno=each) for each in assignment.listeners]
     if await orders.unless_stopped(service.start_worker(listeners, place)):
         writer.write(READY)
         await orders.unless_stopped(_until_left(orders, service))
         await service.stop()
+    beating.cancel()
+
+
+async def _beat(place: Place) -> None:
+    while True:
+        place.beat()
+        await asyncio.sleep(BEAT_S)
 
 
 async def _until_left(orders: "_Orders", service: Service) -> None:

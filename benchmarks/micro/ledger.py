@@ -23,7 +23,8 @@ from auction.domain.decision import (
     Reserved,
     ReserveRequest,
 )
-from auction.domain.ids import CampaignId, PingId
+from auction.domain.ids import CampaignId, OwnerId, PingId
+from auction.domain.usage import Usage
 from auction.engine.plan import auction_candidate
 from benchmarks.errors import BenchmarkError
 from benchmarks.micro.samples import Sample, a_bid, a_call, a_sample
@@ -71,7 +72,9 @@ async def ledger_cases_on(dsn: str, sizes: Sequence[int]) -> AsyncIterator[list[
     database = await Database.connect(dsn, min_size=CONNECTIONS, max_size=CONNECTIONS)
     try:
         await add_partitions(database)
-        ledger = PostgresLedger(database, CallerVault(SecretBox(b"k" * 32), b"identity"))
+        seen: dict[OwnerId, Usage] = {}
+        vault = CallerVault(SecretBox(b"k" * 32), b"identity")
+        ledger = PostgresLedger(database, vault, on_usage=seen.update, known_usage=lambda: seen)
         lives = _Lives(ledger, a_sample())
         yield [_case(lives, step, size) for size in sizes for step in Step]
         await ledger.close()

@@ -181,7 +181,7 @@ async def test_of_killed_workers_counts_stay_and_holds_are_given_back(
         lost = await asyncio.gather(*in_flight, return_exceptions=True)
         assert all(isinstance(each, aiohttp.ClientError) for each in lost)
 
-        await eventually(lambda: _are_replaced(site), within_s=60)
+        await eventually(lambda: _are_replaced(site, 2), within_s=60)
         after = await site.scrape()
         fallen = {
             key for key, value in before.items() if _only_rises(key[0]) and after[key] < value
@@ -199,9 +199,21 @@ async def test_of_killed_workers_counts_stay_and_holds_are_given_back(
         assert await site.ask("held-0@switch") == (200, retry)
 
 
-async def _are_replaced(site: Site) -> bool:
+async def test_a_worker_that_hangs_is_killed_and_replaced(tmp_path: Path, dsn: str) -> None:
+    environment = {**on(dsn), "PINGPOST_WORKER_HANG_S": "2"}
+    async with a_site(tmp_path, environment) as site:
+        hanging, other = site.workers
+        hanging.send_signal(signal.SIGSTOP)
+        await eventually(lambda: _are_replaced(site, 1), within_s=60)
+        assert [_lives(hanging), _lives(other)] == [False, True]
+        answers = await asyncio.gather(*(site.ask(f"{number}@switch") for number in range(8)))
+        assert {status for status, _ in answers} == {200}
+
+
+async def _are_replaced(site: Site, count: int) -> bool:
     samples = await site.scrape()
-    return samples["pingpost_worker_restarts_total",] == 2 and samples["pingpost_workers",] == 2
+    restarts = samples["pingpost_worker_restarts_total",]
+    return restarts == count and samples["pingpost_workers",] == 2
 
 
 async def _holds_nothing(site: Site) -> bool:

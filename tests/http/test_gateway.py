@@ -40,6 +40,7 @@ from buyers.transport import Transport
 from config.marketplace import Marketplace, read_marketplace
 from tests.builders import CALLER, a_call, a_campaign, an_offer
 from tests.contract.raw_buyer import Connection, RawBuyer, Request, raw_buyer
+from tests.contract.relaying import relay
 from tests.eventually import eventually
 from tests.unit.buyers.samples import a_marketplace
 
@@ -254,6 +255,42 @@ async def test_an_address_that_is_not_allowed_is_not_asked_and_not_blamed() -> N
     told = "address is not public and not in OUTBOUND_ALLOW"
     assert reply == PingFault(Reason.UNREACHABLE, told, blames_buyer=False)
     assert posted == PostNotSent(told, blames_buyer=False)
+    assert buyer.connections == 0
+
+
+async def test_an_offer_behind_a_proxy_is_pinged_and_posted_through_it() -> None:
+    transport = AiohttpTransport(OutboundRule([ip_network("127.0.0.0/8")]))
+    async with raw_buyer(by(bid)) as buyer, raw_buyer(relay) as proxy:
+        place = {"url": str(proxy.origin), "user": "us", "password": {"env": "PROXY_PASSWORD"}}
+        url = f"{buyer.origin}/p?a=1"
+        market = a_marketplace({"url": url}, post={"url": url}, transport="aiohttp", proxy=place)
+        gateway = a_gateway(market, transport, PROXY_PASSWORD="opensesame")
+        bidden = await gateway.ping(a_ping())
+        posted = await gateway.post(a_post())
+    refused = await gateway.ping(a_ping())
+    unsold = await gateway.post(a_post(timeout_ms=300))
+    await transport.close()
+
+    assert bidden == Quote("52.00")
+    assert isinstance(posted, PostAccepted)
+    assert [len(proxy.requests), len(buyer.requests)] == [2, 2]
+    credentials = "Basic " + base64.b64encode(b"us:opensesame").decode()
+    assert all(asked.headers["proxy-authorization"] == credentials for asked in proxy.requests)
+    told = "proxy: connection refused"
+    assert refused == PingFault(Reason.UNREACHABLE, told, blames_buyer=False)
+    assert unsold == PostNotSent(told, blames_buyer=False)
+
+
+async def test_an_offer_behind_a_proxy_is_never_asked_past_it() -> None:
+    transport = NativeTransport(OutboundRule([ip_network("127.0.0.0/8")]))
+    async with raw_buyer(by(bid)) as buyer:
+        place = {"url": "http://127.0.0.1:9"}
+        market = a_marketplace({"url": str(buyer.origin)}, transport="aiohttp", proxy=place)
+        reply = await a_gateway(market, transport).ping(a_ping())
+    await transport.close()
+
+    told = "its transport knows no proxies"
+    assert reply == PingFault(Reason.NOT_ASKED, told, blames_buyer=False)
     assert buyer.connections == 0
 
 

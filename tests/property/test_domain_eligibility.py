@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from hypothesis import given
@@ -16,11 +17,26 @@ from auction.domain.filters import Filter, Op, matches, prepare
 from auction.domain.hours import ALWAYS_OPEN, Hours, parse_weekly
 from auction.domain.ids import OfferId, SourceId
 from auction.domain.offer_index import SPLIT_ABOVE, OfferIndex
-from auction.domain.terms import BuyerType, OfferTerms
+from auction.domain.terms import BuyerType, OfferTerms, Segment
+from auction.domain.validation import Consent, Requirement, Validation, ValueType
 from tests.builders import a_call, an_offer, ping_post
 
 FIELDS = ["caller.state", "caller.area_code", "source", "zip_code", "age", "vertical"]
-TEXTS = ["90210", "90001", "9", " CA", "ca", "straße", "STRASSE", "true", "5", "5.0", "pub-17", ""]
+TEXTS = [
+    "90210",
+    "90001",
+    "9",
+    " CA",
+    "ca",
+    "straße",
+    "STRASSE",
+    "true",
+    "5",
+    "5.0",
+    "pub-17",
+    "",
+    "2026-11-01",
+]
 VALUES: st.SearchStrategy[FieldValue] = st.one_of(
     st.sampled_from(TEXTS), st.integers(3, 7), st.sampled_from([4.5, 5.0, 1e22]), st.booleans()
 )
@@ -61,8 +77,16 @@ HOURS = st.builds(
     st.sampled_from(WEEKS),
     st.frozensets(st.sampled_from(DATES), max_size=1),
 )
+BOUNDS = st.one_of(st.none(), st.integers(0, 6).map(Decimal))
+REQUIREMENTS: st.SearchStrategy[Requirement] = st.one_of(
+    st.builds(Validation, st.sampled_from(FIELDS), st.sampled_from(ValueType), BOUNDS, BOUNDS),
+    st.builds(Consent, st.sampled_from(FIELDS), st.sampled_from([None, timedelta(days=1)])),
+)
+SEGMENTS = st.builds(Segment, st.just("gold"), st.lists(_filters(), min_size=1, max_size=2))
 OFFERS = st.builds(
     an_offer,
+    requirements=st.lists(REQUIREMENTS, max_size=1).map(tuple),
+    outside=st.lists(SEGMENTS.map(lambda s: replace(s, when=tuple(s.when))), max_size=1).map(tuple),
     buyer_type=st.sampled_from([BuyerType.BUYER, BuyerType.BUYER, BuyerType.VOICE_BOT]),
     enabled=st.sampled_from([True, True, True, False]),
     buyer_enabled=st.sampled_from([True, True, True, False]),

@@ -14,7 +14,7 @@ from config.faults import Step
 from config.marketplace import export_yaml, read_marketplace
 from config.sealing import hide, seal
 from config.secret_box import SecretBox
-from tests.unit.config.samples import SET, acceptance, changed
+from tests.unit.config.samples import BEACON, SET, changed
 
 BOX = SecretBox(bytes(32))
 
@@ -28,15 +28,43 @@ def places(value: Any, steps: tuple[Step, ...] = ()) -> Iterator[tuple[Step, ...
             yield from places(item, (*steps, step))
 
 
-SUPPRESSIONS = [
-    {"id": "dnc", "name": "Do not call"},
-    {"id": "fraud", "scope": "campaign", "campaign": "auto-insurance"},
-    {"id": "clients", "scope": "buyer", "buyer": "acme"},
-]
-MORE = ((("suppressions",), SUPPRESSIONS),)
+ADDED = (
+    ((*BEACON, "ping_post", "transport"), "aiohttp"),
+    (
+        (*BEACON, "ping_post", "proxy"),
+        {"url": "http://proxy.example:3128", "user": "us", "password": "opensesame"},
+    ),
+    (
+        ("suppressions",),
+        [
+            {"id": "dnc", "name": "Do not call"},
+            {"id": "fraud", "scope": "campaign", "campaign": "auto-insurance"},
+            {"id": "clients", "scope": "buyer", "buyer": "acme"},
+        ],
+    ),
+    (
+        ("alerts",),
+        [
+            {
+                "id": "slow",
+                "name": "Slow",
+                "buyer": "acme",
+                "each_offer": True,
+                "measure": "timeout_rate",
+                "above": "0.10",
+                "clear": "0.05",
+                "over_minutes": 5,
+                "past_minutes": 60,
+                "auto_pause": {"resume_after_minutes": 30},
+                "escalation": {"after_minutes": 15, "webhook": {"url": "https://b.example/"}},
+                "webhook": {"url": "https://a.example/", "secret": "opensesame"},
+            }
+        ],
+    ),
+)
 """What the acceptance file has no example of."""
 
-PLACES = [*places(acceptance()), *places({"suppressions": SUPPRESSIONS})]
+PLACES = list(places(changed(*ADDED)))
 
 scalars = (
     st.none()
@@ -63,7 +91,7 @@ def test_any_value_anywhere_is_a_fault_or_can_be_used(
     changes: list[tuple[tuple[Step, ...], object]],
 ) -> None:
     try:
-        data = changed(*MORE, *changes)
+        data = changed(*ADDED, *changes)
     except (KeyError, IndexError, TypeError):
         return  # the first change took away the place of the second
     result = check(data, SET)

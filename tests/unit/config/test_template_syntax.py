@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from auction.domain.dates import date_format
 from config.template_syntax import Literal, Template, TemplateError, Token, parse_template
+from config.transforms import Bool, Date, Default, Lower, Map, Truncate, Upper
 
 
 @pytest.mark.parametrize(
@@ -16,25 +18,37 @@ from config.template_syntax import Literal, Template, TemplateError, Token, pars
         ("{{offer}}", (Token("offer"),)),
         ("a{{ bid }}b", (Literal("a"), Token("bid"), Literal("b"))),
         ("{{ fields.zip-code.x }}", (Token("fields.zip-code.x"),)),
-        ("{{ fields.zip_code | default: 00000 }}", (Token("fields.zip_code", "00000"),)),
-        ("{{ source | default: }}", (Token("source", ""),)),
-        ("{{ source | default: two words }}", (Token("source", "two words"),)),
-        ('{{ source | default: " a | b }} " }}', (Token("source", " a | b }} "),)),
-        (r'{{ source | default: "a\"b" }}', (Token("source", 'a"b'),)),
+        (
+            "{{ fields.zip_code | default: 00000 }}",
+            (Token("fields.zip_code", (Default("00000"),)),),
+        ),
+        ("{{ source | default: }}", (Token("source", (Default(""),)),)),
+        ("{{ source | default: two words }}", (Token("source", (Default("two words"),)),)),
+        ('{{ source | default: " a | b }} " }}', (Token("source", (Default(" a | b }} "),)),)),
+        (r'{{ source | default: "a\"b" }}', (Token("source", (Default('a"b'),)),)),
         (
             "{{ fields.g | map: {M: Male, F: Female} }}",
-            (Token("fields.g", None, {"M": "Male", "F": "Female"}),),
+            (Token("fields.g", (Map({"M": "Male", "F": "Female"}),)),),
         ),
-        ("{{ fields.g | map: {a: b}}}", (Token("fields.g", None, {"a": "b"}),)),
-        ("{{ fields.g | map: {} }}", (Token("fields.g", None, {}),)),
-        ("{{ fields.g | map: {'a, b': 'c: d'} }}", (Token("fields.g", None, {"a, b": "c: d"}),)),
+        ("{{ fields.g | map: {a: b}}}", (Token("fields.g", (Map({"a": "b"}),)),)),
+        ("{{ fields.g | map: {} }}", (Token("fields.g", (Map({}),)),)),
+        ("{{ fields.g | map: {'a, b': 'c: d'} }}", (Token("fields.g", (Map({"a, b": "c: d"}),)),)),
         (
             "{{ fields.g | default: M | map: {M: Male} }}",
-            (Token("fields.g", "M", {"M": "Male"}),),
+            (Token("fields.g", (Default("M"), Map({"M": "Male"}))),),
         ),
         (
             "{{ fields.g | map: {M: Male} | default: x }}",
-            (Token("fields.g", "x", {"M": "Male"}, maps_first=True),),
+            (Token("fields.g", (Map({"M": "Male"}), Default("x"))),),
+        ),
+        ("{{ offer | upper }}", (Token("offer", (Upper(),)),)),
+        ("{{ offer | truncate: 20 | lower }}", (Token("offer", (Truncate(20), Lower())),)),
+        ('{{ fields.g | bool: "Y","N" }}', (Token("fields.g", (Bool("Y", "N"),)),)),
+        ("{{ fields.g | bool: Y, N }}", (Token("fields.g", (Bool("Y", "N"),)),)),
+        ("{{ fields.g | bool }}", (Token("fields.g", (Bool(),)),)),
+        (
+            '{{ fields.d | date: "%m/%d/%Y", "%d.%m.%Y" }}',
+            (Token("fields.d", (Date(date_format("%m/%d/%Y"), date_format("%d.%m.%Y")),)),),
         ),
         ('{"a":{"b":1}}', (Literal('{"a":{"b":1}}'),)),
     ],
@@ -52,7 +66,16 @@ def test_a_template_is_read(text: str, parts: tuple[Literal | Token, ...]) -> No
         ("{{ offer name }}", "expected `|` or `}}`"),
         ("{{ zip }}", "unknown token `zip`"),
         ("{{ fields. }}", "unknown token `fields.`"),
-        ("{{ offer | upper: x }}", "unknown step `upper`"),
+        ("{{ offer | shout }}", "unknown step `shout`"),
+        ("{{ offer | upper: x }}", "`upper` takes no argument"),
+        ("{{ offer | upper | upper }}", "`upper` twice"),
+        ("{{ offer | truncate }}", "`truncate` takes 1 argument"),
+        ("{{ offer | truncate: 0 }}", "`truncate` takes a length from 1"),
+        ("{{ offer | truncate: x }}", "`truncate` takes a length from 1"),
+        ("{{ offer | bool: Y }}", "two words"),
+        ("{{ offer | date }}", "`date` takes 1 to 2 arguments"),
+        ('{{ offer | date: "%H" }}', "`%H` is not known"),
+        ("{{ offer | date: a, b, c, d, e, f }}", "too many arguments"),
         ("{{ offer | default x }}", "expected `:`"),
         ("{{ offer | default: a | default: b }}", "`default` twice"),
         ("{{ offer | map: {a: b} | map: {a: b} }}", "`map` twice"),

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import Metric
 
 from auction.workers.assignment import Assignment, decode
-from auction.workers.board import Board
+from auction.workers.board import Board, Place
 from auction.workers.connections import most_connections, server_settings
 from auction.workers.figures import ProcessFigures
 from auction.workers.parent import Parent
@@ -111,6 +111,21 @@ def test_a_place_on_the_board_is_given_once_and_again_when_it_is_cleared() -> No
             board.give()
         board.clear(0)
         assert board.give() == 0
+    finally:
+        board.close()
+
+
+def test_a_process_beats_in_its_own_place() -> None:
+    board = Board(2)
+    try:
+        first, second = (Place(os.dup(board.fd), board.give()) for _ in range(2))
+        first.enter()
+        second.enter()
+        second.opened()
+        for _ in range(3):
+            second.beat()
+        assert [board.beats(0), board.beats(1)] == [0, 3]
+        assert [first.is_ahead(), second.is_ahead()] == [False, True]
     finally:
         board.close()
 

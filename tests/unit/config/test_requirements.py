@@ -1,0 +1,103 @@
+"""Validations, consent, segments and boosts as an operator writes them."""
+
+from decimal import Decimal
+
+import pytest
+
+from buyers.terms import build_catalogue
+from config.check import check
+from config.requirements import compile_pattern
+from tests.unit.config.samples import ACME, SET, changed, check_changed
+
+OFFER = "buyers[0].offers[0]"
+
+
+@pytest.mark.parametrize(
+    ("rule", "place", "words"),
+    [
+        ({"type": "zip"}, ".field", "is missing"),
+        ({"field": "x", "type": "phrase"}, ".type", "must be one of"),
+        ({"field": "x", "type": "email", "minimum": 1}, ".minimum", "does not go with type email"),
+        ({"field": "x", "type": "date", "minimum": "1.5.2020"}, ".minimum", "must be a date"),
+        ({"field": "x", "type": "date", "minimum": 20200101}, ".minimum", "must be a date"),
+        ({"field": "x", "type": "integer", "minimum": "1.5"}, ".minimum", "a whole number"),
+        ({"field": "x", "minimum": -1}, ".minimum", "a length in characters"),
+        ({"field": "x", "type": "decimal", "minimum": "x"}, ".minimum", "must be a number"),
+        ({"field": "x", "minimum": 5, "maximum": 4}, ".maximum", "is below minimum"),
+        ({"field": "x", "pattern": "("}, ".pattern", "is not a regular expression"),
+        ({"field": "x", "pattern": "(a)\\1"}, ".pattern", "bounded time"),
+        ({"field": "x", "pattern": "x{1000}{1000}"}, ".pattern", "bounded time"),
+        ({"field": "x", "minimun": 1}, ".minimun", "unknown key"),
+    ],
+)
+def test_a_validation_that_makes_no_sense_is_a_fault(
+    rule: dict[str, object], place: str, words: str
+) -> None:
+    faults = check_changed(((*ACME, "validations"), [rule])).faults
+    assert [fault.path for fault in faults] == [f"{OFFER}.validations[0]{place}"]
+    assert words in faults[0].message
+
+
+def test_a_consent_has_one_age() -> None:
+    rule = {"field": "x", "max_age_h": 1, "max_age_days": 1}
+    faults = check_changed(((*ACME, "consents"), [rule])).faults
+    assert [fault.path for fault in faults] == [f"{OFFER}.consents[0].max_age_days"]
+
+
+def test_a_pattern_matches_whole_texts_in_linear_time() -> None:
+    matches = compile_pattern("a|b+")
+    assert matches("a")
+    assert not matches("ab")
+    assert not compile_pattern("(a+)+b")("a" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("boost", "place", "words"),
+    [
+        ({"factor": 2}, ".factor", "a tag, an offer or a source"),
+        ({"tag": "gold", "factor": 0}, ".factor", "greater than or equal"),
+        ({"tag": "gold", "factor": "1.00001"}, ".factor", "at most 4 decimals"),
+        ({"tag": " ", "factor": 1}, ".tag", "must not be empty"),
+    ],
+)
+def test_a_boost_that_makes_no_sense_is_a_fault(
+    boost: dict[str, object], place: str, words: str
+) -> None:
+    faults = check_changed((("campaigns", 0, "auction", "boosts"), [boost])).faults
+    assert [fault.path for fault in faults] == [f"campaigns[0].auction.boosts[0]{place}"]
+    assert words in faults[0].message or place == ".factor"
+
+
+def test_a_segment_needs_conditions_and_tags() -> None:
+    faults = check_changed((("campaigns", 0, "segments"), [{"when": [], "tags": []}])).faults
+    assert sorted(fault.path for fault in faults) == [
+        "campaigns[0].segments[0].tags",
+        "campaigns[0].segments[0].when",
+    ]
+
+
+def test_segments_and_boosts_reach_the_offers_they_are_about() -> None:
+    senior = {"when": [{"field": "age", "op": "gte", "value": 65}], "tags": ["gold", "senior"]}
+    boosts = [
+        {"tag": "gold", "factor": "1.5"},
+        {"offer": "beacon-auto", "source": "pub-17", "factor": 2},
+        {"source": "pub-17", "factor": "0.9"},
+    ]
+    data = changed(
+        (("campaigns", 0, "segments"), [senior]),
+        (("campaigns", 0, "auction", "boosts"), boosts),
+        (("buyers", 0, "tags"), ["gold"]),
+    )
+    _, marketplace = check(data, SET).usable()
+    catalogue = build_catalogue(marketplace, 1)
+    by_offer = {offer.id: offer for offer in catalogue.offers.values()}
+    acme, beacon = by_offer["acme-auto"], by_offer["beacon-auto"]  # type: ignore[index] # ids are plain text here
+
+    assert acme.outside == ()
+    assert [segment.name for segment in beacon.outside] == ["gold or senior"]
+    told = [[(b.factor, b.source) for b in each.boosts] for each in (acme, beacon)]
+    assert told == [
+        [(Decimal("1.5"), None), (Decimal("0.9"), "pub-17")],
+        [(Decimal(2), "pub-17"), (Decimal("0.9"), "pub-17")],
+    ]
+    assert all(each.auction.scored for each in catalogue.campaigns.values())
