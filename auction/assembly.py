@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 
 from auction.background import Background
+from auction.caller_keeping import CallerKeeping, blocklists_of, campaigns_of
 from auction.engine.reception import Reception
 from auction.engine.rerouting import Rerouter
 from auction.engine.world import Ports
@@ -17,6 +18,7 @@ from auction.known_tokens import KnownTokens
 from auction.marketplaces import Marketplaces
 from auction.token_keeping import TokenKeeping
 from auction.web.api import CallLife, Routes, build_api
+from auction.web.callers import CallerHandlers, CallerServices
 from auction.web.drain import Drain
 from auction.web.management.handlers import CurrentBox
 from auction.web.management.routes import Managed, management
@@ -39,6 +41,7 @@ from storage.postbacks import Postbacks
 from storage.records import CallRecords
 from storage.report_folding import ReportFolding
 from storage.report_upkeep import ReportUpkeep
+from storage.retention import Retention
 from storage.snapshots import as_it_was, offers_of
 from storage.suppressions import SuppressedNumbers
 from storage.sweeper import Sweeper
@@ -155,7 +158,17 @@ class CallHandling:
                 parts.vault.hash_number,
                 parts.drain,
             ).add_to,
+            CallerHandlers(services, self._caller_services()).add_to,
             management(Managed(parts.database, parts.box), services.tokens),
+        )
+
+    def _caller_services(self) -> CallerServices:
+        parts = self._parts
+        return CallerServices(
+            CallerKeeping(parts.database),
+            SuppressedNumbers(parts.database),
+            lambda number: blocklists_of(parts.marketplaces.terms(), number),
+            parts.vault.hash_number,
         )
 
     def keep_running(self, background: Background, sender: WebhookSender) -> None:
@@ -172,6 +185,12 @@ class CallHandling:
         background.keep_running("figures", ReportFolding(parts.database).run)
         background.keep_running("whole days", ReportUpkeep(parts.database, self._zone).run)
         background.keep_running("partitions", partial(keep_partitions, parts.database))
+        retention = Retention(
+            parts.database,
+            lambda: campaigns_of(parts.marketplaces.terms()),
+            SuppressedNumbers(parts.database),
+        )
+        background.keep_running("retention", retention.run)
         background.keep_running("webhooks", worker.run)
         background.keep_running("purge of deliveries", worker.keep_purged)
 

@@ -41,6 +41,7 @@ from auction.domain.terms import (
     PayoutRule,
     Period,
     PingPostTerms,
+    Retention,
     Segment,
     Subscriber,
     Trigger,
@@ -53,6 +54,7 @@ from config import offers as configured_offers
 from config.endpoints import Breaker, MaxPingRate, PingPost
 from config.faults import ConfigError, Fault
 from config.offers import read_week
+from config.privacy import Retention as ConfiguredRetention
 from config.requirements import ConsentRule, Validation, requirement_of
 from config.suppressions import Suppression
 from config.values import DEFAULT_COUNTRY
@@ -211,6 +213,7 @@ def _campaign(
         duplicates=rules[campaign.id],
         payouts=tuple(_payout(rule) for rule in campaign.payouts),
         subscribers=_subscribers(f"campaign:{campaign.id}", campaign.webhooks),
+        retention=_retention(campaign.retention),
         suppressions={
             SuppressionId(each.id): None if each.buyer is None else BuyerId(each.buyer)
             for each in lists
@@ -241,6 +244,12 @@ def _left_to_lend(market: configured.Marketplace) -> Mapping[SourceId, int]:
         for source in market.sources
         if source.number_cap is not None
     }
+
+
+def _retention(retention: ConfiguredRetention | None) -> Retention:
+    if retention is None:
+        return Retention()
+    return Retention(retention.pii_days, retention.calls_days)
 
 
 def _countries(campaign: configured.Campaign, dialled: Iterable[str]) -> frozenset[str]:

@@ -20,6 +20,7 @@ from config.alerts import MAXIMUM_RULES, Alert
 from config.faults import ConfigError, faults_of, mistake
 from config.numbers import Number, Pool, VoiceAgent
 from config.offers import Caps, ConnectedSeconds, Destination, Duplicates, Offer
+from config.privacy import Retention
 from config.routing import BoostRule, SegmentRule
 from config.secret_values import SHOW_SECRETS, Secret
 from config.suppressions import Suppression
@@ -110,6 +111,7 @@ class Campaign(Model):
     duplicates: Duplicates | None = None
     payouts: Many[Payout] = ()
     webhooks: Many[Webhook] = ()
+    retention: Retention | None = None
 
 
 class Source(Model):

@@ -3,6 +3,7 @@
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import orjson
 
@@ -17,6 +18,9 @@ class Unsealed:
 
     caller: Caller
     fields: Mapping[str, FieldValue]
+
+
+_ERASED: Final = Unsealed(Caller(), {})
 
 
 class CallerVault:
@@ -72,6 +76,11 @@ class CallerVault:
         return tags
 
     def open(self, sealed: bytes, call_id: CallId) -> Unsealed:
-        """What ``seal`` was given. Raises SecretBoxError when it was sealed under another key."""
+        """What ``seal`` was given; nothing where that was erased.
+
+        Raises SecretBoxError when it was sealed under another key.
+        """
+        if not sealed:
+            return _ERASED
         caller, fields = orjson.loads(self._box.open(sealed, call_id.encode()))
         return Unsealed(Caller(*caller), fields)

@@ -281,6 +281,14 @@ class AuctionTerms:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """How many days a campaign's callers, and its calls, are kept; None: for ever."""
+
+    pii_days: int | None = None
+    calls_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Campaign:
     """Where calls come in, with every offer on it in order of id."""
 
@@ -300,6 +308,7 @@ class Campaign:
     payouts: tuple[PayoutRule, ...] = ()
     subscribers: tuple[Subscriber, ...] = ()
     suppressions: SuppressionRules = field(default_factory=dict)
+    retention: Retention = Retention()
 
 
 @dataclass(frozen=True, slots=True)
