@@ -1,15 +1,14 @@
 """A caller's data as the API exports and erases it."""
 
-import logging
 from collections.abc import Iterable, Sequence
 
 from auction.domain.ids import CallId
 from auction.domain.terms import Campaign, Catalogue
+from auction.web.management.handlers import FROM_API
+from storage.audit import Actor
 from storage.caller_data import CallerData
 from storage.database import Database
 from storage.erasing import Erased
-
-logger = logging.getLogger(__name__)
 
 
 class CallerKeeping:
@@ -24,11 +23,7 @@ class CallerKeeping:
 
     async def erase(self, caller_hash: bytes, by: str) -> Erased:
         """Take away what tells of the caller. Raises StorageUnavailableError."""
-        erased = await self._data.erase(caller_hash)
-        logger.info(
-            "A caller was erased by %s: %s", by, dict(erased.rows), extra={"action": "erase_caller"}
-        )
-        return erased
+        return await self._data.erase(caller_hash, Actor(FROM_API, by))
 
 
 def campaigns_of(terms: Catalogue | None) -> Iterable[Campaign]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from auction.domain.ids import CallId
+from storage.audit import COMMAND, Actor, add_note
 from storage.database import Connection, Database
 from storage.erasing import Erase, Erased, erase
 from storage.locked import impatient
@@ -13,6 +14,7 @@ from storage.retries import retrying
 _CALLS = query("calls_of_caller")
 
 AT_ONCE: Final = 200
+_TOLD_BYTES: Final = 8
 _BEFORE_ALL: Final = CallId("")
 
 
@@ -27,15 +29,23 @@ class CallerData:
         async with self._database.connection() as connection:
             return await _calls(connection, caller_hash, after or _BEFORE_ALL, limit)
 
-    async def erase(self, caller_hash: bytes) -> Erased:
-        """Take away what tells of the caller, a batch at a time; what was done stays done."""
+    async def erase(self, caller_hash: bytes, by: Actor = COMMAND) -> Erased:
+        """Take away what tells of the caller, a batch at a time; what was done stays done.
+
+        It is noted under the beginning of the hash, by which who knows the number finds it.
+        """
         total, place = Erased(), _BEFORE_ALL
         while True:
             call_ids, erased = await self._erase_some(caller_hash, place)
             if not call_ids:
-                return total
+                break
             total.add(erased)
             place = call_ids[-1]
+        counts = {**total.rows, "in_use": len(total.in_use)}
+        noted = by.did("erase", "caller", caller_hash[:_TOLD_BYTES].hex(), after=counts)
+        async with self._database.transaction() as connection:
+            await add_note(connection, noted)
+        return total
 
     async def _erase_some(
         self, caller_hash: bytes, after: CallId

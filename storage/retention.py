@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import asyncpg
@@ -10,6 +11,7 @@ import asyncpg
 from auction.domain.ids import CallId
 from auction.domain.terms import Campaign
 from auction.ports import StorageUnavailableError
+from storage.audit import Actor, add_note
 from storage.books import columns
 from storage.database import Connection, Database
 from storage.erasing import Erase, Erased, erase
@@ -33,6 +35,8 @@ AT_ONCE: Final = 200
 PAUSE_S: Final = 0.1
 EVERY_S: Final = 60.0
 
+_RETENTION: Final = Actor("retention", "retention")
+
 logger = logging.getLogger(__name__)
 
 
@@ -51,6 +55,7 @@ class Retention:
         self._database = database
         self._campaigns = campaigns
         self._numbers = numbers
+        self._taken: dict[Erase, Counter[str]] = {what: Counter() for what in Erase}
 
     async def run(self) -> None:
         """Take away what is due until cancelled; a database that is away is waited for."""
@@ -71,9 +76,45 @@ class Retention:
             await connection.execute(_TERMS, *_terms(self._campaigns()))
             due = await connection.fetchrow(_DUE)
             if due is None:
-                return await _try_again(connection)
-            await _go_on(connection, due)
+                return await self._try_again(connection)
+            await self._go_on(connection, due)
         return True
+
+    async def _go_on(self, connection: Connection, due: asyncpg.Record) -> None:
+        what, campaigns, until = Erase(due["kind"]), due["campaigns"], due["until"]
+        rows = await connection.fetch(_CALLS, due["done_at"], due["done_call"], until, AT_ONCE)
+        wanted = [row["call_id"] for row in rows if _is_wanted(row, what, campaigns)]
+        erased = await erase(connection, what, wanted) if wanted else Erased()
+        if erased.in_use:
+            await connection.execute(_LEAVE, what.value, erased.in_use)
+        whole = len(rows) < AT_ONCE
+        place = (until, "") if whole else (rows[-1]["received_at"], rows[-1]["call_id"])
+        await connection.execute(_ADVANCE, what.value, campaigns, *place)
+        self._taken[what] += erased.rows
+        if whole:
+            await self._note(connection, what)
+
+    async def _try_again(self, connection: Connection) -> bool:
+        """Calls that were in use when their turn came."""
+        rows = await connection.fetch(_LEFT_OVER, AT_ONCE)
+        for what in Erase:
+            left: list[CallId] = [row["call_id"] for row in rows if row["kind"] == what.value]
+            if left:
+                erased = await erase(connection, what, left)
+                await connection.execute(_LEAVE, what.value, erased.in_use)
+                settled = sorted(set(left) - set(erased.in_use))
+                await connection.execute(_SETTLED, what.value, settled)
+                self._taken[what] += erased.rows
+                await self._note(connection, what)
+        return len(rows) == AT_ONCE
+
+    async def _note(self, connection: Connection, what: Erase) -> None:
+        """What was taken away since the last time, for the audit log."""
+        counts, self._taken[what] = +self._taken[what], Counter()
+        if counts:
+            await add_note(
+                connection, _RETENTION.did("erase", "retention", what.value, after=counts)
+            )
 
 
 def _terms(campaigns: Iterable[Campaign]) -> Sequence[Sequence[object]]:
@@ -91,41 +132,6 @@ def _terms(campaigns: Iterable[Campaign]) -> Sequence[Sequence[object]]:
     return (*columns(rows, 3), [campaign.id for campaign in known])
 
 
-async def _go_on(connection: Connection, due: asyncpg.Record) -> None:
-    what, campaigns = Erase(due["kind"]), due["campaigns"]
-    rows = await connection.fetch(_CALLS, due["done_at"], due["done_call"], due["until"], AT_ONCE)
-    wanted = [row["call_id"] for row in rows if _is_wanted(row, what, campaigns)]
-    erased = await erase(connection, what, wanted) if wanted else Erased()
-    if erased.in_use:
-        await connection.execute(_LEAVE, what.value, erased.in_use)
-    whole = len(rows) < AT_ONCE
-    place = (due["until"], "") if whole else (rows[-1]["received_at"], rows[-1]["call_id"])
-    await connection.execute(_ADVANCE, what.value, campaigns, *place)
-    _tell(what, erased.rows)
-
-
 def _is_wanted(row: asyncpg.Record, what: Erase, campaigns: Sequence[str]) -> bool:
     done = what is Erase.PII and row["erased"]
     return row["campaign"] in campaigns and not done
-
-
-async def _try_again(connection: Connection) -> bool:
-    """Calls that were in use when their turn came."""
-    rows = await connection.fetch(_LEFT_OVER, AT_ONCE)
-    for what in Erase:
-        left: list[CallId] = [row["call_id"] for row in rows if row["kind"] == what.value]
-        if left:
-            erased = await erase(connection, what, left)
-            await connection.execute(_LEAVE, what.value, erased.in_use)
-            settled = sorted(set(left) - set(erased.in_use))
-            await connection.execute(_SETTLED, what.value, settled)
-            _tell(what, erased.rows)
-    return len(rows) == AT_ONCE
-
-
-def _tell(what: Erase, counts: Mapping[str, int]) -> None:
-    told = {table: count for table, count in counts.items() if count}
-    if told:
-        logger.info(
-            "Retention of %s: %s", what.value, told, extra={"action": f"retention_{what.value}"}
-        )

@@ -1,11 +1,12 @@
 """The numbers of lists, by callers' hashes: added, removed, replaced, looked for."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, TypeAlias
 
 from auction.domain.ids import SuppressionId
 from auction.ports import ListReplacedError
+from storage.audit import COMMAND, Actor, add_note
 from storage.database import Database
 from storage.queries import query
 
@@ -27,6 +28,7 @@ AT_ONCE: Final = 2000
 
 _ANALYSE_FROM: Final = 10_000
 _TIMEOUT_S: Final = 60.0
+_FROM_API: Final = "api"
 
 ListKey: TypeAlias = int
 """Names one content of a list; another one has another key."""
@@ -86,6 +88,15 @@ class SuppressedNumbers:
         if added >= _ANALYSE_FROM:
             async with self._database.connection() as connection:
                 await connection.execute(_ANALYSE, timeout=_TIMEOUT_S)
+
+    async def note(
+        self, suppression: SuppressionId, action: str, counts: Mapping[str, int], by: str | None
+    ) -> None:
+        """Note what was done to a list by whom; None: by a command."""
+        actor = COMMAND if by is None else Actor(_FROM_API, by)
+        async with self._database.transaction() as connection:
+            noted = actor.did(action, "suppression", suppression, after=counts)
+            await add_note(connection, noted)
 
     async def count(self, suppression: SuppressionId) -> int:
         """How many numbers are on a list."""

@@ -13,6 +13,7 @@ from auction.domain.phone import mask, normalise_number
 from auction.web import problems
 from auction.web.authentication import Scope, granted_to_manage
 from auction.web.call_request import LONGEST_NAME
+from auction.web.management.handlers import actor_of
 from auction.web.problems import CallerMistakeError, Fault, invalid
 from auction.web.record_view import View, render_cdr, render_history
 from auction.web.services import ApiServices
@@ -111,7 +112,7 @@ class CallerHandlers:
         grant = await granted_to_manage(request, self._services.tokens, needed=_NEEDED)
         number = self._number(request)
         caller_hash = self._callers.keyed(number)
-        erased = await self._callers.data.erase(caller_hash, grant.id)
+        erased = await self._callers.data.erase(caller_hash, actor_of(grant))
         content = {
             "caller": mask(number),
             "erased": {table: count for table, count in sorted(erased.rows.items()) if count},

@@ -1,7 +1,7 @@
 """Numbers on their way to a list, or off it: as a stream, a batch at a time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -33,6 +33,11 @@ class NumberLists(Protocol):
 
     async def settle(self, added: int) -> None:
         """So many have come."""
+
+    async def note(
+        self, suppression: SuppressionId, action: str, counts: Mapping[str, int], by: str | None
+    ) -> None:
+        """Note what was done to a list by whom; None: by a command."""
 
     async def count(self, suppression: SuppressionId) -> int:
         """How many numbers are on a list."""
@@ -75,35 +80,49 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class NumberImport:
-    """One body for one list. ``keyed`` hashes an E.164 number as calls' callers are hashed."""
+    """One body for one list. ``keyed`` hashes an E.164 number as calls' callers are hashed.
+
+    ``by`` is who sent it, None for a command; ``tally`` grows while it runs.
+    """
 
     lists: NumberLists
     suppression: SuppressionId
     reader: NumberReader
     keyed: Callable[[str], bytes]
-    on_progress: Callable[[Tally], None] = lambda _: None
+    by: str | None = None
+    tally: Tally = field(default_factory=Tally)
 
     async def run(self, how: How, pieces: AsyncIterator[bytes]) -> Tally:
         """What became of it. Batches that were stored stay stored when a later one fails.
 
         A list that is replaced is the old one until the very end. Raises LineTooLongError,
-        NothingReadableError, StorageUnavailableError.
+        NothingReadableError, ListReplacedError, StorageUnavailableError.
         """
-        if how is How.REPLACE:
-            async with self.lists.replacing(self.suppression) as key:
-                tally = await self._store(pieces, key, self.lists.add)
-                if tally.invalid and not tally.valid:
-                    raise NothingReadableError(tally)
-        else:
-            store = self.lists.add if how is How.ADD else self.lists.remove
-            key = await self.lists.current(self.suppression)
-            tally = await self._store(pieces, key, store)
+        try:
+            if how is How.REPLACE:
+                async with self.lists.replacing(self.suppression) as key:
+                    await self._store(pieces, key, self.lists.add)
+                    if self.tally.invalid and not self.tally.valid:
+                        raise NothingReadableError(self.tally)
+            else:
+                store = self.lists.add if how is How.ADD else self.lists.remove
+                await self._store(pieces, await self.lists.current(self.suppression), store)
+        except BaseException:
+            if self.tally.changed and how is not How.REPLACE:
+                await self._note(f"{how.value}_numbers_cut_off")
+            raise
+        await self._note(f"{how.value}_numbers")
         if how is not How.REMOVE:
-            await self.lists.settle(tally.changed)
-        return tally
+            await self.lists.settle(self.tally.changed)
+        return self.tally
 
-    async def _store(self, pieces: AsyncIterator[bytes], key: int, store: "_Store") -> Tally:
-        tally = Tally()
+    async def _note(self, action: str) -> None:
+        tally = self.tally
+        counts = {"lines": tally.lines, "changed": tally.changed, "invalid": tally.invalid}
+        await self.lists.note(self.suppression, action, counts, self.by)
+
+    async def _store(self, pieces: AsyncIterator[bytes], key: int, store: "_Store") -> None:
+        tally = self.tally
         async for batch in _batches(pieces):
             # Hashing thousands takes a while; calls go on being decided meanwhile.
             hashes, faults = await asyncio.to_thread(self.reader.read, batch, self.keyed)
@@ -113,8 +132,6 @@ class NumberImport:
             tally.faults += faults[: MOST_FAULTS - len(tally.faults)]
             if hashes:
                 tally.changed += await store(key, hashes)
-            self.on_progress(tally)
-        return tally
 
 
 class _Store(Protocol):

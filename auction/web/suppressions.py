@@ -14,6 +14,7 @@ from auction.ports import ListReplacedError
 from auction.web import problems
 from auction.web.authentication import granted_to_manage
 from auction.web.drain import Drain
+from auction.web.management.handlers import actor_of
 from auction.web.number_import import (
     How,
     NothingReadableError,
@@ -71,12 +72,14 @@ class SuppressionHandlers:
 
     async def count(self, request: web.Request) -> web.Response:
         """``GET``: how many numbers are on the list."""
-        suppression, _ = await self._asked(request)
+        await granted_to_manage(request, self._tokens)
+        suppression, _ = self._asked(request)
         return _answer({"list": suppression, "numbers": await self._lists.count(suppression)})
 
     async def find(self, request: web.Request) -> web.Response:
         """``GET …/{number}``: whether it is on the list."""
-        suppression, terms = await self._asked(request)
+        await granted_to_manage(request, self._tokens)
+        suppression, terms = self._asked(request)
         number = normalise_number(request.match_info["number"], terms.default_country)
         if number is None:
             raise invalid(Fault("number", "is no phone number"))
@@ -96,7 +99,8 @@ class SuppressionHandlers:
         return await self._take(request, How.REPLACE)
 
     async def _take(self, request: web.Request, how: How) -> web.Response:
-        suppression, terms = await self._asked(request)
+        grant = await granted_to_manage(request, self._tokens)
+        suppression, terms = self._asked(request)
         reader = NumberReader(_form(request), terms.default_country)
         if self._running >= MOST_IMPORTS:
             raise CallerMistakeError(
@@ -106,7 +110,7 @@ class SuppressionHandlers:
             )
         self._running += 1
         try:
-            work = NumberImport(self._lists, suppression, reader, self._keyed)
+            work = NumberImport(self._lists, suppression, reader, self._keyed, actor_of(grant))
             tally = await self._run(work, how, request)
         finally:
             self._running -= 1
@@ -141,9 +145,8 @@ class SuppressionHandlers:
                 return
             yield piece
 
-    async def _asked(self, request: web.Request) -> tuple[SuppressionId, Catalogue]:
-        """The list that is asked for. Raises CallerMistakeError: 401, 403, 404, 429."""
-        await granted_to_manage(request, self._tokens)
+    def _asked(self, request: web.Request) -> tuple[SuppressionId, Catalogue]:
+        """The list that is asked for. Raises CallerMistakeError: 404."""
         terms, suppression = self._terms(), SuppressionId(request.match_info["id"])
         if terms is None or suppression not in terms.suppression_lists:
             raise CallerMistakeError(problems.NOT_FOUND, "The marketplace has no list of this id.")

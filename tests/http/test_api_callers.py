@@ -106,6 +106,10 @@ async def test_a_caller_is_told_what_is_kept_and_then_it_is_gone(
         _, record = await office.send("GET", "calls/another")
         assert record["cdr"]["caller_id"] == "+13105550001"
         assert (await office.send("DELETE", f"callers/{NUMBER}"))[1]["erased"] == {}
+        _, log = await office.send("GET", "audit?kind=caller")
+        noted = [(each["action"], each["after"].get("calls")) for each in log["entries"]]
+        assert noted == [("erase", None), ("erase", 2)]
+        assert not any(digits in str(log) for digits in ("13105551234", "3105551234"))
 
 
 async def test_only_who_may_see_callers_and_manage_may_ask(

@@ -70,6 +70,13 @@ class Market:
         async with self._session.request(method, url, data=body, headers=headers) as response:
             return response.status, await response.json(content_type=None)
 
+    async def noted(self) -> list[tuple[str, str, str]]:
+        """What was done to lists, the oldest first: which, what, by whom."""
+        url = f"{self._service.base_url}/v1/audit?kind=suppression"
+        async with self._session.get(url) as response:
+            entries = (await response.json())["entries"]
+        return [(each["id"], each["action"], each["actor"]) for each in reversed(entries)]
+
     async def routed(self, number: str, campaign: str = "auto") -> tuple[str | None, str | None]:
         """Where a call of this number goes, and why nowhere."""
         self._calls += 1
@@ -174,3 +181,9 @@ async def test_a_file_is_put_on_a_list_by_the_command(dsn: str, tmp_path: Path) 
         assert await market.routed("+13105550001") == ("acme-auto", None)
         code, told = await asyncio.to_thread(suppress, "nowhere")
         assert (code, "no list" in told) == (1, True)
+        await market.send("PUT", "dnc/numbers", "")
+        assert [each for each in await market.noted() if "numbers" in each[1]] == [
+            ("dnc", "add_numbers", "command"),
+            ("dnc", "remove_numbers", "command"),
+            ("dnc", "replace_numbers", "bootstrap"),
+        ]

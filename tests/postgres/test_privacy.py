@@ -1,6 +1,7 @@
 """Personal data is taken away when its time is over, or its caller asks; money and reports stay."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -246,6 +247,10 @@ async def test_callers_and_calls_go_when_their_days_are_over(
     await work_off(retention)
     short = {f"short {days}": days == 0.5 for days in (0.5, 1.5, 2.5, 9.5)}
     gone = {f"gone {days}": days < 2 for days in (0.5, 1.5, 2.5, 9.5, 10.5, 11.5)}
+    async with database.connection() as connection:
+        noted = await connection.fetch("select item_id, after from audit_entries")
+    calls = [(row["item_id"], json.loads(row["after"])["calls"]) for row in noted]
+    assert sorted(calls) == [("calls", 2), ("pii", 3), ("pii", 4)]
     for_ever = {f"for ever {days}": True for days in (0.5, 1.5, 2.5, 9.5, 10.5, 11.5)}
     assert await calls_left(database) == short | gone | for_ever
     async with database.connection() as connection:

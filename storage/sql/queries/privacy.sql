@@ -128,7 +128,7 @@ select
     (array_agg(done_call order by done_at, done_call))[1] as done_call
 from retention_progress
 group by kind, days
-having min(done_at) < now() - make_interval(days => days) - interval '10 minutes'
+having min(done_at) < now() - make_interval(days => days) - interval '1 hour'
 order by kind, days
 limit 1
 
