@@ -4,10 +4,11 @@ import orjson
 import pytest
 
 from auction.cli.replay import read_decision
-from auction.domain.ids import BuyerId, SuppressionId
+from auction.domain.ids import BuyerId, OfferId, SuppressionId
 from auction.domain.replay import Replayed, replay
-from tests.builders import CALLER, CAMPAIGN, a_call, a_static_offer, an_offer
-from tests.unit.engine.harness import Marketplace, a_marketplace, pinged
+from auction.domain.replay_record import Changes
+from tests.builders import CALLER, CAMPAIGN, a_call, a_static_offer, an_offer, ping_post
+from tests.unit.engine.harness import Answering, Marketplace, a_marketplace, pinged
 from tests.virtual_time import run_virtually
 
 DNC, CLIENTS, ELSEWHERE = map(SuppressionId, ("dnc", "clients", "elsewhere"))
@@ -23,10 +24,12 @@ def on_lists(*lists: SuppressionId) -> Marketplace:
     return marketplace
 
 
-def replayed(marketplace: Marketplace, reason: str | None) -> Replayed:
+def replayed(
+    marketplace: Marketplace, reason: str | None, changes: Changes | None = None
+) -> Replayed:
     stored = marketplace.ledger.traces[a_call().call_id]
     recorded = read_decision(a_call(), CAMPAIGN, marketplace.catalogue, stored, reason=reason)
-    return replay(recorded)
+    return replay(recorded, changes)
 
 
 def test_a_buyers_list_keeps_its_offers_out_and_nobody_else() -> None:
@@ -75,3 +78,23 @@ def test_a_caller_who_came_on_a_list_meanwhile_is_not_sold_again() -> None:
     assert {first, second} <= {"beacon-auto", "acme-auto", "cobalt-auto"}
     assert first != second != "acme-auto"
     assert third is None
+
+
+def test_an_offer_that_was_kept_out_takes_no_time_in_a_replay_either() -> None:
+    slow = Answering(after_ms=1500)
+    marketplace = a_marketplace(
+        an_offer("acme-auto", ping_post=ping_post(post_timeout_ms=800)),
+        an_offer(
+            "beacon-auto",
+            buyer="beacon",
+            ping_post=ping_post(ping_timeout_ms=1900, post_timeout_ms=50),
+        ),
+        script={"beacon-auto": slow},
+        campaign={"suppressions": RULES},
+    )
+    assert CALLER.number is not None
+    marketplace.ledger.suppressed[CALLER.number] = (CLIENTS,)
+    assert run_virtually(marketplace.decide(a_call(timeout_ms=None)))["offer"] == "beacon-auto"
+    assert replayed(marketplace, None).same
+    quicker = Changes(timeouts_ms={OfferId("beacon-auto"): 1400})
+    assert replayed(marketplace, None, quicker).again.offer is None
