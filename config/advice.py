@@ -26,7 +26,6 @@ class Unenforced:
 
 UNENFORCED: tuple[Unenforced, ...] = (
     Unenforced(("campaigns", "auction", "rank"), value="expected_revenue"),
-    Unenforced(("sources", "token")),
 )
 
 
@@ -38,6 +37,7 @@ def advice_on(data: Mapping[str, object], environ: Mapping[str, str]) -> list[Fa
         *_unset_variables(data, environ),
         *_unknown_sources(top),
         *_never_resumed(top),
+        *_forgotten_too_early(top),
         *(finding for offer in offers(top) for finding in _of_offer(offer)),
     ]
     return [place(data, steps, message) for steps, message in findings]
@@ -100,6 +100,39 @@ def _never_resumed(top: Item) -> Iterator[Finding]:
                 pause.steps,
                 "is never lifted: a paused offer is not pinged, so set resume_after_minutes",
             )
+
+
+def _forgotten_too_early(top: Item) -> Iterator[Finding]:
+    """Rules that look at callers for longer than their campaign knows them."""
+    days: dict[str, int] = {}
+    for campaign in listed(top, "campaigns"):
+        retention = below(campaign, "retention")
+        kept = None if retention is None else _least_days(retention.data)
+        if kept is not None and campaign.id is not None:
+            days[campaign.id] = kept
+            yield from _beyond(campaign, ("payouts",), kept)
+    for offer in offers(top):
+        kept = days.get(text_of(offer.data.get("campaign")) or "")
+        if kept is not None:
+            yield from _beyond(offer, ("conversions",), kept)
+
+
+def _least_days(retention: Mapping[str, object]) -> int | None:
+    days = [
+        each for key in ("pii_days", "calls_days") if isinstance(each := retention.get(key), int)
+    ]
+    return min(days, default=None)
+
+
+def _beyond(owner: Item, rules: tuple[str, ...], kept: int) -> Iterator[Finding]:
+    duplicates = below(owner, "duplicates")
+    places = [] if duplicates is None else [(duplicates, "within_days")]
+    places += [(rule, "dedupe_days") for key in rules for rule in listed(owner, key)]
+    for item, key in places:
+        days = item.data.get(key)
+        if isinstance(days, int) and days > kept:
+            told = f"looks no further back than {kept} days: retention takes callers away then"
+            yield (*item.steps, key), told
 
 
 def _of_offer(offer: Item) -> Iterator[Finding]:

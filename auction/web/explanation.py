@@ -25,7 +25,7 @@ def read_trace(stored: bytes) -> Trace:
         total_ms=content["total_ms"],
     )
     offers = tuple(_entry(**each) for each in content["offers"])
-    return Trace(content["revision"], timings, offers)
+    return Trace(content["revision"], timings, offers, tuple(content.get("suppressed", ())))
 
 
 def explain(campaign: Campaign | None, call: Call, trace: Trace) -> tuple[TraceEntry, ...]:

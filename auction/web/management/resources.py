@@ -16,6 +16,7 @@ from typing import Final
 from config.alerts import Alert
 from config.marketplace import Buyer, Campaign, Source
 from config.offers import Offer
+from config.suppressions import Suppression
 from config.values import Model
 from storage.catalogue_items import BUYER, OFFER
 
@@ -153,6 +154,15 @@ RESOURCES: Final[tuple[Resource, ...]] = (
             "enabled": Filter(FilterKind.FLAG, default=True),
         },
         switchable=True,
+    ),
+    Resource(
+        kind="suppression",
+        path="suppressions",
+        list_name="suppressions",
+        model=Suppression,
+        title="suppression list",
+        references=(Reference("campaign", "$.campaign"), Reference(BUYER, "$.buyer")),
+        filters={"scope": Filter(default="global"), "campaign": Filter(), "buyer": Filter()},
     ),
 )
 
