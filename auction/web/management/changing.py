@@ -82,8 +82,8 @@ async def put(change: CatalogueChange, draft: Draft, box: SecretBox, about: Abou
         item = replace(item, position=before.position)
     else:
         item = replace(item, position=await change.next_position(item.kind, item.parent))
-    relatives = await relatives_of(change, draft.resource, item, before)
-    await asyncio.to_thread(check_among, item, before, relatives)
+    async for relatives in relatives_of(change, draft.resource, item, before):
+        await asyncio.to_thread(check_among, item, before, relatives)
     container = await container_with(change, draft.resource, item.parent)
     added = [item, *container]
     closed = [each.key for each in (*([before] if before else []), *container)]
