@@ -16,7 +16,7 @@ with claimed as materialized (
 )
 select
     claimed.kind, claimed.attempt, claimed.answered, claimed.completed, claimed.converted,
-    claimed.revenue, claimed.payout,
+    claimed.failed, claimed.failed_before, claimed.revenue, claimed.payout,
     coalesce(claimed.received_at, c.received_at) as received_at,
     coalesce(claimed.test, c.test) as test,
     case when c.call_id is null then claimed.campaign else c.campaign end as campaign,
