@@ -359,8 +359,11 @@ left join packed using (number)
 insert into report_whole_days (first, until) values ($1, $2)
 
 -- name: have_room
--- For what is added up from many rows in this transaction.
-select set_config('work_mem', '64MB', true), set_config('enable_mergejoin', 'off', true)
+-- For what is added up from many rows in this transaction: planned for what is asked, which takes a
+-- moment and saves reading whole tables.
+select
+    set_config('work_mem', '64MB', true), set_config('enable_mergejoin', 'off', true),
+    set_config('plan_cache_mode', 'force_custom_plan', true)
 
 -- name: forget_minutes
 delete from report_minutes where bucket < $1
