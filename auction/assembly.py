@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
+from auction.alerts.watch import AlertWatch
 from auction.background import Background
 from auction.engine.reception import Reception
 from auction.engine.rerouting import Rerouter
@@ -16,8 +17,10 @@ from auction.engine.world import Ports
 from auction.known_tokens import KnownTokens
 from auction.marketplaces import Marketplaces
 from auction.token_keeping import TokenKeeping
+from auction.web.alerts import AlertHandlers
 from auction.web.api import CallLife, Routes, build_api
 from auction.web.drain import Drain
+from auction.web.management.due import DueChanges
 from auction.web.management.handlers import CurrentBox
 from auction.web.management.routes import Managed, management
 from auction.web.offer_pages import OfferPageHandlers
@@ -29,6 +32,7 @@ from auction.webhooks.sender import WebhookSender
 from auction.webhooks.worker import WebhookWorker
 from metrics.load import LoadTerms, LoadWatch
 from metrics.registry import Metrics
+from storage.alert_book import AlertBook
 from storage.call_lists import CallLists
 from storage.database import Database
 from storage.deliveries import Deliveries
@@ -156,7 +160,9 @@ class CallHandling:
                 OfferPages(self._records), self.life.lists, tokens, clock, terms
             ).add_to,
             TokenHandlers(access, services.tokens, services.clock).add_to,
-            management(Managed(parts.database, parts.box), services.tokens),
+            # Before those of rules, which would take `active` for an id.
+            AlertHandlers(AlertBook(parts.database), services.tokens).add_to,
+            management(Managed(parts.database, parts.box), services.tokens, services.clock),
         )
 
     def keep_running(self, background: Background, sender: WebhookSender) -> None:
@@ -167,11 +173,15 @@ class CallHandling:
         view = WebhookView(records, parts.marketplaces, as_it_was, offers_of)
         hooks = parts.marketplaces.webhooks
         worker = WebhookWorker(self._deliveries, hooks, view.show, sender)
+        due = DueChanges(parts.database, parts.box)
+        background.keep_running("scheduled changes", due.run)
         background.keep_running("load", self._load.run)
         background.keep_running("usage view", self._usage.run)
         background.keep_running("sweeper", self._sweeper.run)
         background.keep_running("figures", ReportFolding(parts.database).run)
         background.keep_running("whole days", ReportUpkeep(parts.database, self._zone).run)
+        alerts = AlertWatch(parts.database, parts.marketplaces.alert_rules)
+        background.keep_running("alerts", alerts.run)
         background.keep_running("partitions", partial(keep_partitions, parts.database))
         background.keep_running("webhooks", worker.run)
         background.keep_running("purge of deliveries", worker.keep_purged)
