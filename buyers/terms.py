@@ -24,6 +24,7 @@ from auction.domain.ids import (
 from auction.domain.money import to_units
 from auction.domain.phone import country_of
 from auction.domain.ping_rate import PingRateTerms
+from auction.domain.quality import QualityRule, QualityTerms
 from auction.domain.terms import (
     AuctionTerms,
     Boost,
@@ -51,6 +52,7 @@ from config import offers as configured_offers
 from config.endpoints import Breaker, MaxPingRate, PingPost
 from config.faults import ConfigError, Fault
 from config.offers import read_week
+from config.quality import Quality
 from config.requirements import ConsentRule, Validation, requirement_of
 from config.values import DEFAULT_COUNTRY
 from config.webhooks import Webhook
@@ -189,6 +191,19 @@ def _campaign(
         duplicates=rules[campaign.id],
         payouts=tuple(_payout(rule) for rule in campaign.payouts),
         subscribers=_subscribers(f"campaign:{campaign.id}", campaign.webhooks),
+        quality=None if campaign.quality is None else _quality(campaign.quality),
+    )
+
+
+def _quality(quality: Quality) -> QualityTerms:
+    history = quality.source_history
+    return QualityTerms(
+        base=quality.base,
+        rules=tuple(
+            QualityRule(tuple(_filter(each) for each in rule.when), rule.points)
+            for rule in quality.rules
+        ),
+        source_points=0 if history is None else history.points,
     )
 
 

@@ -18,6 +18,7 @@ from pydantic import (
 from auction.domain.terms import BuyerType, RankBy, Trigger
 from config.faults import ConfigError, faults_of, mistake
 from config.offers import Caps, ConnectedSeconds, Destination, Duplicates, Offer
+from config.quality import Quality
 from config.routing import BoostRule, SegmentRule
 from config.secret_values import SHOW_SECRETS, Secret
 from config.values import (
@@ -97,6 +98,7 @@ class Campaign(Model):
     private_fields: Many[FieldName] = ()
     auction: AuctionSettings = AuctionSettings()
     segments: Many[SegmentRule] = ()
+    quality: Quality | None = None
     reauction: Flag = False
     max_call_s: Annotated[StrictInt, Field(ge=1, le=86_400)] = 14_400
     reports_answered: Flag = True

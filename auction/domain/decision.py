@@ -10,6 +10,7 @@ from enum import Enum
 
 from auction.domain.call import Call
 from auction.domain.ids import BuyerId, CallId, CampaignId, OfferId, PingId, PostId
+from auction.domain.quality import Quality
 from auction.domain.reasons import Reason
 from auction.domain.scoring import Weight
 from auction.domain.terms import (
@@ -437,3 +438,4 @@ class Trace:
     revision: int
     timings: Timings
     offers: tuple[TraceEntry, ...] = field(default_factory=tuple)
+    quality: Quality | None = None

@@ -12,6 +12,7 @@ from auction.domain.filters import Filter
 from auction.domain.hours import Hours
 from auction.domain.ids import BuyerId, CampaignId, OfferId, OwnerId, SourceId
 from auction.domain.ping_rate import PingRateTerms
+from auction.domain.quality import QualityTerms
 from auction.domain.validation import Requirement
 
 _NOT_BILLED: Final = Decimal(0)
@@ -288,6 +289,7 @@ class Campaign:
     duplicates: DuplicateRule | None = None
     payouts: tuple[PayoutRule, ...] = ()
     subscribers: tuple[Subscriber, ...] = ()
+    quality: QualityTerms | None = None
 
 
 @dataclass(frozen=True, slots=True)

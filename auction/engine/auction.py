@@ -8,6 +8,7 @@ from auction.domain.call_view import CallView
 from auction.domain.decision import Candidate, Opened, Rerouting, Superseded
 from auction.domain.ids import OfferId
 from auction.domain.overload import LoadLevel
+from auction.domain.quality import QualityTerms, rate
 from auction.domain.reasons import HELD_BACK, NoRouteReason, Reason
 from auction.domain.terms import Campaign, OfferTerms
 from auction.engine.bidding_round import BiddingRound
@@ -78,6 +79,8 @@ class Auction:
         if self.campaign is None:
             reason = NoRouteReason.UNKNOWN_CAMPAIGN
             return await store(opened.epoch, outcomes, None, reason, binding=False)
+        if self.campaign.quality is not None:
+            self._score(self.campaign.quality, outcomes, again)
         if self.call.caller.number in self.campaign.caller_blocklist:
             self._refuse_blocked(self.campaign, outcomes)
             return await store(opened.epoch, outcomes, None, NoRouteReason.CALLER_BLOCKED)
@@ -96,6 +99,16 @@ class Auction:
             return taken
         refusal = None if taken else _no_route_reason(outcomes)
         return await store(opened.epoch, outcomes, taken, refusal)
+
+    def _score(self, terms: QualityTerms, outcomes: Outcomes, again: Rerouting | None) -> None:
+        """Give the call its quality; later attempts keep the first one's."""
+        quality = Outcomes.restored(again.traces[0]).quality if again and again.traces else None
+        if quality is None:
+            source = self.call.source
+            standing = None if source is None else self.ports.forecasts.standing(source)
+            quality = rate(self.call, terms, standing)
+        outcomes.quality = quality
+        self.call = self._conclusion.call = replace(self.call, quality=quality.score)
 
     def _refuse_blocked(self, campaign: Campaign, outcomes: Outcomes) -> None:
         for offer in self.snapshot.indexes[campaign.id].allowed(CallView(self.call)):
