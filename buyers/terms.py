@@ -1,7 +1,7 @@
 """From the marketplace as an operator writes it to the terms that decisions read."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -10,7 +10,6 @@ from typing import Final, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 from auction.domain.breaker import WHOLE, BreakerTerms
-from auction.domain.filters import Filter, Op, prepare
 from auction.domain.hours import ALWAYS_OPEN, Hours
 from auction.domain.ids import (
     BuyerId,
@@ -22,6 +21,7 @@ from auction.domain.ids import (
     offer_owner,
 )
 from auction.domain.money import to_units
+from auction.domain.numbers import NumberTerms, PoolTerms
 from auction.domain.phone import country_of
 from auction.domain.ping_rate import PingRateTerms
 from auction.domain.quality import QualityRule, QualityTerms
@@ -47,6 +47,7 @@ from auction.domain.terms import (
     WebhookEvent,
 )
 from auction.domain.validation import Requirement
+from buyers.number_terms import filter_of, number_terms, pool_terms
 from config import marketplace as configured
 from config import offers as configured_offers
 from config.endpoints import Breaker, MaxPingRate, PingPost
@@ -112,7 +113,7 @@ class TermsOf:
             destination=self._share(_destination(offer.destination)),
             hours=self._share(_hours(offer.hours, zone)),
             required_fields=self._share(offer.required_fields),
-            filters=self._share(tuple(self._share(_filter(rule)) for rule in offer.filters)),
+            filters=self._share(tuple(self._share(filter_of(rule)) for rule in offer.filters)),
             requirements=self._share(_requirements(offer)),
             outside=self._share(_outside(self._campaigns[offer.campaign], buyer)),
             boosts=self._share(_boosts(self._campaigns[offer.campaign], buyer, offer)),
@@ -131,15 +132,21 @@ class TermsOf:
         for offer in ordered:
             by_campaign[offer.campaign].append(offer)
         market = self._marketplace
+        numbers = [number_terms(each) for each in market.numbers]
+        pools = [pool_terms(each) for each in market.pools]
+        dialled = _dialled(market, numbers, pools)
         campaigns = [
-            _campaign(each, by_campaign[each.id], self._rules) for each in market.campaigns
+            _campaign(each, by_campaign[each.id], self._rules, dialled[CampaignId(each.id)])
+            for each in market.campaigns
         ]
         return Catalogue(
             revision=revision,
             currency=market.currency,
             zone=ZoneInfo(market.time_zone),
             campaigns={campaign.id: campaign for campaign in campaigns},
-            campaign_by_number={number: item.id for item in campaigns for number in item.numbers},
+            campaign_by_number={
+                number: campaign for campaign, each in dialled.items() for number in each
+            },
             offers={offer.id: offer for offer in ordered},
             default_country=DEFAULT_COUNTRY,
             buyer_subscribers={
@@ -147,6 +154,10 @@ class TermsOf:
                 for buyer in market.buyers
                 if buyer.webhooks
             },
+            numbers={each.number: each for each in numbers},
+            pools={each.id: each for each in pools},
+            pool_by_number={number: each for each in pools for number in each.numbers},
+            lendable=_left_to_lend(market),
         )
 
     def _zone_of(self, buyer: configured.Buyer) -> str:
@@ -166,6 +177,7 @@ def _campaign(
     campaign: configured.Campaign,
     offers: Iterable[OfferTerms],
     rules: Mapping[str, DuplicateRule | None],
+    dialled: Sequence[str],
 ) -> Campaign:
     auction = campaign.auction
     return Campaign(
@@ -186,7 +198,7 @@ def _campaign(
         max_call_s=campaign.max_call_s,
         reports_answered=campaign.reports_answered,
         no_route_destination=_destination(campaign.no_route_destination),
-        allowed_countries=_countries(campaign),
+        allowed_countries=_countries(campaign, dialled),
         caller_blocklist=frozenset(campaign.caller_blocklist),
         duplicates=rules[campaign.id],
         payouts=tuple(_payout(rule) for rule in campaign.payouts),
@@ -200,17 +212,41 @@ def _quality(quality: Quality) -> QualityTerms:
     return QualityTerms(
         base=quality.base,
         rules=tuple(
-            QualityRule(tuple(_filter(each) for each in rule.when), rule.points)
+            QualityRule(tuple(filter_of(each) for each in rule.when), rule.points)
             for rule in quality.rules
         ),
         source_points=0 if history is None else history.points,
     )
 
 
-def _countries(campaign: configured.Campaign) -> frozenset[str]:
+def _dialled(
+    market: configured.Marketplace, numbers: Iterable[NumberTerms], pools: Iterable[PoolTerms]
+) -> Mapping[CampaignId, Sequence[str]]:
+    """Every number whose calls come in to a campaign, by campaign."""
+    found: defaultdict[CampaignId, list[str]] = defaultdict(list)
+    for campaign in market.campaigns:
+        found[CampaignId(campaign.id)] += campaign.numbers
+    for number in numbers:
+        found[number.campaign].append(number.number)
+    for pool in pools:
+        found[pool.campaign] += pool.numbers
+    return found
+
+
+def _left_to_lend(market: configured.Marketplace) -> Mapping[SourceId, int]:
+    """How many numbers of pools each source may have at once, beside those that are its own."""
+    own = Counter(number.source for number in market.numbers)
+    return {
+        SourceId(source.id): max(0, source.number_cap - own[source.id])
+        for source in market.sources
+        if source.number_cap is not None
+    }
+
+
+def _countries(campaign: configured.Campaign, dialled: Iterable[str]) -> frozenset[str]:
     if campaign.allowed_countries:
         return frozenset(campaign.allowed_countries)
-    found = {country_of(number) for number in campaign.numbers} - {None}
+    found = {country_of(number) for number in dialled} - {None}
     return frozenset(country for country in found if country) or frozenset({DEFAULT_COUNTRY})
 
 
@@ -263,7 +299,7 @@ def _requirements(offer: configured_offers.Offer) -> tuple[Requirement, ...]:
 
 def _outside(campaign: configured.Campaign, buyer: configured.Buyer) -> tuple[Segment, ...]:
     return tuple(
-        Segment(" or ".join(segment.tags), tuple(_filter(rule) for rule in segment.when))
+        Segment(" or ".join(segment.tags), tuple(filter_of(rule) for rule in segment.when))
         for segment in campaign.segments
         if set(segment.tags).isdisjoint(buyer.tags)
     )
@@ -277,10 +313,6 @@ def _boosts(
         for boost in campaign.auction.boosts
         if (boost.tag is None or boost.tag in buyer.tags) and boost.offer in (None, offer.id)
     )
-
-
-def _filter(rule: configured_offers.FilterRule) -> Filter:
-    return prepare(rule.field, Op(rule.op), rule.value)
 
 
 def _conversion(rule: configured_offers.ConversionRule) -> ConversionRule:

@@ -21,10 +21,7 @@ class Unenforced:
     value: object = ANY
 
 
-UNENFORCED: tuple[Unenforced, ...] = (
-    Unenforced(("campaigns", "auction", "rank"), value="expected_revenue"),
-    Unenforced(("sources", "token")),
-)
+UNENFORCED: tuple[Unenforced, ...] = (Unenforced(("sources", "token")),)
 
 
 def advice_on(data: Mapping[str, object], environ: Mapping[str, str]) -> list[Fault]:

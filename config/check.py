@@ -13,7 +13,9 @@ from config.identifiers import with_ids
 from config.json_file import load_json
 from config.known_keys import keys_at
 from config.marketplace import Marketplace, to_plain
+from config.quality_assurance import without_conversions
 from config.references import reference_faults
+from config.voice_bots import with_voice_bots
 from config.yaml_file import decode, load_yaml
 from config.yaml_lines import with_lines
 
@@ -62,10 +64,13 @@ def check_text(content: bytes, environ: Mapping[str, str], *, is_json: bool = Fa
 
 
 def check(data: object, environ: Mapping[str, str]) -> CheckResult:
-    """Check plain data, as loaded by ``yaml_file`` or ``json_file``."""
+    """Check plain data, as loaded by ``yaml_file`` or ``json_file``.
+
+    What comes out has a buyer for every voice agent, and no conversion rules where none are kept.
+    """
     if not isinstance(data, Mapping):
         return CheckResult((Fault((), "must be a mapping with campaigns, sources and buyers"),), ())
-    named = with_ids(data)
+    named, dropped = without_conversions(with_voice_bots(with_ids(data)))
     marketplace: Marketplace | None = None
     faults: list[Fault] = []
     try:
@@ -73,7 +78,7 @@ def check(data: object, environ: Mapping[str, str]) -> CheckResult:
     except ValidationError as error:
         faults += faults_of(error, named, partial(keys_at, Marketplace))
     faults += reference_faults(named)
-    warnings = tuple(advice_on(named, environ))
+    warnings = (*dropped, *advice_on(named, environ))
     if faults or marketplace is None:
         return CheckResult(tuple(faults), warnings)
     return CheckResult((), warnings, to_plain(marketplace, as_given=True), marketplace)

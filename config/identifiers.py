@@ -13,7 +13,7 @@ _Object = Mapping[str, object]
 
 
 def with_ids(data: Mapping[str, object]) -> dict[str, object]:
-    """The marketplace's plain data, every campaign, source, buyer, offer and webhook with an id.
+    """The marketplace's plain data, everything in its lists with an id.
 
     The data given is not changed. What has the wrong shape is passed on for validation to refuse.
     """
@@ -23,6 +23,9 @@ def with_ids(data: Mapping[str, object]) -> dict[str, object]:
     _fill(result, "campaigns", _from_name("campaign"))
     _fill(result, "sources", _from_name("source"))
     _fill(result, "buyers", _from_name("buyer"))
+    _fill(result, "numbers", _from_number)
+    _fill(result, "pools", _from_name("pool"))
+    _fill(result, "voice_agents", _from_name("voice-agent"))
     for key in ("campaigns", "buyers"):
         _change_each(result, key, _with_webhook_ids)
     _change_each(result, "buyers", lambda buyer: _with_offer_ids(buyer, offer_ids))
@@ -59,7 +62,7 @@ def _fill(
     def named(item: _Object) -> _Object:
         if item.get("id") is not None:
             return item
-        name = _unused(base(item), used)
+        name = unused(base(item), used)
         used.add(name)
         return {"id": name, **{k: v for k, v in item.items() if k != "id"}}
 
@@ -86,11 +89,16 @@ def _from_name(kind: str) -> Callable[[_Object], str]:
     return lambda item: _slug(text_of(item.get("name")) or "") or kind
 
 
+def _from_number(item: _Object) -> str:
+    return _slug(text_of(item.get("name")) or text_of(item.get("number")) or "") or "number"
+
+
 def _slug(text: str) -> str:
     return _NOT_IN_ID.sub("-", text.lower())[:_LONGEST].strip("-")
 
 
-def _unused(base: str, taken: set[str]) -> str:
+def unused(base: str, taken: set[str]) -> str:
+    """``base`` if nothing is called so, else with the first number behind it that is free."""
     if base not in taken:
         return base
     return next(name for number in count(2) if (name := f"{base}-{number}") not in taken)

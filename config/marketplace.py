@@ -17,6 +17,7 @@ from pydantic import (
 
 from auction.domain.terms import BuyerType, RankBy, Trigger
 from config.faults import ConfigError, faults_of, mistake
+from config.numbers import Number, Pool, VoiceAgent
 from config.offers import Caps, ConnectedSeconds, Destination, Duplicates, Offer
 from config.quality import Quality
 from config.routing import BoostRule, SegmentRule
@@ -38,6 +39,7 @@ from config.values import (
     TimeZone,
     check_identifier,
 )
+from config.voice_bots import without_voice_bots
 from config.webhooks import Webhook
 from config.yaml_file import dump_yaml
 
@@ -111,20 +113,26 @@ class Campaign(Model):
 
 
 class Source(Model):
-    """A publisher: who sends calls."""
+    """A publisher: who sends calls. ``number_cap``: its numbers, its own and those lent to it."""
 
     id: Identifier
     name: Name = ""
     token: Secret | None = None
+    number_cap: Annotated[StrictInt, Field(ge=0, le=1_000_000)] | None = None
 
 
 class Buyer(Model):
-    """The company that takes and pays for calls."""
+    """The company that takes and pays for calls.
+
+    ``voice_agent`` names the agent that this buyer was made from; such a buyer is never written by
+    hand.
+    """
 
     id: Identifier
     name: Name = ""
     company: Name | None = None
     type: BuyerType = BuyerType.BUYER
+    voice_agent: Identifier | None = None
     enabled: Flag = True
     external_id: Name | None = None
     tags: Many[Name] = ()
@@ -159,6 +167,9 @@ class Marketplace(Model):
     campaigns: Many[Campaign] = ()
     sources: Many[Source] = ()
     buyers: Many[Buyer] = ()
+    numbers: Many[Number] = ()
+    pools: Many[Pool] = ()
+    voice_agents: Many[VoiceAgent] = ()
 
 
 def read_marketplace(data: Mapping[str, object]) -> Marketplace:
@@ -187,7 +198,10 @@ def to_plain(model: Model, *, as_given: bool = False) -> dict[str, object]:
 
 
 def export_yaml(marketplace: Marketplace) -> str:
-    """The marketplace as a file that ``apply`` takes, secrets as references."""
-    plain = to_plain(marketplace)
+    """The marketplace as a file that ``apply`` takes, secrets as references.
+
+    Buyers that voice agents make are left out: applying the file makes them again.
+    """
+    plain = without_voice_bots(to_plain(marketplace))
     plain.pop("revision", None)
     return dump_yaml(plain)

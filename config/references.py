@@ -1,30 +1,33 @@
 """What one object says about another: checked on plain data, so that no other fault hides it."""
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 
 from auction.domain.phone import normalise_number
 from config.faults import Fault, place
 from config.plain_data import Item, Steps, below, listed, offers, text_of, texts
 from config.template_syntax import POST_ONLY_TOKENS, TemplateError, Token, parse_template
 from config.values import DEFAULT_COUNTRY
+from config.voice_bots import made_from_agent
 
 Finding = tuple[Steps, str]
 
 
 def reference_faults(data: Mapping[str, object]) -> list[Fault]:
-    """Duplicate ids, unknown campaigns, numbers claimed twice, private fields in pings."""
+    """Duplicate ids, names of nothing, numbers claimed twice, private fields in pings."""
     top = Item((), data)
     findings = [
         *_duplicate_ids(top),
         *_numbers_claimed_twice(top),
-        *_unknown_campaigns(top),
+        *_unknown_names(top),
+        *_numbers_beyond_caps(top),
         *_private_fields_in_pings(top),
     ]
     return [place(data, steps, message) for steps, message in findings]
 
 
 def _duplicate_ids(top: Item) -> Iterator[Finding]:
-    for key in ("campaigns", "sources", "buyers"):
+    for key in ("campaigns", "sources", "buyers", "numbers", "pools", "voice_agents"):
         yield from _repeated(list(listed(top, key)))
     yield from _repeated(list(offers(top)))
     for key in ("campaigns", "buyers"):
@@ -51,24 +54,60 @@ def _where(item: Item) -> str:
 
 def _numbers_claimed_twice(top: Item) -> Iterator[Finding]:
     owners: dict[str, str] = {}
-    for campaign in listed(top, "campaigns"):
-        numbers = campaign.data.get("numbers")
-        for index, raw in enumerate(numbers if isinstance(numbers, list | tuple) else ()):
-            number = normalise_number(raw, DEFAULT_COUNTRY) if isinstance(raw, str) else None
-            if number is None:
-                continue
-            if number in owners:
-                told = f"belongs to campaign {owners[number]} already: a number has one campaign"
-                yield (*campaign.steps, "numbers", index), told
-            owners.setdefault(number, campaign.id or "?")
+    for owner, steps, raw in _claims(top):
+        number = normalise_number(raw, DEFAULT_COUNTRY) if isinstance(raw, str) else None
+        if number is None:
+            continue
+        if number in owners:
+            yield steps, f"belongs to {owners[number]} already: a number stands in one place only"
+        owners.setdefault(number, owner)
 
 
-def _unknown_campaigns(top: Item) -> Iterator[Finding]:
-    known = {campaign.id for campaign in listed(top, "campaigns")}
-    for offer in offers(top):
-        name = text_of(offer.data.get("campaign"))
-        if name is not None and name not in known:
-            yield (*offer.steps, "campaign"), "names a campaign that is not in this file"
+def _claims(top: Item) -> Iterator[tuple[str, Steps, object]]:
+    """Who has a number, where it stands, and the number as written."""
+    for key, kind in (("campaigns", "campaign"), ("pools", "pool")):
+        for owner in listed(top, key):
+            numbers = owner.data.get("numbers")
+            for index, raw in enumerate(numbers if isinstance(numbers, list | tuple) else ()):
+                yield f"{kind} {owner.id or '?'}", (*owner.steps, "numbers", index), raw
+    for item in listed(top, "numbers"):
+        yield f"number {item.id or '?'}", (*item.steps, "number"), item.data.get("number")
+
+
+def _unknown_names(top: Item) -> Iterator[Finding]:
+    of_campaigns = (*offers(top), *listed(top, "numbers"), *listed(top, "pools"))
+    agents = tuple(listed(top, "voice_agents"))
+    yield from _unknown(top, (*of_campaigns, *agents), "campaigns", "campaign")
+    of_sources = (*listed(top, "numbers"), *listed(top, "pools"))
+    yield from _unknown(top, of_sources, "sources", "source")
+    known = {offer.id for offer in offers(top)}
+    for number in listed(top, "numbers"):
+        for rule in listed(number, "rules"):
+            for index, name in enumerate(texts(rule.data.get("offers"))):
+                if name not in known:
+                    yield (*rule.steps, "offers", index), "names an offer that is not there"
+
+
+def _unknown(top: Item, items: Iterable[Item], key: str, name: str) -> Iterator[Finding]:
+    known = {each.id for each in listed(top, key)}
+    for item in items:
+        named = text_of(item.data.get(name))
+        if named is not None and named not in known and not _made(item):
+            yield (*item.steps, name), f"names a {name} that is not there"
+
+
+def _made(item: Item) -> bool:
+    """Whether an offer is a voice agent's: what is wrong is told of the agent."""
+    return item.owner is not None and made_from_agent(item.owner.data)
+
+
+def _numbers_beyond_caps(top: Item) -> Iterator[Finding]:
+    """Sources with more numbers of their own than they may have."""
+    counts = Counter(text_of(number.data.get("source")) for number in listed(top, "numbers"))
+    for source in listed(top, "sources"):
+        cap, count = source.data.get("number_cap"), counts[source.id]
+        if isinstance(cap, int) and source.id is not None and count > cap:
+            yield (*source.steps, "number_cap"), f"is below the {count} numbers this source has"
 
 
 def _private_fields_in_pings(top: Item) -> Iterator[Finding]:

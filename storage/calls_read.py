@@ -7,7 +7,7 @@ import asyncpg
 from auction.domain.call import Call
 from auction.domain.decision import StoredPlan
 from storage.plans import load_candidates
-from storage.vault import CallerVault
+from storage.vault import CallerVault, Unsealed
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ def unsealed_call(row: asyncpg.Record, vault: CallerVault) -> Call:
 
     Raises SecretBoxError when it was sealed under another key.
     """
-    unsealed = vault.open(row["sealed"], row["call_id"])
+    unsealed = unsealed_row(row, vault)
     return Call(
         call_id=row["call_id"],
         campaign=row["named_campaign"],
@@ -30,6 +30,18 @@ def unsealed_call(row: asyncpg.Record, vault: CallerVault) -> Call:
         test=row["test"],
         switch=row["switch"],
     )
+
+
+def unsealed_row(row: asyncpg.Record, vault: CallerVault) -> Unsealed:
+    """What was sealed with a call, its fields joined by the tags of its lease.
+
+    Raises SecretBoxError when it was sealed under another key.
+    """
+    unsealed = vault.open(row["sealed"], row["call_id"])
+    if row["lent"] is None:
+        return unsealed
+    tags = vault.open_tags(row["lent"], row["lease"])
+    return Unsealed(unsealed.caller, {**tags, **unsealed.fields})
 
 
 def stored_plan(row: asyncpg.Record) -> StoredPlan | None:

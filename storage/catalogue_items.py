@@ -12,7 +12,14 @@ MAIN = "main"
 BUYER = "buyer"
 OFFER = "offer"
 OFFERS = "offers"
-LISTS: Mapping[str, str] = {"campaigns": "campaign", "sources": "source", "buyers": BUYER}
+LISTS: Mapping[str, str] = {
+    "campaigns": "campaign",
+    "sources": "source",
+    "buyers": BUYER,
+    "numbers": "number",
+    "pools": "pool",
+    "voice_agents": "voice_agent",
+}
 
 # Room between two neighbours, so that a newcomer rarely moves anyone else.
 STEP = 1024

@@ -16,6 +16,7 @@ from auction.domain.decision import (
     Finish,
     Finished,
     FinishResult,
+    KnownAs,
     NextRequest,
     NextResult,
     NoSuchAttempt,
@@ -36,6 +37,7 @@ from auction.domain.decision import (
 from auction.domain.duplicates import is_duplicate
 from auction.domain.ids import CallId, OwnerId
 from auction.domain.lifecycle import CallState
+from auction.domain.numbers import Lent, joined
 from auction.domain.reasons import Reason
 from auction.domain.usage import Change, Usage, apply, difference, held_by, refusal
 from auction.domain.windows import window_starts
@@ -54,13 +56,15 @@ from storage.memory_calls import (
 class MemoryLedger:
     """NextLedger and UsageView in one; ``now`` is the clock of its leases and claims.
 
-    It keeps no money: calls in ``converted`` have earned their conversion.
+    It keeps no money: calls in ``converted`` have earned their conversion; ``lent`` tells whom the
+    numbers of pools are lent to.
     """
 
     now: Callable[[], datetime]
     usage: dict[OwnerId, Usage] = field(default_factory=dict)
     traces: dict[CallId, bytes] = field(default_factory=dict)
     converted: set[CallId] = field(default_factory=set)
+    lent: dict[str, Lent] = field(default_factory=dict)
     _calls: dict[CallId, StoredCall] = field(default_factory=dict)
     _routes: dict[str, list[tuple[CallId, PastCall]]] = field(default_factory=dict)
 
@@ -70,8 +74,10 @@ class MemoryLedger:
         decide_by = self._from_now(opening.decide_within_ms)
         if stored is None or decided_anew(stored):
             epoch = 1 if stored is None else stored.epoch + 1
-            self._calls[opening.call.call_id] = StoredCall(opening, epoch, decide_by)
-            return Opened(epoch, self._past_calls(opening.call))
+            call = self._as_lent(opening)
+            stored = StoredCall(replace(opening, call=call), epoch, decide_by)
+            self._calls[call.call_id] = stored
+            return Opened(epoch, self._past_calls(call), known_as=_known_as(call, opening))
         if stored.opening.fingerprint != opening.fingerprint:
             return OtherContent()
         if stored.answer is not None:
@@ -82,7 +88,9 @@ class MemoryLedger:
         stored.epoch += 1
         stored.decide_by = decide_by
         past = self._past_calls(opening.call)
-        return Opened(stored.epoch, past, stored.plan, stored.opening.call.received_at)
+        call = stored.opening.call
+        known_as = _known_as(call, opening)
+        return Opened(stored.epoch, past, stored.plan, call.received_at, known_as)
 
     async def reserve(self, request: ReserveRequest) -> ReserveResult:
         """See ``auction.ports.Ledger``."""
@@ -148,6 +156,13 @@ class MemoryLedger:
     def read(self) -> Mapping[OwnerId, Usage]:
         """The usage of every owner that has any."""
         return self.usage
+
+    def _as_lent(self, opening: Opening) -> Call:
+        call, pool = opening.call, opening.pool
+        if pool is None:
+            return call
+        lent = self.lent.get(call.dialed_number or "", Lent(None, {}))
+        return joined(call, lent.source or pool.source, lent.tags)
 
     def _fail(self, stored: StoredCall, request: NextRequest) -> NextResult:
         current = stored.attempt == request.attempt
@@ -248,3 +263,9 @@ class MemoryLedger:
     @staticmethod
     def _stored_plan(request: ReserveRequest, position: int | None) -> StoredPlan:
         return StoredPlan(request.candidates, position, request.trace, request.call.received_at)
+
+
+def _known_as(call: Call, opening: Opening) -> KnownAs | None:
+    given = opening.call
+    same = (call.source, call.fields) == (given.source, given.fields)
+    return None if same else KnownAs(call.source, call.fields)

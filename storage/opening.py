@@ -9,6 +9,7 @@ import asyncpg
 from auction.domain.decision import (
     AlreadyDecided,
     BeingDecided,
+    KnownAs,
     Opened,
     Opening,
     OpenResult,
@@ -19,7 +20,7 @@ from auction.domain.ids import CallId
 from auction.domain.lifecycle import CallState
 from auction.ports import StorageUnavailableError
 from storage.arrays import text_columns
-from storage.calls_read import stored_plan
+from storage.calls_read import stored_plan, unsealed_row
 from storage.collecting import Collecting
 from storage.database import Database
 from storage.locked import find_locked, impatient, sparing_locked
@@ -36,7 +37,7 @@ ROUNDS: Final = 5
 MOST_EPOCH: Final = 2**30
 """The largest step from one decider's epoch to the next."""
 
-_COLUMNS: Final = (12, 3)
+_COLUMNS: Final = (14, 3)
 
 _Results = dict[int, OpenResult | Exception]
 
@@ -98,7 +99,7 @@ class OpeningCalls:
                     results[place] = result
             elif first[opening.call.call_id] == place:
                 claimed[place] = row
-        results |= await self._claimed(claimed)
+        results |= await self._claimed(openings, claimed)
         results |= await self._answered(answered)
 
     async def _open(
@@ -130,22 +131,45 @@ class OpeningCalls:
             call.test,
             call.timeout_ms,
             self._new_epoch(),
+            None if opening.pool is None else call.dialed_number,
+            None if opening.pool is None else opening.pool.source,
             opening.fingerprint,
             self._vault.hash(call.caller.number),
             self._vault.seal(call),
         )
 
-    async def _claimed(self, rows: Mapping[int, asyncpg.Record]) -> _Results:
+    async def _claimed(
+        self, openings: Sequence[Opening], rows: Mapping[int, asyncpg.Record]
+    ) -> _Results:
         """Calls that are ours now, with what the deciders before us left."""
         again = [row["call_id"] for row in rows.values() if row["known_before"]]
         try:
             plans = await self._taken_over_plans(again)
         except Exception as error:  # noqa: BLE001 - new calls of the batch need no plan
             return {
-                place: error if row["known_before"] else _opened(row, None)
+                place: error if row["known_before"] else self._opened(row, openings[place], None)
                 for place, row in rows.items()
             }
-        return {place: _opened(row, plans.get(row["call_id"])) for place, row in rows.items()}
+        return {
+            place: self._opened(row, openings[place], plans.get(row["call_id"]))
+            for place, row in rows.items()
+        }
+
+    def _opened(self, row: asyncpg.Record, opening: Opening, plan: StoredPlan | None) -> Opened:
+        past, known_as = load_routes(row["routes"]), self._known_as(row, opening)
+        if not row["known_before"]:
+            return Opened(row["epoch"], past, known_as=known_as)
+        return Opened(row["epoch"], past, plan, row["received_at"], known_as)
+
+    def _known_as(self, row: asyncpg.Record, opening: Opening) -> KnownAs | None:
+        """What is recorded, where that differs from the opening: most often it does not."""
+        call, fields = opening.call, opening.call.fields
+        if row["known_before"]:
+            fields = unsealed_row(row, self._vault).fields
+        elif row["lent"] is not None:
+            fields = {**self._vault.open_tags(row["lent"], row["lease"]), **fields}
+        same = row["source"] == call.source and fields == call.fields
+        return None if same else KnownAs(row["source"], fields)
 
     async def _taken_over_plans(self, call_ids: Sequence[CallId]) -> dict[CallId, StoredPlan]:
         """What deciders before us left: read now, when they can add nothing any more."""
@@ -189,10 +213,3 @@ def _waits_for_its_switch(row: asyncpg.Record) -> bool:
     """Whether the first decision is late; a later one is fetched by asking for it again."""
     state, attempt = row["state"], row["attempt"]
     return bool(state == CallState.LATE.value and attempt == 1)
-
-
-def _opened(row: asyncpg.Record, plan: StoredPlan | None) -> Opened:
-    past = load_routes(row["routes"])
-    if not row["known_before"]:
-        return Opened(row["epoch"], past)
-    return Opened(row["epoch"], past, plan, row["received_at"])

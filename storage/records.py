@@ -17,6 +17,7 @@ from auction.domain.ids import CallId, OwnerId
 from auction.domain.terms import Trigger
 from auction.domain.usage import Usage
 from auction.ports import StorageUnavailableError
+from storage.calls_read import unsealed_row
 from storage.database import Connection, Database
 from storage.past_calls import load_routes
 from storage.queries import query
@@ -130,7 +131,7 @@ class CallRecords:
         )
 
     def _call(self, row: asyncpg.Record) -> Call:
-        unsealed = self._vault.open(row["sealed"], row["call_id"])
+        unsealed = unsealed_row(row, self._vault)
         return Call(
             call_id=row["call_id"],
             campaign=row["named_campaign"],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import orjson
 
 from auction.domain.call import Call, Caller, FieldValue
-from auction.domain.ids import CallId, OfferId
+from auction.domain.ids import CallId, OfferId, PoolId
 from config.secret_box import SecretBox
 
 
@@ -53,6 +53,21 @@ class CallerVault:
             call.fields,
         )
         return self._box.seal(orjson.dumps(plain), call.call_id.encode())
+
+    def session(self, pool: PoolId, session_id: str) -> bytes:
+        """What a visitor's session is known by: HMAC-SHA-256, other in every pool."""
+        return hmac.digest(self._identity_key, f"session of {pool} {session_id}".encode(), "sha256")
+
+    def seal_tags(self, tags: Mapping[str, FieldValue], lease: str) -> bytes:
+        """The tags of a lease, sealed for it alone."""
+        return self._box.seal(orjson.dumps(tags), b"lease " + lease.encode())
+
+    def open_tags(self, sealed: bytes, lease: str) -> Mapping[str, FieldValue]:
+        """What ``seal_tags`` was given. Raises SecretBoxError: it was sealed under another key."""
+        tags: Mapping[str, FieldValue] = orjson.loads(
+            self._box.open(sealed, b"lease " + lease.encode())
+        )
+        return tags
 
     def open(self, sealed: bytes, call_id: CallId) -> Unsealed:
         """What ``seal`` was given. Raises SecretBoxError when it was sealed under another key."""

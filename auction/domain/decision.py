@@ -3,13 +3,16 @@
 Values that the engine and the ledger share.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+from typing import Final
 
-from auction.domain.call import Call
-from auction.domain.ids import BuyerId, CallId, CampaignId, OfferId, PingId, PostId
+from auction.domain.call import Call, FieldValue
+from auction.domain.ids import BuyerId, CallId, CampaignId, OfferId, PingId, PostId, SourceId
+from auction.domain.numbers import PoolTerms
 from auction.domain.quality import Quality
 from auction.domain.reasons import Reason
 from auction.domain.scoring import Weight
@@ -81,13 +84,26 @@ class PastCall:
 
 @value(frozen=True, slots=True)
 class Opening:
-    """What ``open`` writes. ``decide_within_ms`` bounds this decider's claim on the call."""
+    """What ``open`` writes. ``decide_within_ms`` bounds this decider's claim on the call.
+
+    ``call`` has what its dialled number says of it already, unless that belongs to a ``pool``:
+    whom it is lent to shows only in the ledger.
+    """
 
     call: Call
     fingerprint: bytes
     decide_within_ms: int
     revision: int
     campaign: CampaignId | None
+    pool: PoolTerms | None = None
+
+
+@value(frozen=True, slots=True)
+class KnownAs:
+    """What is recorded of a call besides what its switch said, or in place of it."""
+
+    source: SourceId | None
+    fields: Mapping[str, FieldValue]
 
 
 @value(frozen=True, slots=True)
@@ -95,13 +111,15 @@ class Opened:
     """The call is ours to decide. ``plan`` is set when an earlier decider died after storing one.
 
     ``received_at``: when the call first came in, where that was not with this request; its cap
-    windows are the ones of that moment.
+    windows are the ones of that moment. ``known_as``: source and fields that are recorded of it,
+    where they are others than those it was opened with.
     """
 
     epoch: int
     past_calls: tuple[PastCall, ...] = ()
     plan: "StoredPlan | None" = None
     received_at: datetime | None = None
+    known_as: "KnownAs | None" = None
 
 
 @value(frozen=True, slots=True)
@@ -387,6 +405,10 @@ class AttemptRecord:
     price: Decimal
     outcome: str
     reason: str | None = None
+
+
+ROUTED_UNANSWERED: Final = "post unanswered, routed by policy"
+"""The detail of a win whose post was not answered (``on_unknown: route``)."""
 
 
 @dataclass(slots=True)

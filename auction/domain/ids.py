@@ -7,6 +7,7 @@ CampaignId = NewType("CampaignId", str)
 OfferId = NewType("OfferId", str)
 BuyerId = NewType("BuyerId", str)
 SourceId = NewType("SourceId", str)
+PoolId = NewType("PoolId", str)
 PingId = NewType("PingId", str)
 PostId = NewType("PostId", str)
 

@@ -36,6 +36,7 @@ class Reason(IntEnum):
     CONSENT_MISSING = 218
     CONSENT_EXPIRED = 219
     OUTSIDE_SEGMENT = 220
+    NUMBER_EXCLUDED = 221
     BID_REFUSED = 300
     BELOW_MINIMUM = 301
     INVALID_BID = 302
@@ -76,5 +77,6 @@ class NoRouteReason:
     NO_BID_AND_NO_STATIC = "no_bid_and_no_static"
     UNKNOWN_CAMPAIGN = "unknown_campaign"
     CALLER_BLOCKED = "caller_blocked"
+    NUMBER_REJECTED = "number_rejected"
     ALREADY_CONVERTED = "already_converted"
     TOO_LATE = "too_late"

@@ -109,8 +109,12 @@ def _decide(
 
 
 def _not_auctioned(recorded: Recorded, campaign: Campaign) -> bool:
-    """Whether nobody was asked at all: the caller is blocked, or the call came too late."""
-    return _blocked(recorded, campaign) or _too_late(recorded)
+    """Whether nobody was asked at all: the caller or call is refused, or it came too late."""
+    return _blocked(recorded, campaign) or _rejected(recorded) or _too_late(recorded)
+
+
+def _rejected(recorded: Recorded) -> bool:
+    return recorded.reason == NoRouteReason.NUMBER_REJECTED
 
 
 def _too_late(recorded: Recorded) -> bool:
@@ -212,6 +216,8 @@ def _no_route_reason(
 ) -> str:
     if _blocked(recorded, campaign):
         return NoRouteReason.CALLER_BLOCKED
+    if _rejected(recorded):
+        return NoRouteReason.NUMBER_REJECTED
     if _too_late(recorded):
         return NoRouteReason.TOO_LATE
     if any(each.ms is not None or each.reason in _UNUSED for each in entries.values()):

@@ -67,5 +67,12 @@ class Recorded:
         return next(taken, None)
 
 
-REFUSED_BEFORE = frozenset({Reason.CAP_REACHED, Reason.CONCURRENCY_FULL, Reason.DUPLICATE_CALLER})
+REFUSED_BEFORE = frozenset(
+    {
+        Reason.CAP_REACHED,
+        Reason.CONCURRENCY_FULL,
+        Reason.DUPLICATE_CALLER,
+        Reason.NUMBER_EXCLUDED,
+    }
+)
 """What kept an offer from being asked and can't be told again: it stands as recorded."""

@@ -8,9 +8,11 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from auction.domain.breaker import BreakerTerms
+from auction.domain.call import Call
 from auction.domain.filters import Filter
 from auction.domain.hours import Hours
-from auction.domain.ids import BuyerId, CampaignId, OfferId, OwnerId, SourceId
+from auction.domain.ids import BuyerId, CampaignId, OfferId, OwnerId, PoolId, SourceId
+from auction.domain.numbers import NumberTerms, PoolTerms
 from auction.domain.ping_rate import PingRateTerms
 from auction.domain.quality import QualityTerms
 from auction.domain.validation import Requirement
@@ -296,7 +298,9 @@ class Campaign:
 class Catalogue:
     """One immutable revision of the whole marketplace. ``zone`` is the marketplace's.
 
-    ``longest_budget_ms`` is that of the slowest auction, or the default without campaigns.
+    ``numbers`` are those with terms of their own, ``lendable`` tells how many numbers of pools a
+    source may have at once, where that is limited. ``longest_budget_ms`` is that of the slowest
+    auction, or the default without campaigns.
     """
 
     revision: int
@@ -307,12 +311,26 @@ class Catalogue:
     offers: Mapping[OfferId, OfferTerms]
     default_country: str = "US"
     buyer_subscribers: Mapping[BuyerId, tuple[Subscriber, ...]] = field(default_factory=dict)
+    numbers: Mapping[str, NumberTerms] = field(default_factory=dict)
+    pools: Mapping[PoolId, PoolTerms] = field(default_factory=dict)
+    pool_by_number: Mapping[str, PoolTerms] = field(default_factory=dict)
+    lendable: Mapping[SourceId, int] = field(default_factory=dict)
     longest_budget_ms: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         budgets = [campaign.auction.budget_ms for campaign in self.campaigns.values()]
         longest = max(budgets, default=AuctionTerms().budget_ms)
         object.__setattr__(self, "longest_budget_ms", longest)
+
+    def number_of(self, call: Call) -> NumberTerms | None:
+        """The terms of the number that the call dialled, where it has any of its own."""
+        dialed = call.dialed_number
+        return None if dialed is None else self.numbers.get(dialed)
+
+    def pool_of(self, call: Call) -> PoolTerms | None:
+        """The pool of the number that the call dialled, where that is lent."""
+        dialed = call.dialed_number
+        return None if dialed is None else self.pool_by_number.get(dialed)
 
     def subscribers(
         self, campaign: CampaignId | None, buyer: BuyerId | None

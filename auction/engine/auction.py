@@ -65,8 +65,7 @@ class Auction:
 
     async def decide(self, opened: Opened) -> bytes | Superseded:
         """The stored answer, or that another decider has taken the call over."""
-        if opened.received_at is not None:
-            self.call = self._conclusion.call = replace(self.call, received_at=opened.received_at)
+        self.call = self._conclusion.call = _as_opened(self.call, opened)
         return await self._decide(opened, None)
 
     async def decide_next(self, again: Rerouting) -> bytes | Superseded:
@@ -82,8 +81,13 @@ class Auction:
         if self.campaign.quality is not None:
             self._score(self.campaign.quality, outcomes, again)
         if self.call.caller.number in self.campaign.caller_blocklist:
-            self._refuse_blocked(self.campaign, outcomes)
+            self._refuse_all(self.campaign, outcomes, Reason.SUPPRESSED, _ON_THE_BLOCKLIST)
             return await store(opened.epoch, outcomes, None, NoRouteReason.CALLER_BLOCKED)
+        number = self.snapshot.catalogue.number_of(self.call)
+        is_new = again is None and opened.plan is None
+        if is_new and number is not None and number.rejects(self.call):
+            self._refuse_all(self.campaign, outcomes, Reason.NUMBER_EXCLUDED, _BY_THE_NUMBER)
+            return await store(opened.epoch, outcomes, None, NoRouteReason.NUMBER_REJECTED)
         if opened.plan is not None:
             outcomes = Outcomes.restored(opened.plan.trace)
             walk = self._walk(opened.epoch, self.campaign, outcomes)
@@ -110,9 +114,11 @@ class Auction:
         outcomes.quality = quality
         self.call = self._conclusion.call = replace(self.call, quality=quality.score)
 
-    def _refuse_blocked(self, campaign: Campaign, outcomes: Outcomes) -> None:
+    def _refuse_all(
+        self, campaign: Campaign, outcomes: Outcomes, reason: Reason, detail: str
+    ) -> None:
         for offer in self.snapshot.indexes[campaign.id].allowed(CallView(self.call)):
-            outcomes.refuse(offer.terms.id, Reason.SUPPRESSED, _ON_THE_BLOCKLIST)
+            outcomes.refuse(offer.terms.id, reason, detail)
 
     async def _plan(
         self, campaign: Campaign, opened: Opened, again: Rerouting | None, outcomes: Outcomes
@@ -164,6 +170,14 @@ class Auction:
         )
 
 
+def _as_opened(call: Call, opened: Opened) -> Call:
+    """The call as it is recorded: when it first came in, with what its number said of it then."""
+    if opened.received_at is not None:
+        call = replace(call, received_at=opened.received_at)
+    known = opened.known_as
+    return call if known is None else replace(call, source=known.source, fields=known.fields)
+
+
 def _said_no(again: Rerouting) -> Mapping[OfferId, Outcome]:
     """The offers that said no in earlier attempts, with what they said."""
     return {
@@ -200,4 +214,5 @@ def _was_eligible(outcome: Outcome) -> bool:
 
 _ELIGIBLE_BUT_UNUSED = SAID_NO | HELD_BACK | {Reason.STANDBY, Reason.BUDGET_TOO_SMALL}
 
+_BY_THE_NUMBER = "the dialled number takes no such call"
 _ON_THE_BLOCKLIST = "caller is on the campaign's blocklist"

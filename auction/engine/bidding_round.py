@@ -52,7 +52,8 @@ class BiddingRound:
         """The offers that may take the call now; the outcome of each that terms allow is noted."""
         began = self.ports.clock.monotonic()
         view = CallView(self.call)
-        return await self._with_room(view, self._index.allowed(view), past_calls, began)
+        allowed = self._chosen(self._index.allowed(view))
+        return await self._with_room(view, allowed, past_calls, began)
 
     async def eligible_again(
         self, past_calls: Sequence[PastCall], tried: Collection[OfferId]
@@ -71,11 +72,22 @@ class BiddingRound:
             if refused is not None and offer.terms.id not in tried:
                 self.outcomes.refuse(offer.terms.id, refused.reason, refused.detail)
         allowed = [each for each in self._index.allowed(now) if each.terms.id not in tried]
-        return await self._with_room(view, allowed, past_calls, began)
+        return await self._with_room(view, self._chosen(allowed), past_calls, began)
 
     @property
     def _index(self) -> OfferIndex:
         return self.snapshot.indexes[self.campaign.id]
+
+    def _chosen(self, allowed: list[CompiledOffer]) -> list[CompiledOffer]:
+        """Without those that the rules of the dialled number leave out, which is noted."""
+        number = self.snapshot.catalogue.number_of(self.call)
+        choice = None if number is None else number.choice(self.call)
+        if choice is None:
+            return allowed
+        for each in allowed:
+            if not choice.allows(each.terms.id):
+                self.outcomes.refuse(each.terms.id, Reason.NUMBER_EXCLUDED, "by the dialled number")
+        return [each for each in allowed if choice.allows(each.terms.id)]
 
     async def _with_room(
         self,

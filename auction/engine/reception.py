@@ -12,6 +12,7 @@ from auction.domain.decision import (
     OtherContent,
 )
 from auction.domain.ids import CallId, CampaignId
+from auction.domain.numbers import joined
 from auction.domain.overload import LoadLevel
 from auction.domain.terms import Campaign, Catalogue
 from auction.domain.value import value
@@ -95,6 +96,7 @@ class Reception:
         self, call: Call, fingerprint: bytes, started: float, level: LoadLevel
     ) -> _Decision:
         snapshot = self._catalogue.current()
+        call = _as_dialled(snapshot.catalogue, call)
         campaign = find_campaign(snapshot.catalogue, call)
         auction = Auction(call, snapshot, campaign, started, self._ports, level=level)
         opening = Opening(
@@ -103,6 +105,7 @@ class Reception:
             decide_within_ms=int(max(0.0, auction.decision_ms)) + DECIDER_SLACK_MS,
             revision=snapshot.catalogue.revision,
             campaign=None if campaign is None else campaign.id,
+            pool=snapshot.catalogue.pool_of(call),
         )
         while True:
             opened = await self._open(opening, call, started)
@@ -132,6 +135,12 @@ class Reception:
                 raise StorageUnavailableError("another process is still deciding this call")
             await asyncio.sleep(min(max(result.wait_ms, 1), pause_ms) / 1000)
             pause_ms = min(pause_ms * 2, LONGEST_POLL_MS)
+
+
+def _as_dialled(catalogue: Catalogue, call: Call) -> Call:
+    """The call with what the terms of its dialled number say of it."""
+    number = catalogue.number_of(call)
+    return call if number is None else joined(call, number.source, number.tags)
 
 
 def find_campaign(catalogue: Catalogue, call: Call) -> Campaign | None:

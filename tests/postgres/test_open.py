@@ -345,7 +345,7 @@ async def test_an_opening_that_can_not_be_stored_fails_alone(ledger: PostgresLed
 
 async def test_opening_does_not_wait_for_the_disk(database: Database) -> None:
     async with database.transaction() as connection:
-        await connection.fetch(query("open_calls"), *["{}"] * 12, *([] for _ in range(3)))
+        await connection.fetch(query("open_calls"), *["{}"] * 14, *([] for _ in range(3)))
         assert await connection.fetchval("show synchronous_commit") == "off"
 
 

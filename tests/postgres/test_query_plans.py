@@ -27,7 +27,7 @@ def texts(*arrays: Sequence[Any]) -> list[str]:
 HOT: dict[str, Sequence[Any]] = {
     "open_calls": (
         *texts(IDS, NUMBERS, TIMES, NUMBERS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, FLAGS, NUMBERS),
-        *(*texts(NUMBERS), BYTES, BYTES, BYTES),
+        *(*texts(NUMBERS, TEXTS, TEXTS), BYTES, BYTES, BYTES),
     ),
     "taken_over_plans": (IDS,),
     "collect_late": (IDS,),
@@ -128,6 +128,9 @@ FILL = """
     insert into postbacks (call_id, buyer, event_id, fingerprint, status, result)
     select call_id, 'b', 'e', '', 'converted', 'booked' from calls;
 
+    insert into number_leases (number, pool)
+    select 'n' || n, 'p' from generate_series(1, 3000) as n;
+
     insert into usage_counters (owner, counters)
     select 'offer:' || n, array_fill(0::bigint, array[64]) from generate_series(1, 3000) as n;
 
@@ -203,7 +206,10 @@ async def test_updates_after_a_lock_are_planned_by_keys(database: Database) -> N
 
 
 async def test_updates_stay_on_their_page(database: Database) -> None:
-    """No index is written to when a call is decided, answered and ended, or usage is counted."""
+    """No index is written to when a call is decided, answered and ended, or usage is counted.
+
+    The lease of a call stays what it was when the call came in.
+    """
     async with database.connection() as connection:
         indexed = await connection.fetch("""
             select c.relname || '.' || a.attname as name
@@ -215,6 +221,7 @@ async def test_updates_stay_on_their_page(database: Database) -> None:
     assert {row["name"] for row in indexed} == {
         "calls.call_id",
         "calls.received_at",
+        "calls.lease",
         "reservations.call_id",
         "reservations.attempt",
         "reservations.caller_hash",

@@ -14,11 +14,12 @@ item as materialized (
     from unnest(
         $1::text::text[], $2::text::integer[], $3::text::timestamptz[], $4::text::bigint[],
         $5::text::text[], $6::text::text[], $7::text::text[], $8::text::text[], $9::text::text[],
-        $10::text::boolean[], $11::text::integer[], $12::text::integer[],
-        $13::bytea[], $14::bytea[], $15::bytea[]
+        $10::text::boolean[], $11::text::integer[], $12::text::integer[], $13::text::text[],
+        $14::text::text[], $15::bytea[], $16::bytea[], $17::bytea[]
     ) as item (
         call_id, decide_within_ms, received_at, revision, campaign, named_campaign, dialed_number,
-        source, switch, test, timeout_ms, epoch, fingerprint, caller_hash, sealed
+        source, switch, test, timeout_ms, epoch, pool_number, pool_source, fingerprint, caller_hash,
+        sealed
     )
 ),
 known as materialized (
@@ -37,19 +38,31 @@ known as materialized (
         select calls.* from calls where calls.call_id = item.call_id offset 0
     ) as c
 ),
+lent as materialized (
+    select item.call_id, l.lease, l.source, l.sealed
+    from item
+    cross join lateral (
+        select * from number_leases as n
+        where n.number = item.pool_number and n.kept_until > now()
+        offset 0
+    ) as l
+    where item.pool_number is not null
+),
 opened as (
     insert into calls as c (
         call_id, fingerprint, decide_by, received_at, revision, campaign, named_campaign,
-        dialed_number, source, switch, test, timeout_ms, caller_hash, sealed, epoch
+        dialed_number, source, switch, test, timeout_ms, caller_hash, sealed, epoch, lease, lent
     )
     select
         item.call_id, item.fingerprint,
         now() + item.decide_within_ms * interval '1 millisecond',
         item.received_at, item.revision, item.campaign, item.named_campaign, item.dialed_number,
-        item.source, item.switch, item.test, item.timeout_ms, item.caller_hash, item.sealed, item.epoch
+        coalesce(item.source, lent.source, item.pool_source), item.switch, item.test,
+        item.timeout_ms, item.caller_hash, item.sealed, item.epoch, lent.lease, lent.sealed
     from relaxed
     cross join item
     left join known using (call_id)
+    left join lent using (call_id)
     where known.call_id is null or known.free
     order by item.call_id collate "C"
     on conflict (call_id) do update set
@@ -72,12 +85,15 @@ opened as (
         campaign = excluded.campaign,
         named_campaign = excluded.named_campaign,
         dialed_number = excluded.dialed_number,
-        source = excluded.source,
+        -- What was known of a call that is taken over stays so, whoever has its number by now.
+        source = case when c.state = 'deciding' then c.source else excluded.source end,
         switch = excluded.switch,
         test = excluded.test,
         timeout_ms = excluded.timeout_ms,
         caller_hash = excluded.caller_hash,
-        sealed = excluded.sealed,
+        sealed = case when c.state = 'deciding' then c.sealed else excluded.sealed end,
+        lease = case when c.state = 'deciding' then c.lease else excluded.lease end,
+        lent = case when c.state = 'deciding' then c.lent else excluded.lent end,
         binding = true,
         decided_at = null,
         routed_by = null,
@@ -103,13 +119,19 @@ opened as (
             else not c.binding and c.answered_at is null and c.ended_at is null
         end
     -- A row that was there before has been locked by this very statement.
-    returning c.call_id, c.epoch, c.received_at, c.xmax <> 0 as known_before
+    returning
+        c.call_id, c.epoch, c.received_at, c.xmax <> 0 as known_before, c.source, c.sealed, c.lease,
+        c.lent
 )
 select
     item.call_id,
     opened.epoch,
     opened.received_at,
     opened.known_before,
+    opened.source,
+    case when opened.known_before then opened.sealed end as sealed,
+    opened.lease,
+    opened.lent,
     known.call_id is not null as known,
     known.free,
     known.fingerprint,
@@ -319,7 +341,7 @@ decided as (
         reason = excluded.reason,
         binding = excluded.binding
     where c.epoch = excluded.epoch and c.state in ('deciding', 'rerouting')
-    returning c.call_id, c.received_at
+    returning c.call_id, c.received_at, c.campaign, c.source, c.test
 ),
 answered as (
     insert into next_steps (call_id, attempt, fingerprint, reason, answer)
@@ -367,6 +389,23 @@ traced as (
     from item
     join decided using (call_id)
     on conflict (call_id, received_at, attempt) do update set trace = excluded.trace
+),
+counted as (
+    -- For reports; a trace that replaces one is seen to by a trigger.
+    insert into report_deltas (kind, call_id, attempt, received_at, campaign, source, test)
+    select
+        'decision', decided.call_id, item.attempt, decided.received_at, decided.campaign,
+        decided.source, decided.test
+    from item
+    join decided using (call_id)
+    left join lateral (
+        select traces.attempt from traces
+        where traces.call_id = decided.call_id
+            and traces.received_at = decided.received_at
+            and traces.attempt = item.attempt
+        offset 0
+    ) as replaced on true
+    where replaced.attempt is null
 )
 select
     item.call_id,

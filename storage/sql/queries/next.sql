@@ -5,7 +5,7 @@
 select
     c.call_id, c.epoch, c.state, c.attempt, c.decide_by, c.binding, c.received_at, c.campaign,
     c.named_campaign, c.dialed_number, c.source, c.switch, c.test, c.timeout_ms, c.caller_hash,
-    c.sealed, c.answered_at, c.ended_at, c.connected_duration_s, now() as now
+    c.sealed, c.lease, c.lent, c.answered_at, c.ended_at, c.connected_duration_s, now() as now
 from (
     select
         set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),

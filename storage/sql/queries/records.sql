@@ -109,7 +109,7 @@ select
 from (
     select
         k.call_id, k.attempt, k.state, k.received_at, k.revision, k.test, k.timeout_ms, k.campaign,
-        k.named_campaign, k.dialed_number, k.source, k.switch, k.sealed, k.routed_by, k.offer,
+        k.named_campaign, k.dialed_number, k.source, k.switch, k.sealed, k.lease, k.lent, k.routed_by, k.offer,
         k.buyer, k.price, k.currency, k.reason, k.answered_at, k.ended_at, k.total_duration_s,
         k.connected_duration_s, k.ended_by
     from calls as k

@@ -1,0 +1,120 @@
+-- Numbers of pools and the visitors they are lent to. "Live" calls keep a number from being lent again.
+
+-- name: lease_owner_lock
+-- Whoever lends under a limit counts and lends alone.
+select pg_advisory_xact_lock(7241530, hashtext($1))
+
+-- name: add_pool_numbers
+insert into number_leases (number, pool)
+select number, $1
+from unnest($2::text[]) as given (number)
+order by number
+on conflict (number) do nothing
+
+-- name: move_pool_numbers
+-- A number that comes from another pool is lent to nobody there any more.
+update number_leases set
+    pool = $1, lease = null, session = null, source = null, sealed = null, expires_at = null,
+    kept_until = null
+where number = any($2::text[]) and pool <> $1
+
+-- name: lock_own_lease
+select number, lease, kept_until > now() as kept
+from number_leases
+where pool = $1 and session = $2
+for update
+
+-- name: count_lent
+-- How many numbers of a pool, and how many of all pools for a source, are lent to others.
+select
+    (
+        select count(*) from number_leases
+        where pool = $1 and lease is not null and kept_until > now() and session <> $3
+    ) as of_pool,
+    (
+        select count(*) from number_leases
+        where source = $2 and lease is not null and kept_until > now()
+            and not (pool = $1 and session = $3)
+    ) as of_source
+
+-- name: lock_free_number
+-- The number unused for longest. A call that is over frees its number $3 seconds after its end and the
+-- last that was heard of its visitor. What was read of a number before it was locked must still stand.
+with free as materialized (
+    select
+        l.number, l.lease, l.kept_until,
+        row_number() over (order by l.last_used_at nulls first, l.number) as place
+    from number_leases as l
+    left join lateral (
+        select
+            bool_or(c.state in ('deciding', 'rerouting', 'late', 'routed', 'answered')) as live,
+            max(least(coalesce(c.ended_at, c.decided_at, c.received_at), now())) as over_at
+        from calls as c
+        where c.lease = l.lease
+    ) as calls on l.lease is not null
+    where l.pool = $1
+        and l.number = any($2::text[])
+        and (
+            l.lease is null
+            or calls.live is not true and (
+                l.kept_until <= now()
+                or calls.over_at + $3::integer * interval '1 second' <= now()
+                and l.last_used_at + $3::integer * interval '1 second' <= now()
+            )
+        )
+    order by place
+    limit 100
+)
+select l.number
+from free
+join number_leases as l
+    on l.number = free.number
+        and l.lease is not distinct from free.lease
+        and l.kept_until is not distinct from free.kept_until
+order by free.place
+for update of l skip locked
+limit 1
+
+-- name: lend_number
+update number_leases set
+    lease = $2,
+    session = $3,
+    source = $4,
+    sealed = $5,
+    expires_at = now() + $6::integer * interval '1 second',
+    kept_until = now() + ($6::integer + $7::integer) * interval '1 second',
+    last_used_at = now()
+where number = $1
+returning expires_at
+
+-- name: keep_lease
+update number_leases set
+    expires_at = greatest(expires_at, now() + $3::integer * interval '1 second'),
+    kept_until = greatest(expires_at, now() + $3::integer * interval '1 second')
+        + $4::integer * interval '1 second',
+    last_used_at = now()
+where pool = $1 and session = $2 and kept_until > now() and number = any($5::text[])
+returning number, expires_at
+
+-- name: end_lease
+update number_leases set
+    lease = null, session = null, source = null, sealed = null, expires_at = null, kept_until = null,
+    last_used_at = now()
+where pool = $1 and session = $2
+returning number
+
+-- name: forget_lapsed_leases
+-- Tags are kept no longer than they can join a call.
+update number_leases set
+    lease = null, session = null, source = null, sealed = null, expires_at = null, kept_until = null
+where number in (
+    select l.number
+    from number_leases as l
+    where l.kept_until <= now() and not exists (
+        select from calls as c
+        where c.lease = l.lease
+            and c.state in ('deciding', 'rerouting', 'late', 'routed', 'answered')
+    )
+    limit 1000
+    for update skip locked
+)
