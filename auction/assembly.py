@@ -18,6 +18,7 @@ from auction.known_tokens import KnownTokens
 from auction.marketplaces import Marketplaces
 from auction.token_keeping import TokenKeeping
 from auction.web.api import CallLife, Routes, build_api
+from auction.web.claims import ClaimHandlers
 from auction.web.drain import Drain
 from auction.web.management.handlers import CurrentBox
 from auction.web.management.routes import Managed, management
@@ -29,6 +30,7 @@ from auction.webhooks.worker import WebhookWorker
 from metrics.load import LoadTerms, LoadWatch
 from metrics.registry import Metrics
 from storage.call_lists import CallLists
+from storage.claims import Claims
 from storage.database import Database
 from storage.deliveries import Deliveries
 from storage.events import CallEvents
@@ -151,7 +153,9 @@ class CallHandling:
     def _routes(self) -> tuple[Routes, ...]:
         parts, services = self._parts, self.services
         access = TokenKeeping(parts.database)
+        claims = Claims(parts.database)
         return (
+            ClaimHandlers(services, self.life.postbacks, claims).add_to,
             TokenHandlers(access, services.tokens, services.clock).add_to,
             management(Managed(parts.database, parts.box), services.tokens),
         )

@@ -41,6 +41,7 @@ from auction.domain.terms import (
     PayoutRule,
     Period,
     PingPostTerms,
+    ReturnTerms,
     Segment,
     Subscriber,
     Trigger,
@@ -123,6 +124,7 @@ class TermsOf:
             ping_post=self._share(_ping_post(offer.ping_post)),
             conversions=self._share(tuple(map(_conversion, offer.conversions))) or _WHEN_ABSENT,
             duplicates=self._share(own_rule) or self._rules[offer.campaign],
+            returns=self._share(_returns(offer.returns)),
         )
 
     def catalogue(self, offers: Iterable[OfferTerms], revision: int) -> Catalogue:
@@ -295,6 +297,13 @@ def _hours(hours: configured_offers.Hours | None, zone: str) -> Hours | None:
 def _requirements(offer: configured_offers.Offer) -> tuple[Requirement, ...]:
     rules: list[Validation | ConsentRule] = [*offer.validations, *offer.consents]
     return tuple(map(requirement_of, rules))
+
+
+def _returns(returns: configured_offers.Returns | None) -> ReturnTerms | None:
+    if returns is None:
+        return None
+    withdraws = returns.payout == "withdraw"
+    return ReturnTerms(returns.within_days, frozenset(returns.reasons), withdraws)
 
 
 def _outside(campaign: configured.Campaign, buyer: configured.Buyer) -> tuple[Segment, ...]:

@@ -38,6 +38,7 @@ from config.values import (
     Model,
     Money,
     MoneyOrZero,
+    Name,
     SecondsOrZero,
     SendDigits,
     Text,
@@ -215,6 +216,18 @@ class ConversionRule(Model):
     postback_within_h: Annotated[StrictInt, Field(ge=1, le=2_160)] = 24
 
 
+class Returns(Model):
+    """What the buyer may give back or complain about, up to so many days after the call.
+
+    ``reasons``: the words it may use, any where none are named. ``payout``: whether the source
+    keeps what it earned by a call that is given back.
+    """
+
+    within_days: Days
+    reasons: Annotated[Many[Name], Field(max_length=100)] = ()
+    payout: Literal["keep", "withdraw"] = "keep"
+
+
 class Offer(Model):
     """One buyer's terms on one campaign."""
 
@@ -235,6 +248,7 @@ class Offer(Model):
     ping_post: PingPost | None = None
     conversions: Many[ConversionRule] = ()
     duplicates: Duplicates | None = None
+    returns: Returns | None = None
     hash_key: Secret | None = None
     hash: Literal["sha256"] | None = None
 

@@ -160,6 +160,18 @@ class Subscriber:
     events: frozenset[WebhookEvent]
 
 
+@dataclass(frozen=True, slots=True)
+class ReturnTerms:
+    """What an offer's buyer may claim.
+
+    ``reasons`` empty: any; ``claws_back``: a return takes the payout back too.
+    """
+
+    within_days: int
+    reasons: frozenset[str] = frozenset()
+    claws_back: bool = False
+
+
 class OnUnknown(Enum):
     """What to do when a post was sent and no readable answer came."""
 
@@ -240,6 +252,7 @@ class OfferTerms:
     ping_post: PingPostTerms | None = None
     conversions: tuple[ConversionRule, ...] = (ConversionRule(Trigger.ANSWERED),)
     duplicates: DuplicateRule | None = None
+    returns: ReturnTerms | None = None
 
     @property
     def auctioned(self) -> bool:

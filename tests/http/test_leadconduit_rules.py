@@ -55,6 +55,7 @@ def a_market(buyers: SimulatedBuyers) -> dict[str, Any]:
             {"field": "email", "type": "email", "pattern": ".{5,80}"},
         ],
         "consents": [{"field": "consent_at", "max_age_h": 24}],
+        "returns": {"within_days": 7, "reasons": ["wrong_number"], "payout": "withdraw"},
         "ping_post": ping_post(
             "acme",
             mapping={
@@ -89,6 +90,7 @@ def a_market(buyers: SimulatedBuyers) -> dict[str, Any]:
         "private_fields": ["email"],
         "quality": quality,
         "segments": [senior],
+        "payouts": [{"source": "*", "trigger": "answered", "amount": "9.00"}],
         "auction": {},
     }
     return {
@@ -134,6 +136,12 @@ class Scene:
             each["offer"]: (each["outcome"], each["code"], each["detail"])
             for each in trace["offers"]
         }
+
+    async def report(self, call_id: str, kind: str) -> None:
+        """The switch reports that something happened to a call now."""
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        event = {"call_id": call_id, "event_id": kind, "type": kind, "at": at}
+        assert await self.switch.report(self.service, **event) == 200
 
     async def apply(self, market: dict[str, Any]) -> None:
         """Make this the marketplace, and wait until it decides calls."""
@@ -228,6 +236,68 @@ async def test_an_offer_takes_only_calls_of_enough_quality(scene: Scene) -> None
     assert told["acme-auto"] == ("filtered", 205, "quality")
 
 
+async def send(
+    scene: Scene, path: str, body: dict[str, str] | None = None, token: str | None = None
+) -> tuple[int, dict[str, Any]]:
+    """A request's status and answer: a POST where it has a body."""
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    method, url = "GET" if body is None else "POST", f"{scene.service.url}{path}"
+    async with scene.switch.session.request(method, url, json=body, headers=headers) as response:
+        return response.status, await response.json()
+
+
+async def test_a_buyer_returns_a_call_within_its_window_and_is_credited_once(scene: Scene) -> None:
+    call_id = (await scene.route())["call_id"]
+    for kind in ("answered", "ended"):
+        await scene.report(call_id, kind)
+    code, output = await scene.pingpost(
+        *("token", "create", "--name", "acme", "--scope", "postback", "--buyer", "acme")
+    )
+    token = output.split()[-1]
+    assert code == 0, output
+    returns, complaints = f"/v1/calls/{call_id}/returns", f"/v1/calls/{call_id}/complaints"
+
+    status, problem = await send(scene, returns, {"reason": "changed my mind"}, token)
+    assert (status, [each["path"] for each in problem["errors"]]) == (422, ["reason"])
+    given = {"reason": "wrong_number", "note": "a fax"}
+    for result in ("withdrawn", "repeated"):
+        status, told = await send(scene, returns, given, token)
+        assert (status, told["result"], told["amount"]) == (200, result, "0.00")
+    status, problem = await send(scene, returns, {"reason": "wrong_number"}, token)
+    assert status == 409
+    status, told = await send(scene, complaints, {"reason": "wrong_number"}, token)
+    assert (status, told["result"]) == (200, "booked")
+
+    record = await scene.switch.record(scene.service, call_id)
+    assert (record["cdr"]["revenue"], record["cdr"]["payout"]) == ("0.00", "0.00")
+    booked = [(each["side"], each["kind"], each["note"]) for each in record["conversions"]]
+    assert booked[-2:] == [
+        ("buyer", "withdrawn", "returned: wrong_number"),
+        ("source", "withdrawn", "returned: wrong_number"),
+    ]
+    status, listed = await send(scene, returns, token=token)
+    [kept] = listed["returns"]
+    assert (kept["credited"], kept["withheld"], kept["note"]) == ("50.00", "9.00", "a fax")
+
+    async def rates() -> bool:
+        period = "from=2020-01-01T00:00:00Z&to=2100-01-01T00:00:00Z"
+        found = []
+        for by, name in (("offer", "acme-auto"), ("source", "pub-17")):
+            _, answer = await send(scene, f"/v1/returns?{period}&by={by}")
+            found += [each for each in answer["rows"] if each["name"] == name]
+        return [(each["returned"], each["return_rate"]) for each in found] == [(1, 1.0)] * 2
+
+    await eventually(rates, within_s=10)
+
+
+async def test_a_call_without_terms_for_it_is_not_returned(scene: Scene) -> None:
+    call_id = (await scene.route(senior="yes"))["call_id"]
+    status, problem = await send(scene, f"/v1/calls/{call_id}/returns", {"reason": "x"})
+    assert (status, problem["type"].rpartition(":")[2]) == (409, "claim-not-allowed")
+    status, _ = await send(scene, "/v1/calls/nobody/returns", {"reason": "x"})
+    assert status == 404
+
+
 async def test_bids_of_a_segment_are_boosted_and_the_price_stays_the_bid(scene: Scene) -> None:
     market = a_market(scene.buyers)
     market["campaigns"][0]["auction"] = {
@@ -250,7 +320,9 @@ async def test_expected_revenue_ranks_by_what_became_of_calls_and_is_replayed(
 ) -> None:
     scene.buyers.change("acme", post={"behaviours": {"reject": 1}})
     for _ in range(30):
-        assert (await scene.route())["offer"] == "beacon-auto"
+        decision = await scene.route()
+        assert decision["offer"] == "beacon-auto"
+        await scene.report(decision["call_id"], "answered")
     market = a_market(scene.buyers)
     market["campaigns"][0]["auction"] = {"rank": "expected_revenue"}
     await scene.apply(market)

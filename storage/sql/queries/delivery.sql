@@ -54,3 +54,34 @@ select
 from kept
 where class = 'buyer' and offer <> '' and source <> ''
 group by place, source
+
+-- name: write_claim
+-- No row: one of this event was there before.
+insert into call_claims (
+    call_id, buyer, kind, event_id, fingerprint, reason, note, campaign, offer, source, received_at,
+    credited, withheld
+)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+on conflict do nothing
+returning true
+
+-- name: known_claim
+select fingerprint from call_claims where call_id = $1 and buyer = $2 and kind = $3 and event_id = $4
+
+-- name: read_claims
+select event_id, buyer, offer, reason, note, credited, withheld, made_at
+from call_claims
+where call_id = $1 and kind = $2 and ($3::text is null or buyer = $3)
+order by made_at, event_id
+
+-- name: sum_claims
+-- Of calls that came in from $1 until $2, per offer or source ($3).
+select
+    case $3::text when 'offer' then offer else coalesce(source, '') end as name,
+    count(*) filter (where kind = 'return') as returned,
+    count(*) filter (where kind = 'complaint') as complaints,
+    sum(credited) as credited,
+    sum(withheld) as withheld
+from call_claims
+where received_at >= $1 and received_at < $2
+group by name
