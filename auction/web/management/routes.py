@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from auction.web.bodies import expecting
+from auction.web.management.audit import AuditHandlers
 from auction.web.management.handlers import CurrentBox, ResourceHandlers
 from auction.web.management.requests import MAX_OBJECT_BYTES
 from auction.web.management.resources import RESOURCES, Resource
@@ -30,6 +31,7 @@ def management(managed: Managed, tokens: Tokens) -> Callable[[web.UrlDispatcher]
         for resource in RESOURCES:
             handlers = ResourceHandlers(resource, managed.database, managed.box, tokens)
             _add_resource(router, resource, handlers)
+        router.add_get("/v1/audit", AuditHandlers(managed.database, tokens).list)
 
     return add_to
 
