@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from config.delivery_profiles import expanded
 from config.faults import Fault, place
 from config.plain_data import Item, Steps, below, listed, offers, text_of
 from config.references import Finding, early_tokens
@@ -26,7 +27,7 @@ UNENFORCED: tuple[Unenforced, ...] = (Unenforced(("sources", "token")),)
 
 def advice_on(data: Mapping[str, object], environ: Mapping[str, str]) -> list[Fault]:
     """Every warning about plain data, whatever else may be wrong with it."""
-    top = Item((), data)
+    top = Item((), expanded(data))
     findings = [
         *_unenforced(data),
         *_unset_variables(data, environ),

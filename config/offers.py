@@ -20,7 +20,8 @@ from pydantic import (
 from auction.domain.filters import Op, prepare
 from auction.domain.hours import Week, parse_weekly, weekly_faults
 from auction.domain.terms import DuplicateAfter, DuplicateScope, Trigger
-from config.endpoints import Endpoint, PingPost, one_way_to_hash
+from config.delivery_profiles import ProfiledPingPost
+from config.endpoints import Endpoint, one_way_to_hash
 from config.faults import faults_of, mistake, mistakes
 from config.requirements import ConsentRule, Validation
 from config.secret_values import Secret
@@ -245,7 +246,7 @@ class Offer(Model):
     priority: Hundreds = 1
     weight: Annotated[StrictInt, Field(ge=0, le=10_000)] = 1
     static_price: Annotated[MoneyOrZero | None, Field(validate_default=True)] = None
-    ping_post: PingPost | None = None
+    ping_post: ProfiledPingPost | None = None
     conversions: Many[ConversionRule] = ()
     duplicates: Duplicates | None = None
     returns: Returns | None = None

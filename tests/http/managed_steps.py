@@ -47,6 +47,12 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
             }
         },
     },
+    "delivery-profiles": {
+        "id": "house",
+        "name": "Our own",
+        "fixed_amount": "22.00",
+        "ping": {"timeout_ms": 400, "format": "form", "body": {"zip": "{{ fields.zip_code }}"}},
+    },
 }
 """By path: what a client may create in the marketplace of ``tests/fixtures``."""
 

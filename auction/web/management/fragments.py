@@ -10,6 +10,7 @@ from auction.redaction import mask_numbers
 from auction.web.management.resources import BY_KIND, Resource
 from auction.web.problems import CallerMistakeError, Fault, invalid
 from config import faults as config_faults
+from config.delivery_profiles import expanded
 from config.faults import ConfigError, Step, faults_of, render_path
 from config.identifiers import with_ids
 from config.known_keys import keys_at
@@ -70,7 +71,7 @@ def validated(resource: Resource, document: Document, owner: str | None) -> dict
     try:
         marketplace = Marketplace.model_validate(data)
     except ValidationError as error:
-        found = faults_of(error, data, partial(keys_at, Marketplace))
+        found = faults_of(error, expanded(data), partial(keys_at, Marketplace))
         raise refused(resource, found) from None
     return unwrap(resource, to_plain(marketplace, as_given=True))
 
@@ -125,7 +126,7 @@ def _faults_among(items: list[CatalogueItem]) -> Iterable[config_faults.Fault]:
     try:
         Marketplace.model_validate(data)
     except ValidationError as error:
-        yield from faults_of(error, data, partial(keys_at, Marketplace))
+        yield from faults_of(error, expanded(data), partial(keys_at, Marketplace))
     yield from reference_faults(data)
 
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from config.delivery_profiles import DeliveryProfile
 from config.marketplace import Buyer, Campaign, Source
 from config.offers import Offer
 from config.values import Model
@@ -83,6 +84,8 @@ class Resource:
         return next((each.kind for each in self.references if each.path is None), None)
 
 
+PROFILE_SETTINGS: Final = tuple(set(DeliveryProfile.model_fields) - {"id", "name"})
+
 RESOURCES: Final[tuple[Resource, ...]] = (
     Resource(
         kind="campaign",
@@ -122,6 +125,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
         title="offer",
         references=(
             Reference("campaign", "$.campaign", matters=("private_fields",)),
+            Reference("delivery_profile", "$.ping_post.profile", matters=PROFILE_SETTINGS),
             Reference(BUYER, None, matters=("type",)),
         ),
         filters={
@@ -131,6 +135,13 @@ RESOURCES: Final[tuple[Resource, ...]] = (
         },
         parent="buyer",
         switchable=True,
+    ),
+    Resource(
+        kind="delivery_profile",
+        path="delivery-profiles",
+        list_name="delivery_profiles",
+        model=DeliveryProfile,
+        title="delivery profile",
     ),
 )
 
