@@ -22,12 +22,9 @@ async def relatives_of(
 
     Raises CallerMistakeError: 422 where its own owner is not there.
     """
-    naming = await _naming(change, resource, item, before)
     found = [
-        *await _named_by(change, [item, *([] if before is None else [before])]),
-        # What they say of one another may depend on all that they name.
-        *await _named_by(change, naming),
-        *naming,
+        *await _named_by(change, resource, item, before),
+        *await _naming(change, resource, item, before),
     ]
     for kind, key in resource.shares:
         found += await change.sharing(kind, key, texts(item.document.get(key)))
@@ -71,12 +68,22 @@ def _in_order(model: type[Model], document: Mapping[str, object]) -> dict[str, o
     return {key: document[key] for key in keys if key in document}
 
 
-async def _named_by(change: CatalogueChange, items: Iterable[CatalogueItem]) -> list[CatalogueItem]:
-    names: dict[str, set[str]] = {}
-    for item in items:
-        for reference in BY_KIND[item.kind].references:
-            names.setdefault(reference.kind, set()).update(names_at(item, reference))
-    return [each for kind, ids in names.items() if ids for each in await change.items(kind, ids)]
+async def _named_by(
+    change: CatalogueChange,
+    resource: Resource,
+    item: CatalogueItem,
+    before: CatalogueItem | None,
+) -> list[CatalogueItem]:
+    found: list[CatalogueItem] = []
+    for reference in resource.references:
+        names = {
+            name
+            for each in (item, before)
+            if each is not None
+            for name in names_at(each, reference)
+        }
+        found += await change.items(reference.kind, names)
+    return found
 
 
 async def _naming(
