@@ -137,6 +137,14 @@ class Scene:
             for each in trace["offers"]
         }
 
+    async def token_of(self, buyer: str) -> str:
+        """A token with which a buyer reports what it thinks of its calls."""
+        asked = {"name": buyer, "scopes": ["postback"], "buyer": buyer}
+        url = f"{self.service.url}/v1/tokens"
+        async with self.switch.session.post(url, json=asked) as response:
+            assert response.status == 201, await response.text()
+            return str((await response.json())["token"])
+
     async def report(self, call_id: str, kind: str) -> None:
         """The switch reports that something happened to a call now."""
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -250,16 +258,14 @@ async def test_a_buyer_returns_a_call_within_its_window_and_is_credited_once(sce
     call_id = (await scene.route())["call_id"]
     for kind in ("answered", "ended"):
         await scene.report(call_id, kind)
-    code, output = await scene.pingpost(
-        *("token", "create", "--name", "acme", "--scope", "postback", "--buyer", "acme")
-    )
-    token = output.split()[-1]
-    assert code == 0, output
+    token, other = [await scene.token_of(buyer) for buyer in ("acme", "beacon")]
     returns, complaints = f"/v1/calls/{call_id}/returns", f"/v1/calls/{call_id}/complaints"
 
     status, problem = await send(scene, returns, {"reason": "changed my mind"}, token)
     assert (status, [each["path"] for each in problem["errors"]]) == (422, ["reason"])
     given = {"reason": "wrong_number", "note": "a fax"}
+    assert (await send(scene, returns, given, other))[0] == 404
+    assert (await send(scene, returns, token=other))[0] == 404
     for result in ("withdrawn", "repeated"):
         status, told = await send(scene, returns, given, token)
         assert (status, told["result"], told["amount"]) == (200, result, "0.00")

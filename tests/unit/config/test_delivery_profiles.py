@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from auction.domain.terms import OfferTerms
 from auction.workbench import Workbench
 from buyers.tokens import CallerIdMode
 from config.built_in_profiles import BUILT_IN
@@ -127,19 +128,43 @@ def test_merging_goes_key_by_key_within_ping_and_post() -> None:
     }
 
 
+def ready_offer(bench: Workbench, data: dict[str, Any]) -> OfferTerms:
+    """Acme's terms in a marketplace that the bench has made ready."""
+    checked, _ = check(data, SET).usable()
+    items = [
+        StoredItem(each.kind, each.id, each.parent, each.position, each.text)
+        for each in split(checked)
+    ]
+    ready = bench.make(items, 1)
+    return {str(offer): each for offer, each in ready.catalogue.offers.items()}["acme-auto"]
+
+
 def test_a_profile_that_changes_makes_its_offers_anew() -> None:
     bench = Workbench(lambda secret: "", lambda offer: b"")
+    written = {"profile": "house", "ping": {"url": URL}}
+    for timeout_ms in (400, 500):
+        profile = {**HOUSE, "ping": {"timeout_ms": timeout_ms}}
+        terms = ready_offer(bench, a_market(written, profile)).ping_post
+        assert terms is not None
+        assert terms.ping_timeout_ms == timeout_ms
 
-    def timeout(profile: object) -> int:
-        data, _ = check(a_market({"profile": "house", "ping": {"url": URL}}, profile), SET).usable()
-        items = [
-            StoredItem(each.kind, each.id, each.parent, each.position, each.text)
-            for each in split(data)
-        ]
-        ready = bench.make(items, 1)
-        terms = {str(offer): each for offer, each in ready.catalogue.offers.items()}["acme-auto"]
-        assert terms.ping_post is not None
-        return terms.ping_post.ping_timeout_ms
 
-    assert timeout(HOUSE) == 400
-    assert timeout({**HOUSE, "ping": {"timeout_ms": 500}}) == 500
+def test_segments_and_boosts_that_change_make_offers_anew() -> None:
+    bench = Workbench(lambda secret: "", lambda offer: b"")
+    segment = {"when": [{"field": "age", "op": "gte", "value": 65}], "tags": ["gold"]}
+    one_after_the_other: list[tuple[list[object], list[str]]] = [
+        ([], []),
+        ([segment], []),
+        ([segment], ["2"]),
+        ([segment], ["3"]),
+        ([], ["3"]),
+    ]
+    for segments, factors in one_after_the_other:
+        boosts = [{"offer": "acme-auto", "factor": factor} for factor in factors]
+        data = changed(
+            (("campaigns", 0, "segments"), segments),
+            (("campaigns", 0, "auction", "boosts"), boosts),
+        )
+        terms = ready_offer(bench, data)
+        assert len(terms.outside) == len(segments)
+        assert [str(boost.factor) for boost in terms.boosts] == factors

@@ -11,12 +11,14 @@ from tests.virtual_time import run_virtually
 
 SCORED = QualityTerms(50, (QualityRule((prepare("zip_code", Op.EXISTS, True),), 15),), 20)
 PICKY = (prepare("quality", Op.GTE, 70),)
+MODEST_ABOUT_HOMES = (prepare("quality", Op.GTE, 50), prepare("vertical", Op.EQ, "home"))
 KNOWN = Known(standings={"pub-17": "0.5", "pub-18": "-0.5"})
 
 
 def test_an_offer_gets_only_calls_that_score_high_enough_and_the_trace_says_why() -> None:
     market = a_marketplace(
         an_offer(filters=PICKY),
+        an_offer("beacon-auto", buyer="beacon", filters=MODEST_ABOUT_HOMES),
         a_static_offer(),
         campaign={"quality": SCORED},
         forecasts=KNOWN,
@@ -30,7 +32,11 @@ def test_an_offer_gets_only_calls_that_score_high_enough_and_the_trace_says_why(
     assert (trace.quality.score, trace.quality.source_points) == (55, -10)
     entries = explain(market.catalogue.campaigns[CAMPAIGN], poor, trace)
     told = {entry.offer: (entry.reason and entry.reason.outcome, entry.detail) for entry in entries}
-    assert told == {"acme-auto": ("filtered", "quality"), "cobalt-auto": (None, None)}
+    assert told == {
+        "acme-auto": ("filtered", "quality"),
+        "beacon-auto": ("filtered", "vertical"),
+        "cobalt-auto": (None, None),
+    }
 
 
 def test_a_later_attempt_keeps_the_score_of_the_first() -> None:

@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+import pytest
+
 from auction.domain.bidding import PingFault, Quote
 from auction.domain.ids import OfferId, SourceId
 from auction.domain.reasons import Reason
@@ -55,6 +57,16 @@ def test_while_nothing_is_known_the_price_decides() -> None:
     offers = an_offer(), an_offer("beacon-auto", buyer="beacon")
     market = a_marketplace(*offers, script=SCRIPT, campaign=BY_REVENUE)
     assert run_virtually(market.decide(a_call()))["offer"] == "acme-auto"
+
+
+@pytest.mark.parametrize(("factor", "outcome"), [("0.5", "won"), ("2", "not_awaited")])
+def test_who_leads_is_told_by_the_score(factor: str, outcome: str) -> None:
+    leader = an_offer(boosts=(Boost(Decimal(factor)),))
+    late = an_offer("beacon-auto", buyer="beacon", ping_post=ping_post(maximum_bid=Decimal(49)))
+    market = a_marketplace(leader, late, script=SCRIPT, campaign=BOOSTED)
+    call = a_call()
+    run_virtually(market.decide(call))
+    assert market.outcomes(call)["beacon-auto"] == outcome
 
 
 def test_an_offer_that_can_still_reach_the_leaders_score_is_waited_for() -> None:
