@@ -9,12 +9,13 @@ from typing import Final
 from auction.domain.decision import CallRecord
 from auction.domain.ids import BuyerId, CallId, CampaignId, OfferId, SourceId
 from auction.domain.report_figures import FigureClass
+from auction.domain.report_question import By, Question
 from auction.domain.returns import Claim, ClaimKind
 from storage.database import Connection, Database
 from storage.holds import Hold
 from storage.progress import CallRow
 from storage.queries import query
-from storage.report_figures import By, Question, ask
+from storage.report_figures import Connections, ask
 
 _WRITE: Final = query("write_claim")
 _KNOWN: Final = query("known_claim")
@@ -125,10 +126,14 @@ async def write_claim(
 
 
 class Claims:
-    """Reads claims, and writes those that move no money. All raise StorageUnavailableError."""
+    """Reads claims, and writes those that move no money. All raise StorageUnavailableError.
 
-    def __init__(self, database: Database) -> None:
+    ``readers`` are the connections that are there for reading.
+    """
+
+    def __init__(self, database: Database, readers: Connections) -> None:
         self._database = database
+        self._readers = readers
 
     async def complain(
         self, record: CallRecord, event_id: str, claim: Claim, fingerprint: bytes
@@ -149,17 +154,17 @@ class Claims:
         self, call_id: CallId, kind: ClaimKind, buyer: str | None
     ) -> Sequence[ListedClaim]:
         """The claims of a call in the order they were made; ``buyer`` None: of all buyers."""
-        async with self._database.connection() as connection:
+        async with self._readers.connection() as connection:
             rows = await connection.fetch(_READ, call_id, kind.value, buyer)
         return [ListedClaim(**row) for row in rows]
 
     async def rates(self, since: datetime, until: datetime, by: str) -> Sequence[ClaimRates]:
         """The claims on calls that came in in this time, by ``offer`` or ``source``."""
-        async with self._database.connection() as connection:
+        async with self._readers.connection() as connection:
             rows = await connection.fetch(_SUM, since, until, by)
         claims = {row["name"]: row for row in rows if row["name"]}
         question = Question(since, until, [since], By(by), detailed=False)
-        sold = await ask(self._database, question)
+        sold = await ask(self._readers, question)
         figures = {
             each.place.name: each.figures
             for each in sold

@@ -11,9 +11,11 @@ from auction.domain.estimates import WINDOW, Results, SourceResults
 from auction.domain.ids import CampaignId, OfferId, SourceId
 from storage.database import Database
 from storage.queries import query
+from storage.report_figures import READ_S
 
 _OFFER_RESULTS: Final = query("offer_results")
 _SOURCE_RESULTS: Final = query("source_results")
+_HAVE_ROOM: Final = query("have_room")
 
 AGES: Final = (WINDOW, *(timedelta(days=days) for days in (22, 15, 10, 6, 3, 1)))
 """Where the buckets begin, before now: what is older needs less exact an age."""
@@ -33,16 +35,23 @@ class OfferHistory:
     ) -> partial[Sequence[Results]]:
         """The results of every offer of these campaigns. Raises StorageUnavailableError."""
         edges = [now - age for age in AGES]
-        async with self._database.connection() as connection:
-            rows = await connection.fetch(_OFFER_RESULTS, edges[0], edges, sorted(campaigns))
+        rows = await self._fetch(_OFFER_RESULTS, edges[0], edges, sorted(campaigns))
         return partial(_offers, rows, _middles(edges, now))
 
     async def of_sources(self, now: datetime) -> partial[Sequence[SourceResults]]:
         """The results of every source. Raises StorageUnavailableError."""
         edges = [now - age for age in AGES]
-        async with self._database.connection() as connection:
-            rows = await connection.fetch(_SOURCE_RESULTS, edges[0], edges)
+        rows = await self._fetch(_SOURCE_RESULTS, edges[0], edges)
         return partial(_sources, rows, _middles(edges, now))
+
+    async def _fetch(self, statement: str, *values: object) -> list[asyncpg.Record]:
+        async with (
+            self._database.connection() as connection,
+            connection.transaction(readonly=True),
+        ):
+            await connection.execute(_HAVE_ROOM)
+            rows: list[asyncpg.Record] = await connection.fetch(statement, *values, timeout=READ_S)
+        return rows
 
 
 def _middles(edges: Sequence[datetime], now: datetime) -> Sequence[datetime]:

@@ -165,6 +165,12 @@ async def test_a_profile_changed_by_the_api_is_checked_with_the_offers_that_take
         assert refused.status == 422
         assert list(faults(refused)) == ["ping_post.profile"]
         breaking = await ask(api, "PATCH", f"{profiles}/house", {"fixed_amount": "5.00"})
-        assert breaking.status == 422, breaking.body
+        [message] = faults(breaking).values()
+        assert "would break offer delta-auto" in message
+        wrong = {"ping_post": {**written, "minimum_bid": "23.00"}}
+        assert (await ask(api, "PATCH", "/v1/offers/delta-auto", wrong)).status == 422
+        telling = {"ping": {"body": {"mail": "{{ fields.email }}"}}}
+        breaking = await ask(api, "PATCH", f"{profiles}/house", telling)
+        assert "private field email" in breaking.json()["errors"][0]["message"], breaking.body
         assert (await ask(api, "DELETE", f"{profiles}/house")).status == 409
         assert (await ask(api, "PATCH", f"{profiles}/house", {"name": "Ours"})).status == 200

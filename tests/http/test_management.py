@@ -15,6 +15,7 @@ PATCHES: dict[str, dict[str, object]] = {
     "buyers": {"tags": None, "concurrency": 4},
     "offers": {"weight": 3},
     "delivery-profiles": {"post": {"timeout_ms": 900}},
+    "alerts": {"above": "0.2"},
 }
 
 each_kind = pytest.mark.parametrize("resource", RESOURCES, ids=lambda each: each.path)

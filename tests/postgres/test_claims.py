@@ -170,7 +170,7 @@ async def test_a_complaint_is_kept_once_and_moves_no_money(
     before = await money(database)
     record = await CallRecords(database, VAULT).get_call(call.call_id)
     assert record is not None
-    kept, complaint = Claims(database), Claim(ClaimKind.COMPLAINT, "rude caller")
+    kept, complaint = Claims(database, database), Claim(ClaimKind.COMPLAINT, "rude caller")
     results = [
         await kept.complain(record, event_id, complaint, fingerprint)
         for event_id, fingerprint in (("e-1", b"1"), ("e-1", b"1"), ("e-1", b"2"), ("e-2", b"1"))
@@ -195,8 +195,8 @@ async def test_rates_count_the_calls_that_came_in_in_the_period(
     await result_of(database, a_return(claws_back=True))
     since, until = (call.received_at + timedelta(hours=hours) for hours in (-1, 1))
     for by, name in (("offer", "acme-auto"), ("source", call.source)):
-        [rates] = await Claims(database).rates(since, until, by)
+        [rates] = await Claims(database, database).rates(since, until, by)
         assert (rates.name, rates.returned, rates.complaints) == (name, 1, 0)
         assert rates.converted == 1
         assert (rates.credited, rates.withheld) == (Decimal(52), Decimal(11))
-    assert await Claims(database).rates(until, until + timedelta(hours=1), "offer") == []
+    assert await Claims(database, database).rates(until, until + timedelta(hours=1), "offer") == []

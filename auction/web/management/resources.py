@@ -13,6 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from config.alerts import Alert
 from config.delivery_profiles import DeliveryProfile
 from config.marketplace import Buyer, Campaign, Source
 from config.offers import Offer
@@ -142,6 +143,27 @@ RESOURCES: Final[tuple[Resource, ...]] = (
         list_name="delivery_profiles",
         model=DeliveryProfile,
         title="delivery profile",
+    ),
+    Resource(
+        kind="alert",
+        path="alerts",
+        list_name="alerts",
+        model=Alert,
+        title="alert rule",
+        references=(
+            Reference("campaign", "$.campaign"),
+            Reference(BUYER, "$.buyer"),
+            Reference(OFFER, "$.offer"),
+        ),
+        filters={
+            "campaign": Filter(),
+            "buyer": Filter(),
+            "offer": Filter(),
+            "source": Filter(),
+            "measure": Filter(),
+            "enabled": Filter(FilterKind.FLAG, default=True),
+        },
+        switchable=True,
     ),
 )
 
