@@ -7,6 +7,7 @@ from config.delivery_profiles import expanded
 from config.faults import Fault, place
 from config.plain_data import Item, Steps, below, listed, offers, text_of
 from config.references import Finding, early_tokens
+from config.routing_advice import routing_advice
 from config.sealing import variables
 
 ANY = "*"
@@ -35,6 +36,7 @@ def advice_on(data: Mapping[str, object], environ: Mapping[str, str]) -> list[Fa
         *_unenforced(data),
         *_unset_variables(data, environ),
         *_unknown_sources(top),
+        *routing_advice(top),
         *_never_resumed(top),
         *(finding for offer in offers(top) for finding in _of_offer(offer)),
     ]

@@ -128,3 +128,27 @@ def test_a_quality_reaches_its_campaign() -> None:
     assert campaign.quality is not None
     assert (campaign.quality.base, campaign.quality.source_points) == (40, 20)
     assert [rule.points for rule in campaign.quality.rules] == [-5]
+
+
+def test_boosts_and_segments_that_can_do_nothing_are_advised_against() -> None:
+    boosts = [
+        {"tag": "gold", "offer": "acme-auto", "source": "pub-17", "factor": 2},
+        {"tag": "silver", "offer": "nobodys", "source": "pub-18", "factor": 2},
+    ]
+    when = [{"field": "age", "op": "gte", "value": 65}]
+    result = check_changed(
+        (("buyers", 0, "tags"), ["gold"]),
+        (("campaigns", 0, "auction", "boosts"), boosts),
+        (
+            ("campaigns", 0, "segments"),
+            [{"when": when, "tags": ["gold", "x"]}, {"when": when, "tags": ["silver"]}],
+        ),
+    )
+    assert result.faults == ()
+    told = [each.path for each in result.warnings if "boosts" in each.path or "segm" in each.path]
+    assert told == [
+        "campaigns[0].auction.boosts[1].tag",
+        "campaigns[0].auction.boosts[1].offer",
+        "campaigns[0].auction.boosts[1].source",
+        "campaigns[0].segments[1].tags",
+    ]
