@@ -1,6 +1,6 @@
 """What a marketplace says about segments and boosts that can't do anything."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from config.plain_data import Item, below, listed, offers, text_of, texts
 from config.references import Finding
@@ -9,7 +9,7 @@ from config.references import Finding
 def routing_advice(top: Item) -> Iterator[Finding]:
     """Boosts of what is not there, and segments that no buyer belongs to."""
     tags = {tag for buyer in listed(top, "buyers") for tag in texts(buyer.data.get("tags"))}
-    known = {
+    known: dict[str, tuple[Container[str | None], str]] = {
         "tag": (tags, "is a tag that no buyer has"),
         "offer": ({offer.id for offer in offers(top)}, "names an offer that is not in this file"),
         "source": (
