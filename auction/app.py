@@ -22,7 +22,6 @@ from auction.marketplaces import Marketplaces, load_at_start
 from auction.oversight import ops_services
 from auction.ports import StorageUnavailableError
 from auction.stores import running_database, secret_box
-from auction.web.api import build_api
 from auction.web.drain import Drain
 from auction.web.ops import build_ops
 from auction.web.runner import KEEPALIVE_S, ProblemRunner
@@ -117,8 +116,7 @@ class Service:
         try:
             database = await self._connect()
             calls, _ = await self._begin(database)
-            api = build_api(calls.services, calls.life, *calls.routes)
-            self._api = await listen_on(api, listeners, share)
+            self._api = await listen_on(calls.application(), listeners, share)
         except BaseException:
             await self.stop()
             raise
@@ -130,9 +128,7 @@ class Service:
         calls, marketplaces = await self._begin(database)
         ops = ops_services(database, marketplaces.terms, self._metrics, self._drain)
         self._ops, ops_url = await listen(build_ops(ops), settings.host, settings.ops_port)
-        self._api, base_url = await listen(
-            build_api(calls.services, calls.life, *calls.routes), settings.host, settings.port
-        )
+        self._api, base_url = await listen(calls.application(), settings.host, settings.port)
         return ServiceHandle(base_url, ops_url, plain_token(settings))
 
     async def _connect(self) -> Database:
@@ -201,6 +197,7 @@ class Service:
         handling = CallHandling(
             Parts(
                 database=database,
+                box=partial(secret_box, database, settings),
                 vault=vault,
                 marketplaces=marketplaces,
                 tokens=tokens,

@@ -5,6 +5,9 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from zoneinfo import ZoneInfo
+
+from aiohttp import web
 
 from auction.background import Background
 from auction.engine.reception import Reception
@@ -13,8 +16,10 @@ from auction.engine.world import Ports
 from auction.known_tokens import KnownTokens
 from auction.marketplaces import Marketplaces
 from auction.token_keeping import TokenKeeping
-from auction.web.api import CallLife, Routes
+from auction.web.api import CallLife, Routes, build_api
 from auction.web.drain import Drain
+from auction.web.management.handlers import CurrentBox
+from auction.web.management.routes import Managed, management
 from auction.web.services import ApiServices
 from auction.web.tokens import TokenHandlers
 from auction.web.webhook_view import WebhookView
@@ -31,6 +36,8 @@ from storage.outbox import Outbox
 from storage.partitions import keep_partitions
 from storage.postbacks import Postbacks
 from storage.records import CallRecords
+from storage.report_folding import ReportFolding
+from storage.report_upkeep import ReportUpkeep
 from storage.snapshots import as_it_was, offers_of
 from storage.sweeper import Sweeper
 from storage.switch_calls import SwitchCalls
@@ -66,6 +73,7 @@ class Parts:
     """
 
     database: Database
+    box: CurrentBox
     vault: CallerVault
     marketplaces: Marketplaces
     tokens: TokenStore
@@ -130,8 +138,17 @@ class CallHandling:
             dead_letters=self._deliveries,
         )
 
-        access = TokenKeeping(database)
-        self.routes: tuple[Routes, ...] = (TokenHandlers(access, tokens, clock).add_to,)
+    def application(self) -> web.Application:
+        """The API of port 8080."""
+        return build_api(self.services, self.life, *self._routes())
+
+    def _routes(self) -> tuple[Routes, ...]:
+        parts, services = self._parts, self.services
+        access = TokenKeeping(parts.database)
+        return (
+            TokenHandlers(access, services.tokens, services.clock).add_to,
+            management(Managed(parts.database, parts.box), services.tokens),
+        )
 
     def keep_running(self, background: Background, sender: WebhookSender) -> None:
         """Begin the work that goes on beside calls; ``sender`` takes webhooks to subscribers."""
@@ -144,9 +161,14 @@ class CallHandling:
         background.keep_running("load", self._load.run)
         background.keep_running("usage view", self._usage.run)
         background.keep_running("sweeper", self._sweeper.run)
+        background.keep_running("figures", ReportFolding(parts.database).run)
+        background.keep_running("whole days", ReportUpkeep(parts.database, self._zone).run)
         background.keep_running("partitions", partial(keep_partitions, parts.database))
         background.keep_running("webhooks", worker.run)
         background.keep_running("purge of deliveries", worker.keep_purged)
+
+    def _zone(self) -> ZoneInfo:
+        return self._parts.marketplaces.current().catalogue.zone
 
     async def finish_late_decisions(self) -> None:
         """Wait for decisions that nobody waits for any more."""

@@ -62,7 +62,7 @@ def _fill(
     def named(item: _Object) -> _Object:
         if item.get("id") is not None:
             return item
-        name = _unused(base(item), used)
+        name = unused(base(item), used)
         used.add(name)
         return {"id": name, **{k: v for k, v in item.items() if k != "id"}}
 
@@ -97,7 +97,8 @@ def _slug(text: str) -> str:
     return _NOT_IN_ID.sub("-", text.lower())[:_LONGEST].strip("-")
 
 
-def _unused(base: str, taken: set[str]) -> str:
+def unused(base: str, taken: set[str]) -> str:
+    """``base`` if nothing is called so, else with the first number behind it that is free."""
     if base not in taken:
         return base
     return next(name for number in count(2) if (name := f"{base}-{number}") not in taken)

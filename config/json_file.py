@@ -10,12 +10,16 @@ from config.yaml_file import MAXIMUM_DEPTH
 _MAXIMUM_DIGITS = 100
 
 
+class NotJsonError(ConfigError):
+    """The text is no JSON at all."""
+
+
 class _RefusedError(ValueError):
     """The message is for the operator."""
 
 
 def load_json(text: str | bytes) -> object:
-    """The plain data of a JSON text. Raises ConfigError.
+    """The plain data of a JSON text. Raises ConfigError, NotJsonError where it is none.
 
     Refused: duplicate keys, NaN and Infinity, numbers of more than 100 characters, nesting beyond
     ``yaml_file.MAXIMUM_DEPTH``.
@@ -29,11 +33,11 @@ def load_json(text: str | bytes) -> object:
             object_pairs_hook=_unique_keys,
         )
     except json.JSONDecodeError as error:
-        raise ConfigError([Fault((), f"is not JSON: {error.msg}", line=error.lineno)]) from None
+        raise NotJsonError([Fault((), f"is not JSON: {error.msg}", line=error.lineno)]) from None
     except _RefusedError as error:
         raise ConfigError([Fault((), str(error))]) from None
     except (UnicodeDecodeError, RecursionError):
-        raise ConfigError([Fault((), "is not JSON in UTF-8, or nested too deeply")]) from None
+        raise NotJsonError([Fault((), "is not JSON in UTF-8, or nested too deeply")]) from None
     if _deeper_than(data, MAXIMUM_DEPTH):
         raise ConfigError([Fault((), f"is nested more than {MAXIMUM_DEPTH} levels deep")])
     return data

@@ -85,7 +85,7 @@ def _unknown_names(top: Item) -> Iterator[Finding]:
         for rule in listed(number, "rules"):
             for index, name in enumerate(texts(rule.data.get("offers"))):
                 if name not in known:
-                    yield (*rule.steps, "offers", index), "names an offer that is not in this file"
+                    yield (*rule.steps, "offers", index), "names an offer that is not there"
 
 
 def _unknown(top: Item, items: Iterable[Item], key: str, name: str) -> Iterator[Finding]:
@@ -93,7 +93,7 @@ def _unknown(top: Item, items: Iterable[Item], key: str, name: str) -> Iterator[
     for item in items:
         named = text_of(item.data.get(name))
         if named is not None and named not in known and not _made(item):
-            yield (*item.steps, name), f"names a {name} that is not in this file"
+            yield (*item.steps, name), f"names a {name} that is not there"
 
 
 def _made(item: Item) -> bool:

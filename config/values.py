@@ -166,9 +166,14 @@ def _capital(text: str) -> str:
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_.:\-]{1,64}")
 
 
+def is_identifier(text: str) -> bool:
+    """Whether a text can be an id."""
+    return _IDENTIFIER.fullmatch(text) is not None
+
+
 def check_identifier(text: str) -> str:
     """The text if it is an id. Raises a mistake."""
-    if not _IDENTIFIER.fullmatch(text):
+    if not is_identifier(text):
         raise mistake("must be 1 to 64 letters, digits or any of _ . : -")
     return text
 

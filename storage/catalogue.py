@@ -40,6 +40,17 @@ class RevisionInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class About:
+    """What a new revision tells of itself; see ``RevisionInfo``."""
+
+    origin: str
+    actor: str | None = None
+    file_name: str | None = None
+    file_digest: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StoredMarketplace:
     """Everything in one revision; revision 0 is the empty one before the first."""
 
@@ -123,18 +134,31 @@ async def save(
     StorageUnavailableError.
     """
     async with database.transaction() as connection:
-        await connection.execute(_LOCK)
-        newest = await _newest_number(connection)
+        newest = await lock(connection)
         if expected_revision is not None and expected_revision != newest:
             raise RevisionConflictError(expected_revision, newest)
         difference = changes(await _items_at(connection, newest), items)
         if newest and not difference:
             return newest
-        about = (origin, actor, file_name, file_digest, note)
-        await connection.execute(_ADD_REVISION, newest + 1, *about)
-        await _write(connection, newest + 1, difference)
-        await connection.execute(_ANNOUNCE, newest + 1)
+        about = About(origin, actor, file_name, file_digest, note)
+        await add_revision(connection, newest + 1, difference, about)
     return newest + 1
+
+
+async def lock(connection: Connection) -> int:
+    """Have every other change wait for the end of the transaction; the newest revision."""
+    await connection.execute(_LOCK)
+    return await _newest_number(connection)
+
+
+async def add_revision(
+    connection: Connection, revision: int, difference: Changes, about: About
+) -> None:
+    """Write a revision and announce it; ``revision`` is one above what ``lock`` told."""
+    told = (about.origin, about.actor, about.file_name, about.file_digest, about.note)
+    await connection.execute(_ADD_REVISION, revision, *told)
+    await _write(connection, revision, difference)
+    await connection.execute(_ANNOUNCE, revision)
 
 
 async def _write(connection: Connection, revision: int, difference: Changes) -> None:

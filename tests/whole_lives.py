@@ -54,7 +54,8 @@ PAYOUTS = (
 
 TABLES = (
     "calls, reservations, usage_counters, plans, traces, events, conversions, conversion_entries, "
-    "next_steps, postbacks, webhook_deliveries, caps_reached"
+    "next_steps, postbacks, webhook_deliveries, caps_reached, report_deltas, report_figures, "
+    "report_whole_days"
 )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+from typing import Final
 
 from auction.domain.call import Call, FieldValue
 from auction.domain.ids import BuyerId, CallId, CampaignId, OfferId, PingId, PostId, SourceId
@@ -402,6 +403,10 @@ class AttemptRecord:
     price: Decimal
     outcome: str
     reason: str | None = None
+
+
+ROUTED_UNANSWERED: Final = "post unanswered, routed by policy"
+"""The detail of a win whose post was not answered (``on_unknown: route``)."""
 
 
 @dataclass(slots=True)

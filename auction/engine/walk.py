@@ -10,6 +10,7 @@ from auction.domain.bids import resolve_destination
 from auction.domain.call import Call
 from auction.domain.deadline import MINIMUM_USEFUL_MS
 from auction.domain.decision import (
+    ROUTED_UNANSWERED,
     Candidate,
     NothingFits,
     ReserveRequest,
@@ -156,7 +157,7 @@ class Walk:
         offer = self.offers.get(candidate.offer)
         terms = None if offer is None else offer.ping_post
         if terms is not None and terms.on_unknown is OnUnknown.ROUTE:
-            return self._won(candidate, candidate.destination, "post unanswered, routed by policy")
+            return self._won(candidate, candidate.destination, ROUTED_UNANSWERED)
         self.outcomes.mark(candidate.offer, Reason.POST_UNKNOWN, detail)
         return None
 

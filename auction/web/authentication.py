@@ -27,6 +27,18 @@ class Scope(StrEnum):
 
 MAY_REPORT: Final[frozenset[str]] = frozenset({Scope.CALLS, Scope.ADMIN})
 MAY_READ: Final[frozenset[str]] = frozenset({Scope.READ, Scope.CALLS, Scope.ADMIN})
+MAY_VIEW: Final[frozenset[str]] = frozenset({Scope.READ, Scope.ADMIN})
+MAY_MANAGE: Final[frozenset[str]] = frozenset({Scope.ADMIN})
+
+
+async def unbound(request: web.Request, tokens: Tokens, allowed: frozenset[str]) -> Grant:
+    """The grant of a token that is bound to nobody; raises as ``granted`` does."""
+    grant = await granted(request, tokens, allowed)
+    if grant.buyer is not None or grant.source is not None:
+        raise CallerMistakeError(
+            problems.FORBIDDEN, "A token that is bound to a buyer or a source can't do this."
+        )
+    return grant
 
 
 async def granted(request: web.Request, tokens: Tokens, allowed: frozenset[str]) -> Grant:
@@ -46,11 +58,7 @@ async def granted_to_manage(
 
     Raises CallerMistakeError: 401, 403, 429.
     """
-    grant = await granted(request, tokens, needed)
-    if grant.buyer is not None or grant.source is not None:
-        raise CallerMistakeError(
-            problems.FORBIDDEN, "A token that is bound to a buyer or a source can't do this."
-        )
+    grant = await unbound(request, tokens, needed)
     if not needed <= grant.scopes:
         raise CallerMistakeError(
             problems.FORBIDDEN,

@@ -9,7 +9,7 @@ import orjson
 from aiohttp import hdrs, web
 
 from auction.web import problems
-from auction.web.authentication import granted_to_manage
+from auction.web.authentication import MAY_MANAGE, unbound
 from auction.web.problems import CallerMistakeError, Fault, invalid
 from auction.web.services import Tokens
 
@@ -84,7 +84,7 @@ class DeadLetterHandlers:
 
     async def list(self, request: web.Request) -> web.Response:
         """``GET``: what was given up, the newest first; ``next`` goes into ``after``."""
-        await granted_to_manage(request, self._tokens)
+        await unbound(request, self._tokens, MAY_MANAGE)
         limit, after = _read_limit(request.query.get("limit")), _read_after(request)
         found = await self._letters.dead_letters(limit + 1, after)
         page = found[:limit]
@@ -93,7 +93,7 @@ class DeadLetterHandlers:
 
     async def resend(self, request: web.Request) -> web.Response:
         """``POST …/{event_id}/resend``: it is tried for another 24 hours."""
-        await granted_to_manage(request, self._tokens)
+        await unbound(request, self._tokens, MAY_MANAGE)
         event_id = request.match_info["event_id"]
         if not _EVENT_ID.fullmatch(event_id) or not await self._letters.resend(event_id):
             raise CallerMistakeError(

@@ -69,6 +69,10 @@ class Grant(Protocol):
         """Names the token, never what it is."""
 
     @property
+    def name(self) -> str:
+        """What it was called by whoever made it."""
+
+    @property
     def scopes(self) -> frozenset[str]:
         """Any of ``calls``, ``read``, ``admin``, ``pii``, ``postback``."""
 

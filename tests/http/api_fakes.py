@@ -27,6 +27,7 @@ from auction.domain.ids import CallId
 from auction.domain.terms import Catalogue
 from auction.web.api import CallLife, build_api
 from auction.web.drain import Drain
+from auction.web.management.routes import Managed, management
 from auction.web.runner import ProblemRunner
 from auction.web.services import ApiServices, Grant
 from tests.builders import NOON
@@ -41,7 +42,8 @@ class FakeGrant:
     buyer: str | None = None
     source: str | None = None
     switch: str | None = None
-    id: str = "tok"
+    id: str = "tok_1"
+    name: str = "someone"
 
 
 def a_grant(*scopes: str, **limits: str) -> FakeGrant:
@@ -225,6 +227,7 @@ async def running_api(
     rerouter: FakeRerouter | None = None,
     *,
     max_requests: int = 100,
+    managed: Managed | None = None,
 ) -> AsyncIterator[Api]:
     fake, unused = services or FakeServices(), Unused()
     drain = Drain()
@@ -243,6 +246,7 @@ async def running_api(
             max_requests=max_requests,
         ),
         CallLife(lists=unused, postbacks=unused, switch_calls=unused, dead_letters=unused),
+        *(() if managed is None else (management(managed, fake),)),
     )
     async with serving(application) as port, a_client() as session:
         yield Api(fake, session, port, drain)

@@ -341,7 +341,7 @@ decided as (
         reason = excluded.reason,
         binding = excluded.binding
     where c.epoch = excluded.epoch and c.state in ('deciding', 'rerouting')
-    returning c.call_id, c.received_at
+    returning c.call_id, c.received_at, c.campaign, c.source, c.test
 ),
 answered as (
     insert into next_steps (call_id, attempt, fingerprint, reason, answer)
@@ -389,6 +389,23 @@ traced as (
     from item
     join decided using (call_id)
     on conflict (call_id, received_at, attempt) do update set trace = excluded.trace
+),
+counted as (
+    -- For reports; a trace that replaces one is seen to by a trigger.
+    insert into report_deltas (kind, call_id, attempt, received_at, campaign, source, test)
+    select
+        'decision', decided.call_id, item.attempt, decided.received_at, decided.campaign,
+        decided.source, decided.test
+    from item
+    join decided using (call_id)
+    left join lateral (
+        select traces.attempt from traces
+        where traces.call_id = decided.call_id
+            and traces.received_at = decided.received_at
+            and traces.attempt = item.attempt
+        offset 0
+    ) as replaced on true
+    where replaced.attempt is null
 )
 select
     item.call_id,

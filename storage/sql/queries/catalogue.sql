@@ -20,8 +20,9 @@ where first_revision <= $1 and (last_revision is null or last_revision >= $1)
 order by kind, parent, position, id
 
 -- name: catalogue_add_revision
-insert into catalogue_revisions (revision, origin, actor, file_name, file_digest, note)
-values ($1, $2, $3, $4, $5, $6)
+-- The clock of the moment: a transaction may have begun before the one that made the revision before.
+insert into catalogue_revisions (revision, created_at, origin, actor, file_name, file_digest, note)
+values ($1, clock_timestamp(), $2, $3, $4, $5, $6)
 
 -- name: catalogue_close_items
 update catalogue_items as item

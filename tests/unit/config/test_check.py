@@ -60,7 +60,7 @@ CASES: list[tuple[Any, ...]] = [
     (("buyers", 0, "type"), "reseller", "must be one of"),
     (("buyers", 0, "concurrency"), -1, "at least 0"),
     ((*COBALT, "id"), "acme-auto", "buyers[0].offers[0] already"),
-    ((*ACME, "campaign"), "solar", "not in this file"),
+    ((*ACME, "campaign"), "solar", "not there"),
     ((*ACME, "campaign"), ABSENT, "is missing"),
     ((*ACME, "priority"), 1001, "at most 1000"),
     ((*ACME, "weight"), 10001, "at most 10000"),

@@ -1,0 +1,214 @@
+"""What reports count: sums per bucket of time and place, and what one decision adds to them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from decimal import Decimal
+from enum import Enum
+from typing import Final, NotRequired, TypedDict
+
+from auction.domain.decision import ROUTED_UNANSWERED
+from auction.domain.log_bins import bin_of
+from auction.domain.money import to_units
+from auction.domain.reasons import HELD_BACK, Reason
+from auction.domain.terms import BuyerType
+
+
+class FigureClass(Enum):
+    """What is reported apart from what is sold."""
+
+    SOLD = "buyer"
+    QUALITY_ASSURANCE = "quality_assurance"
+    VOICE_BOT = "voice_bot"
+    TEST = "test"
+
+    @classmethod
+    def of(cls, buyer_type: BuyerType, *, test: bool) -> "FigureClass":
+        """Test calls are apart wherever they go, other calls by whom they are offered to."""
+        return cls.TEST if test else _CLASSES[buyer_type]
+
+
+_CLASSES: Final = {
+    BuyerType.BUYER: FigureClass.SOLD,
+    BuyerType.QUALITY_ASSURANCE: FigureClass.QUALITY_ASSURANCE,
+    BuyerType.VOICE_BOT: FigureClass.VOICE_BOT,
+}
+
+
+class TracedOffer(TypedDict):
+    """One offer's line of a stored trace, as far as it is counted; ``bid`` is a decimal text."""
+
+    offer: str
+    code: int | None
+    detail: str | None
+    bid: str | None
+    ms: float | None
+    rank: int | None
+    static: NotRequired[bool]
+
+
+@dataclass(slots=True)
+class Figures:
+    """Sums; amounts in the marketplace's currency, ``ping_micros`` in microseconds.
+
+    ``reasons`` counts by number, ``bid_sizes`` (ten-thousandths) and ``ping_times`` (microseconds)
+    count by bin (``log_bins``).
+    """
+
+    calls: int = 0
+    unrouted: int = 0
+    eligible: int = 0
+    pinged: int = 0
+    bids: int = 0
+    no_bids: int = 0
+    timeouts: int = 0
+    errors: int = 0
+    below_minimum: int = 0
+    invalid_bids: int = 0
+    not_awaited: int = 0
+    auction_wins: int = 0
+    static_wins: int = 0
+    posts_accepted: int = 0
+    posts_rejected: int = 0
+    posts_unknown: int = 0
+    post_errors: int = 0
+    answered: int = 0
+    completed: int = 0
+    converted: int = 0
+    ping_micros: int = 0
+    bid_total: Decimal = Decimal(0)
+    revenue: Decimal = Decimal(0)
+    payout: Decimal = Decimal(0)
+    reasons: dict[int, int] = field(default_factory=dict)
+    bid_sizes: dict[int, int] = field(default_factory=dict)
+    ping_times: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def won(self) -> int:
+        """Routes given, by auction or statically."""
+        return self.auction_wins + self.static_wins
+
+    @property
+    def posts(self) -> int:
+        """Posts of which is known what became of them, and those of which it is not."""
+        return self.posts_accepted + self.posts_rejected + self.posts_unknown + self.post_errors
+
+    def add(self, other: "Figures") -> None:
+        """Sum by sum, bin by bin."""
+        for name in SUMS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in COUNTERS:
+            counts = getattr(self, name)
+            for key, count in getattr(other, name).items():
+                counts[key] = counts.get(key, 0) + count
+
+
+COUNTERS: Final = ("reasons", "bid_sizes", "ping_times")
+SUMS: Final = tuple(each.name for each in fields(Figures) if each.name not in COUNTERS)
+
+Tally = tuple[Figures, ...]
+"""Sums of different fineness that the same things are added to."""
+
+_ERRORS: Final = frozenset(
+    {
+        Reason.ERROR,
+        Reason.MALFORMED_REPLY,
+        Reason.UNREACHABLE,
+        Reason.BAD_STATUS,
+        Reason.OVERSIZE_REPLY,
+    }
+)
+_NO_VALID_BID: Final[Mapping[int, str]] = {
+    Reason.NO_BID: "no_bids",
+    Reason.TIMEOUT: "timeouts",
+    Reason.NOT_AWAITED: "not_awaited",
+    Reason.BELOW_MINIMUM: "below_minimum",
+    Reason.INVALID_BID: "invalid_bids",
+    Reason.WRONG_CURRENCY: "invalid_bids",
+    **dict.fromkeys(_ERRORS, "errors"),
+}
+_POSTS: Final[Mapping[int, str]] = {
+    Reason.POST_REJECTED: "posts_rejected",
+    Reason.POST_UNKNOWN: "posts_unknown",
+    Reason.POST_ERROR: "post_errors",
+}
+_NOT_ASKED: Final = range(Reason.NOT_ASKED, Reason.BID_REFUSED)
+_ELIGIBLE_ALL_THE_SAME: Final = HELD_BACK | {Reason.BUDGET_TOO_SMALL}
+_FIRST: Final = 1
+
+
+def count_call(tally: Tally, offers: Iterable[TracedOffer], weight: int = 1) -> None:
+    """Count a call by its first decision."""
+    routed = any(_won(each) for each in offers)
+    for figures in tally:
+        figures.calls += weight
+        figures.unrouted += 0 if routed else weight
+
+
+def count_offer(tally: Tally, line: TracedOffer, attempt: int, weight: int = 1) -> None:
+    """Count one offer's part in a decision; ``weight`` -1 takes it out again.
+
+    A later attempt goes by earlier bids and repeats who said no: of it count the pings that it
+    sent, what became of the offers that it ranked, and the route.
+    """
+    code = line["code"]
+    pinged = line["ms"] is not None
+    news = attempt == _FIRST or pinged or line["rank"] is not None
+    if attempt == _FIRST and _is_eligible(code):
+        _add(tally, "eligible", weight)
+    if pinged:
+        _count_ping(tally, line, weight)
+    if line.get("static", False):
+        _add(tally, "static_wins", weight)
+    elif code is None:
+        _count_win(tally, line, weight)
+    if code is not None and news:
+        _count_reason(tally, code, weight)
+
+
+def _won(line: TracedOffer) -> bool:
+    return line["code"] is None or line.get("static", False)
+
+
+def _is_eligible(code: int | None) -> bool:
+    return code not in _NOT_ASKED or code in _ELIGIBLE_ALL_THE_SAME
+
+
+def _count_ping(tally: Tally, line: TracedOffer, weight: int) -> None:
+    micros = round((line["ms"] or 0.0) * 1000)
+    place = bin_of(micros)
+    for figures in tally:
+        figures.pinged += weight
+        figures.ping_micros += weight * micros
+        figures.ping_times[place] = figures.ping_times.get(place, 0) + weight
+    code = line["code"]
+    if code is not None and code in _NO_VALID_BID:
+        _add(tally, _NO_VALID_BID[code], weight)
+    elif line["bid"] is not None:
+        _count_bid(tally, Decimal(line["bid"]), weight)
+
+
+def _count_bid(tally: Tally, bid: Decimal, weight: int) -> None:
+    place = bin_of(to_units(bid))
+    for figures in tally:
+        figures.bids += weight
+        figures.bid_total += weight * bid
+        figures.bid_sizes[place] = figures.bid_sizes.get(place, 0) + weight
+
+
+def _count_win(tally: Tally, line: TracedOffer, weight: int) -> None:
+    """A win by auction; the buyer took it, unless its policy is to route without its answer."""
+    _add(tally, "auction_wins", weight)
+    unanswered = line["detail"] == ROUTED_UNANSWERED
+    _add(tally, "posts_unknown" if unanswered else "posts_accepted", weight)
+
+
+def _count_reason(tally: Tally, code: int, weight: int) -> None:
+    if code in _POSTS:
+        _add(tally, _POSTS[code], weight)
+    for figures in tally:
+        figures.reasons[code] = figures.reasons.get(code, 0) + weight
+
+
+def _add(tally: Tally, name: str, weight: int) -> None:
+    for figures in tally:
+        setattr(figures, name, getattr(figures, name) + weight)

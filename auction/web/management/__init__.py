@@ -1,0 +1,1 @@
+"""The management API: every kind of object of the marketplace, by one table (``resources``)."""

@@ -1,0 +1,186 @@
+"""The handlers of one kind of object."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+from urllib.parse import quote
+
+import orjson
+from aiohttp import hdrs, web
+
+from auction.web import problems
+from auction.web.authentication import MAY_MANAGE, MAY_VIEW, unbound
+from auction.web.management import changing
+from auction.web.management.changing import Draft
+from auction.web.management.conditions import etag, read_condition
+from auction.web.management.fragments import shown
+from auction.web.management.requests import (
+    known_only,
+    read_exact_object,
+    read_number,
+    read_wanted,
+)
+from auction.web.management.resources import Resource
+from auction.web.problems import CallerMistakeError
+from auction.web.services import Grant, Tokens
+from config.secret_box import SecretBox
+from config.values import is_identifier
+from storage.catalogue import About
+from storage.database import Database
+from storage.managing import CatalogueChange, HeldItem, change, list_items, read_item
+
+FROM_API: Final = "api"
+
+_JSON: Final = {hdrs.CONTENT_TYPE: "application/json"}
+_NOTHING: Final[frozenset[str]] = frozenset()
+
+Change = Callable[[CatalogueChange, HeldItem | None, About], Awaitable[HeldItem]]
+
+
+def actor_of(grant: Grant) -> str:
+    """Who changes something, for the revisions and the audit log."""
+    return grant.name if grant.name == grant.id else f"{grant.name} ({grant.id})"
+
+
+CurrentBox = Callable[[], Awaitable[SecretBox]]
+"""The box of the key in force, asked for while no rotation can go on."""
+
+
+class ResourceHandlers:
+    """Lists, shows and changes the objects of one kind."""
+
+    def __init__(
+        self, resource: Resource, database: Database, box: CurrentBox, tokens: Tokens
+    ) -> None:
+        self._resource = resource
+        self._database = database
+        self._box = box
+        self._tokens = tokens
+
+    async def list(self, request: web.Request) -> web.Response:
+        """``GET``: in the order of their ids; ``next`` goes into ``after``."""
+        await unbound(request, self._tokens, MAY_VIEW)
+        wanted = read_wanted(request, self._resource)
+        found = await list_items(self._database, self._resource.kind, wanted)
+        page = [shown(self._resource, each.item) for each in found[: wanted.limit - 1]]
+        more = page[-1]["id"] if len(found) == wanted.limit else None
+        return _json(200, {self._resource.list_name: page, "next": more})
+
+    async def create(self, request: web.Request) -> web.Response:
+        """``POST``: a new object; its id is made from its name where it has none."""
+        grant = await unbound(request, self._tokens, MAY_MANAGE)
+        known_only(request, _NOTHING)
+        draft = Draft.of(self._resource, await read_exact_object(request))
+        async with change(self._database) as under_way:
+            held = await changing.create(under_way, draft, await self._box(), _about(grant))
+        return self._changed(held, created=True)
+
+    async def show(self, request: web.Request) -> web.Response:
+        """``GET`` one, as it is or with ``revision`` as it was."""
+        await unbound(request, self._tokens, MAY_VIEW)
+        known_only(request, {"revision"})
+        condition = read_condition(request)
+        revision = read_number(request, "revision")
+        kind, identifier = self._resource.kind, self._id(request)
+        held = await read_item(self._database, kind, identifier, revision)
+        if held is None:
+            raise self._unknown()
+        if condition.seen(held.since):
+            return web.Response(status=304, headers={hdrs.ETAG: etag(held.since)})
+        condition.check(held.since)
+        return self._answer(200, held)
+
+    async def replace(self, request: web.Request) -> web.Response:
+        """``PUT``: the object as a whole; one that is not there is created."""
+        grant = await unbound(request, self._tokens, MAY_MANAGE)
+        known_only(request, _NOTHING)
+        identifier = self._id(request)
+        content = changing.with_same_id(await read_exact_object(request), identifier)
+
+        async def put(under_way: CatalogueChange, held: HeldItem | None, about: About) -> HeldItem:
+            draft = Draft.of(self._resource, content, held)
+            return await changing.put(under_way, draft, await self._box(), about)
+
+        return await self._change(request, grant, put, may_create=True)
+
+    async def patch(self, request: web.Request) -> web.Response:
+        """``PATCH``: what a merge patch (RFC 7396) says."""
+        grant = await unbound(request, self._tokens, MAY_MANAGE)
+        known_only(request, _NOTHING)
+        return await self._patch(request, grant, await read_exact_object(request))
+
+    async def pause(self, request: web.Request) -> web.Response:
+        """``POST …/pause``: no call goes there until it is resumed."""
+        return await self._switch(request, enabled=False)
+
+    async def resume(self, request: web.Request) -> web.Response:
+        """``POST …/resume``."""
+        return await self._switch(request, enabled=True)
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """``DELETE``: it leaves the marketplace; its revisions stay readable."""
+        grant = await unbound(request, self._tokens, MAY_MANAGE)
+        known_only(request, _NOTHING)
+        condition = read_condition(request)
+        async with change(self._database) as under_way:
+            held = await under_way.item(self._resource.kind, self._id(request))
+            condition.check(None if held is None else held.since)
+            if held is None:
+                raise self._unknown()
+            await changing.delete(under_way, self._resource, held.item, _about(grant))
+        return web.Response(status=204)
+
+    async def _switch(self, request: web.Request, *, enabled: bool) -> web.Response:
+        grant = await unbound(request, self._tokens, MAY_MANAGE)
+        known_only(request, _NOTHING)
+        return await self._patch(request, grant, {"enabled": enabled})
+
+    async def _patch(
+        self, request: web.Request, grant: Grant, content: Mapping[str, object]
+    ) -> web.Response:
+        async def put(under_way: CatalogueChange, held: HeldItem | None, about: About) -> HeldItem:
+            assert held is not None, "only PUT creates"
+            draft = changing.patched(self._resource, held, content)
+            return await changing.put(under_way, draft, await self._box(), about)
+
+        return await self._change(request, grant, put, may_create=False)
+
+    async def _change(
+        self, request: web.Request, grant: Grant, put: Change, *, may_create: bool
+    ) -> web.Response:
+        condition = read_condition(request)
+        async with change(self._database) as under_way:
+            before = await under_way.item(self._resource.kind, self._id(request))
+            condition.check(None if before is None else before.since)
+            if before is None and not may_create:
+                raise self._unknown()
+            held = await put(under_way, before, _about(grant))
+        return self._changed(held, created=before is None)
+
+    def _changed(self, held: HeldItem, *, created: bool) -> web.Response:
+        response = self._answer(201 if created else 200, held)
+        if created:
+            response.headers[hdrs.LOCATION] = f"/v1/{self._resource.path}/{quote(held.item.id)}"
+        return response
+
+    def _answer(self, status: int, held: HeldItem) -> web.Response:
+        response = _json(status, shown(self._resource, held.item))
+        response.headers[hdrs.ETAG] = etag(held.since)
+        return response
+
+    def _id(self, request: web.Request) -> str:
+        identifier = request.match_info["id"]
+        if not is_identifier(identifier):
+            raise self._unknown()
+        return identifier
+
+    def _unknown(self) -> CallerMistakeError:
+        message = f"There is no {self._resource.title} of this id."
+        return CallerMistakeError(problems.NOT_FOUND, message)
+
+
+def _about(grant: Grant) -> About:
+    return About(FROM_API, actor_of(grant))
+
+
+def _json(status: int, content: Mapping[str, object]) -> web.Response:
+    return web.Response(status=status, body=orjson.dumps(content), headers=_JSON)

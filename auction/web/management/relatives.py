@@ -1,0 +1,136 @@
+"""What an object has to do with: what it names, what names it, what it shares values with."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from auction.web.management.resources import BY_KIND, Reference, Resource, referrers
+from auction.web.problems import Fault, invalid
+from config.marketplace import Marketplace
+from config.plain_data import texts
+from config.values import Model
+from storage.catalogue_items import MAIN, MARKETPLACE, CatalogueItem
+from storage.managing import CatalogueChange
+
+NAMED_USERS: Final = 4
+
+
+async def relatives_of(
+    change: CatalogueChange, resource: Resource, item: CatalogueItem, before: CatalogueItem | None
+) -> list[CatalogueItem]:
+    """All that an item is to be checked with, owners of owned ones included.
+
+    Raises CallerMistakeError: 422 where its own owner is not there.
+    """
+    found = [
+        *await _named_by(change, resource, item, before),
+        *await _naming(change, resource, item, before),
+    ]
+    for kind, key in resource.shares:
+        found += await change.sharing(kind, key, texts(item.document.get(key)))
+    found += await _owners(change, found)
+    unique = {each.key: each for each in found if each.key != item.key}
+    if resource.parent_kind and (resource.parent_kind, item.parent) not in unique:
+        raise invalid(Fault(resource.parent or "", f"names a {resource.parent} that is not there"))
+    return list(unique.values())
+
+
+async def users_of(change: CatalogueChange, kind: str, identifier: str) -> list[str]:
+    """Some of the objects that name this one, such as ``offer acme-auto``."""
+    found: list[CatalogueItem] = []
+    for resource, reference in referrers(kind):
+        found += await _found(change, resource, reference, identifier, NAMED_USERS)
+    told = [f"{BY_KIND[each.kind].title} {each.id}" for each in found]
+    return told if len(told) < NAMED_USERS else [*told[: NAMED_USERS - 1], "and more"]
+
+
+async def container_with(
+    change: CatalogueChange, resource: Resource, owner: str | None
+) -> list[CatalogueItem]:
+    """The object that the file nests an item in, where it lacks the (empty) list for it as yet."""
+    if owner is not None and resource.parent_kind is not None:
+        held, model = (
+            await change.item(resource.parent_kind, owner),
+            BY_KIND[resource.parent_kind].model,
+        )
+        container = held.item if held else None
+    else:
+        held, model = await change.item(MARKETPLACE, MAIN), Marketplace
+        container = held.item if held else CatalogueItem(MARKETPLACE, MAIN, {})
+    if container is None or resource.list_name in container.document:
+        return []
+    document = _in_order(model, {**container.document, resource.list_name: []})
+    return [replace(container, document=document)]
+
+
+def _in_order(model: type[Model], document: Mapping[str, object]) -> dict[str, object]:
+    keys = [info.alias or name for name, info in model.model_fields.items()]
+    return {key: document[key] for key in keys if key in document}
+
+
+async def _named_by(
+    change: CatalogueChange,
+    resource: Resource,
+    item: CatalogueItem,
+    before: CatalogueItem | None,
+) -> list[CatalogueItem]:
+    found: list[CatalogueItem] = []
+    for reference in resource.references:
+        names = {
+            name
+            for each in (item, before)
+            if each is not None
+            for name in names_at(each, reference)
+        }
+        found += await change.items(reference.kind, names)
+    return found
+
+
+async def _naming(
+    change: CatalogueChange,
+    resource: Resource,
+    item: CatalogueItem,
+    before: CatalogueItem | None,
+) -> list[CatalogueItem]:
+    if before is None:
+        return []
+    found: list[CatalogueItem] = []
+    for other, reference in referrers(resource.kind):
+        if any(item.document.get(key) != before.document.get(key) for key in reference.matters):
+            found += await _found(change, other, reference, item.id)
+    return found
+
+
+async def _found(
+    change: CatalogueChange,
+    resource: Resource,
+    reference: Reference,
+    identifier: str,
+    at_most: int | None = None,
+) -> list[CatalogueItem]:
+    if reference.path is None:
+        return (await change.children(resource.kind, identifier))[:at_most]
+    path = f"{reference.path} ? (@ == $id)"
+    return await change.referring(resource.kind, path, identifier, at_most)
+
+
+async def _owners(change: CatalogueChange, items: Iterable[CatalogueItem]) -> list[CatalogueItem]:
+    wanted: dict[str, set[str]] = {}
+    for item in items:
+        kind = BY_KIND[item.kind].parent_kind
+        if kind is not None and item.parent is not None:
+            wanted.setdefault(kind, set()).add(item.parent)
+    return [each for kind, ids in wanted.items() for each in await change.items(kind, ids)]
+
+
+def names_at(item: CatalogueItem, reference: Reference) -> set[str]:
+    """The ids that an item has at a reference's place."""
+    if reference.path is None:
+        return set() if item.parent is None else {item.parent}
+    values: list[object] = [item.document]
+    for key in reference.path.removeprefix("$.").replace("[*]", "").split("."):
+        values = [value.get(key) for value in values if isinstance(value, Mapping)]
+        values = [
+            one for value in values for one in (value if isinstance(value, list) else [value])
+        ]
+    return {value for value in values if isinstance(value, str)}

@@ -1,0 +1,122 @@
+"""What management requests carry: bounded exact JSON, pages, filters."""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from aiohttp import web
+
+from auction.web import problems
+from auction.web.bodies import read_bytes
+from auction.web.management.fragments import fault_at
+from auction.web.management.resources import Filter, FilterKind, Resource
+from auction.web.problems import CallerMistakeError, Fault, invalid
+from config.faults import ConfigError
+from config.json_file import NotJsonError, load_json
+from config.values import is_identifier
+from storage.managing import Wanted
+
+MAX_OBJECT_BYTES: Final = 1024 * 1024
+"""An object may have lists of 10,000 entries."""
+
+DEFAULT_LIMIT: Final = 100
+MOST: Final = 1000
+
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_FLAGS: Final = {"true": True, "false": False}
+_NUMBER: Final = re.compile(r"[0-9]{1,15}", re.ASCII)
+_PAGING: Final = frozenset({"limit", "after"})
+
+
+async def read_exact_object(request: web.Request) -> Mapping[str, object]:
+    """The request's JSON object, its numbers exact.
+
+    Raises CallerMistakeError: 400, 408, 413 or 422.
+    """
+    body = await read_bytes(request, MAX_OBJECT_BYTES)
+    try:
+        content = await asyncio.to_thread(load_json, body.removeprefix(_BYTE_ORDER_MARK))
+    except NotJsonError as error:
+        detail = "; ".join(str(each) for each in error.faults)
+        raise CallerMistakeError(problems.NOT_JSON, detail) from None
+    except ConfigError as error:
+        raise invalid(*(fault_at(each.steps, each.message) for each in error.faults)) from None
+    if not isinstance(content, Mapping):
+        raise invalid(Fault("", "must be a JSON object"))
+    return content
+
+
+def read_limit(request: web.Request) -> int:
+    """``limit`` of a page. Raises CallerMistakeError: 422."""
+    text = request.query.get("limit")
+    if text is None:
+        return DEFAULT_LIMIT
+    if _NUMBER.fullmatch(text) and 1 <= int(text) <= MOST:
+        return int(text)
+    raise invalid(Fault("limit", f"must be a whole number from 1 to {MOST}"))
+
+
+def read_number(request: web.Request, name: str) -> int | None:
+    """A whole number of the query. Raises CallerMistakeError: 422."""
+    text = request.query.get(name)
+    if text is None:
+        return None
+    if _NUMBER.fullmatch(text):
+        return int(text)
+    raise invalid(Fault(name, "must be a whole number"))
+
+
+def read_wanted(request: web.Request, resource: Resource) -> Wanted:
+    """Which objects a list is to show, one more than asked for. Raises CallerMistakeError: 422."""
+    known_only(request, _PAGING | set(resource.filters))
+    after = request.query.get("after", "")
+    if after and not is_identifier(after):
+        raise invalid(Fault("after", "must be the `next` of an earlier answer"))
+    parent: str | None = None
+    having: dict[str, object] = {}
+    absent: dict[str, object] = {}
+    for name, each in resource.filters.items():
+        if (text := request.query.get(name)) is None:
+            continue
+        key = each.key or name
+        if each.kind is FilterKind.PARENT:
+            parent = read_text(name, text)
+        else:
+            having[key] = _read_filter(name, each, text)
+            if each.default is not None:
+                absent[key] = each.default
+    return Wanted(after, read_limit(request) + 1, parent, having, absent)
+
+
+def known_only(request: web.Request, names: frozenset[str] | set[str]) -> None:
+    """Raises CallerMistakeError (422) for a query parameter that means nothing or stands twice."""
+    faults = [
+        Fault(name if name in names else "", _told(name, names))
+        for name in dict.fromkeys(request.query)
+        if name not in names or len(request.query.getall(name)) > 1
+    ]
+    if faults:
+        raise invalid(*faults[:10])
+
+
+def read_text(name: str, text: str) -> str:
+    """A text to compare with. Raises CallerMistakeError: 422."""
+    if 0 < len(text) <= 200 and text.isprintable():
+        return text
+    raise invalid(Fault(name, "must be 1 to 200 characters, none of them a control character"))
+
+
+def _told(name: str, names: frozenset[str] | set[str]) -> str:
+    if name in names:
+        return "must stand once"
+    return f"the query has an unknown parameter: known are {', '.join(sorted(names))}"
+
+
+def _read_filter(name: str, wanted: Filter, text: str) -> object:
+    if wanted.kind is FilterKind.FLAG:
+        if text not in _FLAGS:
+            raise invalid(Fault(name, "must be true or false"))
+        return _FLAGS[text]
+    checked = read_text(name, text)
+    return [checked] if wanted.kind is FilterKind.MEMBER else checked

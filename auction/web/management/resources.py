@@ -1,0 +1,147 @@
+"""What can be managed: one row per kind of object.
+
+To add a kind: give its list to ``storage.catalogue_items.LISTS`` and ``config.marketplace`` (the
+file knows it then) and to ``config.identifiers`` (ids made from names), its secrets to
+``config.sealing``, its checks between objects to ``config.references``, and add one ``Resource`` to
+``RESOURCES``. Paths, filters, audit and the OpenAPI document follow from the row; so does
+``tests/http/test_management_round_trip.py``, which asks for an example of each kind.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from config.marketplace import Buyer, Campaign, Source
+from config.offers import Offer
+from config.values import Model
+from storage.catalogue_items import BUYER, OFFER
+
+
+class FilterKind(StrEnum):
+    """How a query parameter is compared with the key of its name."""
+
+    TEXT = "text"
+    FLAG = "flag"
+    MEMBER = "member"
+    """The key's list has it."""
+    PARENT = "parent"
+    """It is the object that owns this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A query parameter of a list, compared with ``key`` (by default the one of its name).
+
+    ``default`` is what an absent key stands for.
+    """
+
+    kind: FilterKind = FilterKind.TEXT
+    default: object = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Where an object names another: ``path`` is a SQL/JSON path such as ``$.payouts[*].source``.
+
+    The other can't be deleted meanwhile. When one of the ``matters`` keys of the other changes, the
+    objects that name it are checked again. ``path`` None: it belongs to the other (``parent``).
+    """
+
+    kind: str
+    path: str | None
+    matters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One kind of object. ``kind`` is the storage's, ``path`` comes after ``/v1/``.
+
+    ``parent``: the key of the object's JSON that names its owner, which has it in ``list_name``;
+    the file nests it there. ``nested``: keys that objects of other kinds have here in the file.
+    ``shares``: pairs of kind and key of lists, none of whose values any two may have.
+    ``switchable``: it has ``enabled``, and with it ``pause`` and ``resume``.
+    """
+
+    kind: str
+    path: str
+    list_name: str
+    model: type[Model]
+    title: str
+    references: tuple[Reference, ...] = ()
+    filters: Mapping[str, Filter] = field(default_factory=lambda: MappingProxyType({}))
+    parent: str | None = None
+    nested: tuple[str, ...] = ()
+    shares: tuple[tuple[str, str], ...] = ()
+    switchable: bool = False
+
+    @property
+    def parent_kind(self) -> str | None:
+        """The kind of the owner."""
+        return next((each.kind for each in self.references if each.path is None), None)
+
+
+RESOURCES: Final[tuple[Resource, ...]] = (
+    Resource(
+        kind="campaign",
+        path="campaigns",
+        list_name="campaigns",
+        model=Campaign,
+        title="campaign",
+        references=(Reference("source", "$.payouts[*].source"),),
+        shares=(("campaign", "numbers"),),
+    ),
+    Resource(
+        kind="source",
+        path="sources",
+        list_name="sources",
+        model=Source,
+        title="source",
+    ),
+    Resource(
+        kind=BUYER,
+        path="buyers",
+        list_name="buyers",
+        model=Buyer,
+        title="buyer",
+        filters={
+            "company": Filter(),
+            "type": Filter(default="buyer"),
+            "enabled": Filter(FilterKind.FLAG, default=True),
+            "tag": Filter(FilterKind.MEMBER, key="tags"),
+        },
+        nested=("offers",),
+    ),
+    Resource(
+        kind=OFFER,
+        path="offers",
+        list_name="offers",
+        model=Offer,
+        title="offer",
+        references=(
+            Reference("campaign", "$.campaign", matters=("private_fields",)),
+            Reference(BUYER, None, matters=("type",)),
+        ),
+        filters={
+            "buyer": Filter(FilterKind.PARENT),
+            "campaign": Filter(),
+            "enabled": Filter(FilterKind.FLAG, default=True),
+        },
+        parent="buyer",
+        switchable=True,
+    ),
+)
+
+BY_KIND: Final[Mapping[str, Resource]] = {each.kind: each for each in RESOURCES}
+
+
+def referrers(kind: str) -> list[tuple[Resource, Reference]]:
+    """Who may name an object of this kind, and where."""
+    return [
+        (resource, reference)
+        for resource in RESOURCES
+        for reference in resource.references
+        if reference.kind == kind
+    ]

@@ -1,0 +1,50 @@
+"""Every path of the management API, from the table of resources."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from auction.web.bodies import expecting
+from auction.web.management.handlers import CurrentBox, ResourceHandlers
+from auction.web.management.requests import MAX_OBJECT_BYTES
+from auction.web.management.resources import RESOURCES, Resource
+from auction.web.services import Tokens
+from storage.database import Database
+
+_EXPECT = expecting(MAX_OBJECT_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Managed:
+    """Where the marketplace is kept, and the box for its secrets."""
+
+    database: Database
+    box: CurrentBox
+
+
+def management(managed: Managed, tokens: Tokens) -> Callable[[web.UrlDispatcher], None]:
+    """What adds the routes of every kind of object."""
+
+    def add_to(router: web.UrlDispatcher) -> None:
+        for resource in RESOURCES:
+            handlers = ResourceHandlers(resource, managed.database, managed.box, tokens)
+            _add_resource(router, resource, handlers)
+
+    return add_to
+
+
+def _add_resource(
+    router: web.UrlDispatcher, resource: Resource, handlers: ResourceHandlers
+) -> None:
+    all_of_them = f"/v1/{resource.path}"
+    one = f"{all_of_them}/{{id:[^/]+}}"
+    router.add_get(all_of_them, handlers.list)
+    router.add_post(all_of_them, handlers.create, expect_handler=_EXPECT)
+    router.add_get(one, handlers.show)
+    router.add_put(one, handlers.replace, expect_handler=_EXPECT)
+    router.add_patch(one, handlers.patch, expect_handler=_EXPECT)
+    router.add_delete(one, handlers.delete)
+    if resource.switchable:
+        router.add_post(f"{one}/pause", handlers.pause)
+        router.add_post(f"{one}/resume", handlers.resume)

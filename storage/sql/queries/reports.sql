@@ -1,0 +1,325 @@
+-- Figures for reports and alerts: folding what calls have added, adding up days, reading.
+
+-- name: lock_folding
+-- One folds at a time; whoever finds another at it comes back later. Not flushed: a fold that is lost
+-- in a crash is lost whole, and done again.
+select
+    pg_try_advisory_xact_lock(7241530009) as locked, set_config('synchronous_commit', 'off', true)
+
+-- name: claim_deltas
+-- Rows are visible once their transactions are over, in whatever order those began. Attempts and money
+-- belong to calls that can't be decided anew.
+with claimed as materialized (
+    delete from report_deltas as d
+    where d.ctid = any (array(select w.ctid from report_deltas as w limit $1 for update skip locked))
+    returning d.*
+)
+select
+    claimed.kind, claimed.attempt, claimed.answered, claimed.completed, claimed.converted,
+    claimed.revenue, claimed.payout,
+    coalesce(claimed.received_at, c.received_at) as received_at,
+    coalesce(claimed.test, c.test) as test,
+    case when c.call_id is null then claimed.campaign else c.campaign end as campaign,
+    case when c.call_id is null then claimed.source else c.source end as source,
+    c.revision,
+    coalesce(claimed.trace, t.trace) as trace,
+    r.offer,
+    r.buyer
+from claimed
+left join lateral (
+    select traces.trace from traces
+    where claimed.kind = 'decision'
+        and traces.call_id = claimed.call_id
+        and traces.received_at = claimed.received_at
+        and traces.attempt = claimed.attempt
+    offset 0
+) as t on true
+left join lateral (
+    select calls.* from calls
+    where claimed.kind in ('attempt', 'money') and calls.call_id = claimed.call_id
+    offset 0
+) as c on true
+left join lateral (
+    select reservations.offer, reservations.buyer from reservations
+    where claimed.kind in ('attempt', 'money')
+        and reservations.call_id = claimed.call_id
+        and reservations.attempt = claimed.attempt
+    offset 0
+) as r on true
+
+-- name: offer_owners
+-- Whose offers these were, in the revisions by which calls were decided.
+select item.offer, item.revision, o.parent as buyer, b.document ->> 'type' as type
+from unnest($1::text[], $2::bigint[]) as item (offer, revision)
+cross join lateral (
+    select parent from catalogue_items
+    where kind = 'offer' and id = item.offer and first_revision <= item.revision
+    order by first_revision desc
+    limit 1
+) as o
+cross join lateral (
+    select document from catalogue_items
+    where kind = 'buyer' and id = o.parent and first_revision <= item.revision
+    order by first_revision desc
+    limit 1
+) as b
+
+-- name: whole_days_of
+select item.bucket, d.first
+from unnest($1::timestamptz[]) as item (bucket)
+join report_whole_days as d on item.bucket >= d.first and item.bucket < d.until
+
+-- name: add_figures
+with item as materialized (
+    select
+        grain, bucket, campaign, offer, buyer, source, class, calls, unrouted, eligible, pinged, bids,
+        no_bids, timeouts, errors, below_minimum, invalid_bids, not_awaited, auction_wins,
+        static_wins, posts_accepted, posts_rejected, posts_unknown, post_errors, answered, completed,
+        converted, bid_total, revenue, payout, ping_micros, reasons::bigint[], bid_sizes::bigint[],
+        ping_times::bigint[]
+    from unnest(
+        $1::text::text[], $2::text::timestamptz[], $3::text::text[], $4::text::text[],
+        $5::text::text[], $6::text::text[], $7::text::text[], $8::text::bigint[],
+        $9::text::bigint[], $10::text::bigint[], $11::text::bigint[], $12::text::bigint[],
+        $13::text::bigint[], $14::text::bigint[], $15::text::bigint[], $16::text::bigint[],
+        $17::text::bigint[], $18::text::bigint[], $19::text::bigint[], $20::text::bigint[],
+        $21::text::bigint[], $22::text::bigint[], $23::text::bigint[], $24::text::bigint[],
+        $25::text::bigint[], $26::text::bigint[], $27::text::bigint[], $28::text::numeric[],
+        $29::text::numeric[], $30::text::numeric[], $31::text::bigint[], $32::text[], $33::text[],
+        $34::text[]
+    ) as item (
+        grain, bucket, campaign, offer, buyer, source, class, calls, unrouted, eligible, pinged, bids,
+        no_bids, timeouts, errors, below_minimum, invalid_bids, not_awaited, auction_wins,
+        static_wins, posts_accepted, posts_rejected, posts_unknown, post_errors, answered, completed,
+        converted, bid_total, revenue, payout, ping_micros, reasons, bid_sizes, ping_times
+    )
+)
+insert into report_figures as f
+select * from item
+on conflict (grain, bucket, campaign, offer, buyer, source, class) do update set
+    calls = f.calls + excluded.calls,
+    unrouted = f.unrouted + excluded.unrouted,
+    eligible = f.eligible + excluded.eligible,
+    pinged = f.pinged + excluded.pinged,
+    bids = f.bids + excluded.bids,
+    no_bids = f.no_bids + excluded.no_bids,
+    timeouts = f.timeouts + excluded.timeouts,
+    errors = f.errors + excluded.errors,
+    below_minimum = f.below_minimum + excluded.below_minimum,
+    invalid_bids = f.invalid_bids + excluded.invalid_bids,
+    not_awaited = f.not_awaited + excluded.not_awaited,
+    auction_wins = f.auction_wins + excluded.auction_wins,
+    static_wins = f.static_wins + excluded.static_wins,
+    posts_accepted = f.posts_accepted + excluded.posts_accepted,
+    posts_rejected = f.posts_rejected + excluded.posts_rejected,
+    posts_unknown = f.posts_unknown + excluded.posts_unknown,
+    post_errors = f.post_errors + excluded.post_errors,
+    answered = f.answered + excluded.answered,
+    completed = f.completed + excluded.completed,
+    converted = f.converted + excluded.converted,
+    bid_total = f.bid_total + excluded.bid_total,
+    revenue = f.revenue + excluded.revenue,
+    payout = f.payout + excluded.payout,
+    ping_micros = f.ping_micros + excluded.ping_micros,
+    reasons = case
+        when excluded.reasons = '{}' then f.reasons else add_packed(f.reasons, excluded.reasons)
+    end,
+    bid_sizes = case
+        when excluded.bid_sizes = '{}' then f.bid_sizes
+        else add_packed(f.bid_sizes, excluded.bid_sizes)
+    end,
+    ping_times = case
+        when excluded.ping_times = '{}' then f.ping_times
+        else add_packed(f.ping_times, excluded.ping_times)
+    end
+
+-- name: sum_figures
+-- From $1 until $2, in the buckets that begin at $3, per campaign, offer, buyer or source ($4), or of
+-- all. Whole days that lie in one bucket stand for their quarters; $9: minutes instead of both, which
+-- know no sources. $10: with what is counted by key.
+with whole as materialized (
+    select d.first, d.until
+    from report_whole_days as d
+    where not $9::boolean
+        and d.first >= $1::timestamptz
+        and d.until <= $2::timestamptz
+        and width_bucket(d.first, $3::timestamptz[])
+            = width_bucket(d.until - interval '1 microsecond', $3::timestamptz[])
+),
+rest as materialized (
+    select lower(span) as first, upper(span) as until
+    from unnest(
+        tstzmultirange(tstzrange($1, $2))
+        - coalesce((select range_agg(tstzrange(first, until)) from whole), '{}')
+    ) as span
+),
+kept as (
+    select f.* from whole join report_days as f on f.bucket = whole.first
+    union all
+    select f.*
+    from rest
+    join report_quarters as f on f.bucket >= rest.first and f.bucket < rest.until
+    where not $9::boolean
+    union all
+    select f.*
+    from rest
+    join report_minutes as f on f.bucket >= rest.first and f.bucket < rest.until
+    where $9::boolean
+),
+chosen as materialized (
+    select
+        width_bucket(f.bucket, $3::timestamptz[]) as place,
+        case $4::text
+            when 'campaign' then f.campaign
+            when 'offer' then f.offer
+            when 'buyer' then f.buyer
+            when 'source' then f.source
+            else ''
+        end as name,
+        f.class, f.campaign, f.buyer,
+        f.calls, f.unrouted, f.eligible, f.pinged, f.bids, f.no_bids, f.timeouts, f.errors,
+        f.below_minimum, f.invalid_bids, f.not_awaited, f.auction_wins, f.static_wins,
+        f.posts_accepted, f.posts_rejected, f.posts_unknown, f.post_errors, f.answered,
+        f.completed, f.converted, f.ping_micros, f.bid_total, f.revenue, f.payout,
+        case when $10::boolean then f.reasons end as reasons,
+        case when $10::boolean then f.bid_sizes end as bid_sizes,
+        case when $10::boolean then f.ping_times end as ping_times
+    from kept as f
+    where ($5::text is null or f.campaign = $5)
+        and ($6::text is null or f.offer = $6)
+        and ($7::text is null or f.buyer = $7)
+        and ($8::text is null or f.source = $8)
+        and ($4::text not in ('offer', 'buyer') or f.offer <> '')
+),
+summed as (
+    select
+        place, name, class, max(campaign) as campaign, max(buyer) as buyer,
+        sum(calls)::bigint as calls,
+        sum(unrouted)::bigint as unrouted,
+        sum(eligible)::bigint as eligible,
+        sum(pinged)::bigint as pinged,
+        sum(bids)::bigint as bids,
+        sum(no_bids)::bigint as no_bids,
+        sum(timeouts)::bigint as timeouts,
+        sum(errors)::bigint as errors,
+        sum(below_minimum)::bigint as below_minimum,
+        sum(invalid_bids)::bigint as invalid_bids,
+        sum(not_awaited)::bigint as not_awaited,
+        sum(auction_wins)::bigint as auction_wins,
+        sum(static_wins)::bigint as static_wins,
+        sum(posts_accepted)::bigint as posts_accepted,
+        sum(posts_rejected)::bigint as posts_rejected,
+        sum(posts_unknown)::bigint as posts_unknown,
+        sum(post_errors)::bigint as post_errors,
+        sum(answered)::bigint as answered,
+        sum(completed)::bigint as completed,
+        sum(converted)::bigint as converted,
+        sum(ping_micros)::bigint as ping_micros,
+        sum(bid_total) as bid_total,
+        sum(revenue) as revenue,
+        sum(payout) as payout
+    from chosen
+    group by place, name, class
+),
+counted as (
+    select place, name, class, kind, key << 40 | (sum(count)::bigint & 1099511627775) as item
+    from (
+        select place, name, class, 1 as kind, item >> 40 as key, item & 1099511627775 as count
+        from chosen cross join lateral unnest(reasons) as item
+        union all
+        select place, name, class, 2, item >> 40, item & 1099511627775
+        from chosen cross join lateral unnest(bid_sizes) as item
+        union all
+        select place, name, class, 3, item >> 40, item & 1099511627775
+        from chosen cross join lateral unnest(ping_times) as item
+    ) as each
+    group by place, name, class, kind, key
+),
+packed as (
+    select
+        place, name, class,
+        array_agg(item) filter (where kind = 1) as reasons,
+        array_agg(item) filter (where kind = 2) as bid_sizes,
+        array_agg(item) filter (where kind = 3) as ping_times
+    from counted
+    group by place, name, class
+)
+select summed.*, packed.reasons, packed.bid_sizes, packed.ping_times
+from summed
+left join packed using (place, name, class)
+limit $11
+
+-- name: first_unsummed
+-- The first quarter of an hour before $1 that no whole day has, and where the whole days next to it are.
+select
+    loose.bucket,
+    (select max(until) from report_whole_days where until <= loose.bucket) as since,
+    (select min(first) from report_whole_days where first > loose.bucket) as until
+from (
+    select min(f.bucket) as bucket
+    from unnest(
+        tstzmultirange(tstzrange(null, $1::timestamptz))
+        - coalesce((select range_agg(tstzrange(first, until)) from report_whole_days), '{}')
+    ) as span
+    cross join lateral (
+        select q.bucket from report_quarters as q
+        where q.bucket >= coalesce(lower(span), '-infinity') and q.bucket < upper(span)
+        order by q.bucket
+        limit 1
+    ) as f
+) as loose
+
+-- name: add_up_day
+with quarter as materialized (
+    select * from report_quarters
+    where bucket >= $1::timestamptz and bucket < $2::timestamptz
+),
+counted as (
+    select
+        campaign, offer, buyer, source, class, kind,
+        key << 40 | (sum(count)::bigint & 1099511627775) as item
+    from (
+        select
+            campaign, offer, buyer, source, class, 1 as kind, item >> 40 as key,
+            item & 1099511627775 as count
+        from quarter cross join lateral unnest(reasons) as item
+        union all
+        select campaign, offer, buyer, source, class, 2, item >> 40, item & 1099511627775
+        from quarter cross join lateral unnest(bid_sizes) as item
+        union all
+        select campaign, offer, buyer, source, class, 3, item >> 40, item & 1099511627775
+        from quarter cross join lateral unnest(ping_times) as item
+    ) as each
+    group by campaign, offer, buyer, source, class, kind, key
+),
+packed as (
+    select
+        campaign, offer, buyer, source, class,
+        array_agg(item) filter (where kind = 1) as reasons,
+        array_agg(item) filter (where kind = 2) as bid_sizes,
+        array_agg(item) filter (where kind = 3) as ping_times
+    from counted
+    group by campaign, offer, buyer, source, class
+),
+added as (
+    insert into report_days
+    select
+        'day', $1, summed.*, coalesce(packed.reasons, '{}'), coalesce(packed.bid_sizes, '{}'),
+        coalesce(packed.ping_times, '{}')
+    from (
+        select
+            campaign, offer, buyer, source, class,
+        sum(calls), sum(unrouted), sum(eligible), sum(pinged), sum(bids), sum(no_bids),
+        sum(timeouts), sum(errors), sum(below_minimum), sum(invalid_bids), sum(not_awaited),
+        sum(auction_wins), sum(static_wins), sum(posts_accepted), sum(posts_rejected),
+        sum(posts_unknown), sum(post_errors), sum(answered), sum(completed), sum(converted),
+        sum(bid_total), sum(revenue), sum(payout), sum(ping_micros)
+        from quarter
+        group by campaign, offer, buyer, source, class
+    ) as summed
+    left join packed using (campaign, offer, buyer, source, class)
+)
+insert into report_whole_days (first, until) values ($1, $2)
+
+-- name: forget_minutes
+delete from report_minutes where bucket < $1

@@ -1,0 +1,92 @@
+"""The management API over a real database, and an example of each kind of object."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from auction.marketplaces import apply_file
+from auction.web.management.routes import Managed
+from config.secret_box import SecretBox
+from storage.catalogue import latest
+from storage.database import Database
+from tests.http.api_fakes import Api, Reply, running_api
+from tests.unit.config.samples import ACCEPTANCE, SET
+
+BOX = SecretBox(bytes(range(32)))
+
+EXAMPLES: Mapping[str, Mapping[str, Any]] = {
+    "campaigns": {
+        "id": "solar",
+        "name": "Solar",
+        "numbers": ["+18005550199"],
+        "private_fields": ["email"],
+        "payouts": [{"source": "*", "trigger": "answered", "percent": "12.50"}],
+        "webhooks": [
+            {"id": "crm", "url": "https://crm.example/", "events": ["call.ended"], "secret": "s3"}
+        ],
+    },
+    "sources": {"id": "pub-99", "name": "Another site"},
+    "buyers": {
+        "id": "delta",
+        "name": "Delta",
+        "company": "Delta Holding",
+        "tags": ["gold"],
+        "caps": [{"measure": "revenue", "per": "day", "limit": "99.5"}],
+    },
+    "offers": {
+        "id": "delta-auto",
+        "buyer": "acme",
+        "campaign": "auto-insurance",
+        "static_price": "7.50",
+        "destination": {"uri": "tel:+18885550142"},
+        "ping_post": {
+            "ping": {
+                "url": "https://delta.example/ping",
+                "auth": {"type": "bearer", "token": "correct horse"},
+            }
+        },
+    },
+}
+"""By path: what a client may create in the marketplace of ``tests/fixtures``."""
+
+
+async def the_box() -> SecretBox:
+    """The one that the tests seal with."""
+    return BOX
+
+
+@asynccontextmanager
+async def managing(database: Database, file: Path | None = ACCEPTANCE) -> AsyncIterator[Api]:
+    """The API on a database that a file was applied to."""
+    if file is not None:
+        await apply_file(database, BOX, file, SET)
+    async with running_api(managed=Managed(database, the_box)) as api:
+        yield api
+
+
+async def ask(
+    api: Api,
+    method: str,
+    path: str,
+    body: object = None,
+    *,
+    token: str = "admin",
+    **headers: str,
+) -> Reply:
+    """One request; headers by their names with underscores."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    rest = {} if body is None else {"json": body}
+    return await api.send(method, path, token=token, headers=named, **rest)
+
+
+async def revision(database: Database) -> int:
+    """The newest."""
+    newest = await latest(database)
+    return 0 if newest is None else newest.revision
+
+
+def faults(reply: Reply) -> dict[str, str]:
+    """The faults of a refusal by path."""
+    assert reply.status == 422, reply.body
+    return {each["path"]: each["message"] for each in reply.json()["errors"]}

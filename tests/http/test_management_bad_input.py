@@ -1,0 +1,136 @@
+"""Bad input to the management API: a clear error with its path, and nothing is changed."""
+
+from auction.web.management.resources import RESOURCES
+from storage.database import Database
+from tests.http.managed_steps import EXAMPLES, ask, faults, managing, revision
+
+OFFER = {"id": "o", "buyer": "acme", "campaign": "auto-insurance"}
+PING = {"url": "https://delta.example/ping"}
+
+
+def deep(levels: int) -> object:
+    value: object = {}
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+OFFERS: list[tuple[dict[str, object], str, str]] = [
+    ({"colour": "red"}, "colour", "unknown key"),
+    ({"wieght": 1}, "wieght", "did you mean `weight`"),
+    ({"buyer": None}, "buyer", "is missing"),
+    ({"buyer": 7}, "buyer", "must be an id"),
+    ({"buyer": "nobody"}, "buyer", "not there"),
+    ({"campaign": "none"}, "campaign", "not there"),
+    ({"id": "a b"}, "id", "letters, digits"),
+    ({"weight": "1"}, "weight", "whole number"),
+    ({"weight": 10**40}, "weight", "at most"),
+    ({"static_price": 1e300}, "static_price", "must be a number"),
+    ({"static_price": "1.23456", "destination": {"uri": "tel:+18885550142"}}, "static_price", "4"),
+    ({"static_price": 5}, "static_price", "destination"),
+    ({"hours": {"time_zone": "Mars/Olympus"}}, "hours.time_zone", "not a known time zone"),
+    (
+        {"hours": {"weekly": {"mon": ["08:00-12:00", "11:00-13:00"]}}},
+        "hours.weekly.mon[1]",
+        "overlaps",
+    ),
+    ({"hours": {"weekly": {"mon": ["25:00-26:00"]}}}, "hours.weekly.mon[0]", "time"),
+    ({"required_fields": ["f"] * 10_001}, "required_fields", "10000"),
+    ({"filters": [{"field": "zip", "op": "in", "value": ["1"] * 10_001}]}, "filters[0].value", "1"),
+    ({"ping_post": {"ping": {**PING, "body": deep(60)}}}, "ping_post.ping.body", "deep"),
+    ({"ping_post": {"ping": {**PING, "body": {"e": "{{ fields.email }}"}}}}, "*", "private"),
+    ({"caps": [{"measure": "calls", "per": "day", "limit": -1}]}, "caps[0].limit", "whole number"),
+]
+
+
+async def test_every_fault_of_an_offer_is_told_with_its_path(database: Database) -> None:
+    async with managing(database) as api:
+        for change, path, word in OFFERS:
+            found = faults(await ask(api, "POST", "/v1/offers", {**OFFER, **change}))
+            [(where, message)] = list(found.items())[:1]
+            assert path in ("*", where), found
+            assert word in message, found
+        assert await revision(database) == 1
+
+
+async def test_several_faults_are_told_at_once(database: Database) -> None:
+    async with managing(database) as api:
+        body = {**OFFER, "weight": -1, "priority": "x", "colour": 1}
+        assert set(faults(await ask(api, "POST", "/v1/offers", body))) == {
+            "weight",
+            "priority",
+            "colour",
+        }
+
+
+BODIES: list[tuple[bytes, int, str]] = [
+    (b"", 400, "not-json"),
+    (b"{", 400, "not-json"),
+    (b"\xff\xfe", 400, "not-json"),
+    (b"[" * 100_000, 400, "not-json"),
+    (b'{"a": NaN}', 422, "invalid"),
+    (b'{"id": "a", "id": "b"}', 422, "invalid"),
+    (b'{"weight": ' + b"9" * 200 + b"}", 422, "invalid"),
+    (b"[]", 422, "invalid"),
+    (b'{"a": ' * 150 + b"1" + b"}" * 150, 422, "invalid"),
+    (b'{"name": "' + b"x" * 1_100_000 + b'"}', 413, "too-large"),
+]
+
+
+async def test_bodies_that_are_no_objects_are_refused_on_every_path(database: Database) -> None:
+    async with managing(database) as api:
+        for body, status, kind in BODIES:
+            for method, path in [
+                *(("POST", f"/v1/{each.path}") for each in RESOURCES[:1]),
+                ("PUT", "/v1/offers/acme-auto"),
+                ("PATCH", "/v1/offers/acme-auto"),
+            ]:
+                reply = await api.send(method, path, token="admin", data=body)
+                assert (reply.status, reply.json()["type"].rpartition(":")[2]) == (status, kind), (
+                    body[:20]
+                )
+        assert await revision(database) == 1
+
+
+async def test_a_list_of_10_000_entries_is_taken(database: Database) -> None:
+    async with managing(database) as api:
+        numbers = [f"+1800{number:07}" for number in range(2_000_000, 2_010_000)]
+        body = {"id": "large", "caller_blocklist": numbers}
+        assert (await ask(api, "POST", "/v1/campaigns", body)).status == 201
+        body = {"id": "larger", "caller_blocklist": [*numbers, "+13105550100"]}
+        assert list(faults(await ask(api, "POST", "/v1/campaigns", body))) == ["caller_blocklist"]
+
+
+async def test_a_change_that_breaks_another_object_is_refused(database: Database) -> None:
+    async with managing(database) as api:
+        private = {"private_fields": ["vertical"]}
+        reply = await ask(api, "PATCH", "/v1/campaigns/auto-insurance", private)
+        assert "would break offer beacon-auto" in faults(reply)[""]
+        kind = {"type": "quality_assurance"}
+        bare = {**EXAMPLES["offers"], "id": "bare"}
+        del bare["static_price"], bare["destination"]
+        assert (await ask(api, "POST", "/v1/offers", bare)).status == 201
+        reply = await ask(api, "PATCH", "/v1/buyers/acme", kind)
+        assert "would break offer bare" in faults(reply)[""]
+        assert (await ask(api, "PATCH", "/v1/buyers/cobalt", kind)).status == 200
+
+
+async def test_a_number_has_one_campaign(database: Database) -> None:
+    async with managing(database) as api:
+        body = {"id": "solar", "numbers": ["(800) 555-0101"]}
+        reply = await ask(api, "POST", "/v1/campaigns", body)
+        assert "auto-insurance" in faults(reply)["numbers[0]"]
+
+
+async def test_offers_are_not_changed_within_their_buyer(database: Database) -> None:
+    async with managing(database) as api:
+        body = {"offers": [{"id": "x", "campaign": "auto-insurance"}]}
+        assert list(faults(await ask(api, "PATCH", "/v1/buyers/acme", body))) == ["offers"]
+
+
+async def test_no_answer_repeats_a_secret(database: Database) -> None:
+    async with managing(database) as api:
+        body = {"id": "s", "token": "correct\nhorse", "correct horse": 1, "name": 7}
+        reply = await ask(api, "POST", "/v1/sources", body)
+        assert b"correct\\nhorse" not in reply.body
+        assert faults(reply)["token"] == "must not contain control characters"
