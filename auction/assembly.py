@@ -17,9 +17,11 @@ from auction.known_tokens import KnownTokens
 from auction.marketplaces import Marketplaces
 from auction.token_keeping import TokenKeeping
 from auction.web.api import CallLife, Routes, build_api
+from auction.web.coverage import CoverageHandlers
 from auction.web.drain import Drain
 from auction.web.management.handlers import CurrentBox
 from auction.web.management.routes import Managed, management
+from auction.web.pools import PoolHandlers
 from auction.web.services import ApiServices
 from auction.web.tokens import TokenHandlers
 from auction.web.webhook_view import WebhookView
@@ -32,6 +34,7 @@ from storage.database import Database
 from storage.deliveries import Deliveries
 from storage.events import CallEvents
 from storage.ledger import PostgresLedger
+from storage.number_leases import NumberLeases
 from storage.outbox import Outbox
 from storage.partitions import keep_partitions
 from storage.postbacks import Postbacks
@@ -115,6 +118,7 @@ class CallHandling:
         self.reception = Reception(marketplaces, ports)
         self.rerouter = Rerouter(marketplaces, ports, self.ledger)
         self._deliveries = Deliveries(database)
+        self._leases = NumberLeases(database, parts.vault)
         records = CallRecords(database, parts.vault, at_once=parts.readers)
         self._parts = parts
         tokens = KnownTokens(parts.tokens, parts.bootstrap_token, marketplaces.source_tokens)
@@ -147,6 +151,8 @@ class CallHandling:
         access = TokenKeeping(parts.database)
         return (
             TokenHandlers(access, services.tokens, services.clock).add_to,
+            PoolHandlers(self._leases, parts.marketplaces.terms, services.tokens).add_to,
+            CoverageHandlers(parts.marketplaces.terms, services.tokens, services.clock).add_to,
             management(Managed(parts.database, parts.box), services.tokens),
         )
 
@@ -164,6 +170,7 @@ class CallHandling:
         background.keep_running("figures", ReportFolding(parts.database).run)
         background.keep_running("whole days", ReportUpkeep(parts.database, self._zone).run)
         background.keep_running("partitions", partial(keep_partitions, parts.database))
+        background.keep_running("forgetting leases", self._leases.keep_forgetting)
         background.keep_running("webhooks", worker.run)
         background.keep_running("purge of deliveries", worker.keep_purged)
 

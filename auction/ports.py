@@ -27,6 +27,7 @@ from auction.domain.notices import Notice
 from auction.domain.offer_index import OfferIndex, index_offers
 from auction.domain.overload import LoadLevel
 from auction.domain.reasons import Reason
+from auction.domain.scoring import OddsBook
 from auction.domain.terms import Campaign, Catalogue, OfferTerms
 from auction.domain.usage import Usage
 from auction.domain.value import value
@@ -230,6 +231,21 @@ class AtEase:
     def level(self) -> LoadLevel:
         """Everything may be begun."""
         return LoadLevel.NORMAL
+
+
+class OddsSource(Protocol):
+    """How likely bids become revenue, worked out aside from calls."""
+
+    def current(self) -> OddsBook | None:
+        """The newest odds, None before the first; asked once per call."""
+
+
+class NoOdds:
+    """Nothing is known, so bids count for their amounts."""
+
+    def current(self) -> OddsBook | None:
+        """There are none."""
+        return None
 
 
 class Recorder(Protocol):

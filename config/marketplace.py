@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from auction.domain.terms import BuyerType, RankBy, Trigger
+from config.alerts import MAXIMUM_RULES, Alert
 from config.faults import ConfigError, faults_of, mistake
 from config.numbers import Number, Pool, VoiceAgent
 from config.offers import Caps, ConnectedSeconds, Destination, Duplicates, Offer
@@ -168,6 +169,7 @@ class Marketplace(Model):
     numbers: Many[Number] = ()
     pools: Many[Pool] = ()
     voice_agents: Many[VoiceAgent] = ()
+    alerts: Annotated[Many[Alert], Field(max_length=MAXIMUM_RULES)] = ()
 
 
 def read_marketplace(data: Mapping[str, object]) -> Marketplace:

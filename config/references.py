@@ -21,13 +21,15 @@ def reference_faults(data: Mapping[str, object]) -> list[Fault]:
         *_numbers_claimed_twice(top),
         *_unknown_names(top),
         *_numbers_beyond_caps(top),
+        *_unknown_to_alerts(top),
         *_private_fields_in_pings(top),
     ]
     return [place(data, steps, message) for steps, message in findings]
 
 
 def _duplicate_ids(top: Item) -> Iterator[Finding]:
-    for key in ("campaigns", "sources", "buyers", "numbers", "pools", "voice_agents"):
+    keys = ("campaigns", "sources", "buyers", "numbers", "pools", "voice_agents", "alerts")
+    for key in keys:
         yield from _repeated(list(listed(top, key)))
     yield from _repeated(list(offers(top)))
     for key in ("campaigns", "buyers"):
@@ -108,6 +110,22 @@ def _numbers_beyond_caps(top: Item) -> Iterator[Finding]:
         cap, count = source.data.get("number_cap"), counts[source.id]
         if isinstance(cap, int) and source.id is not None and count > cap:
             yield (*source.steps, "number_cap"), f"is below the {count} numbers this source has"
+
+
+def _unknown_to_alerts(top: Item) -> Iterator[Finding]:
+    known = {
+        "campaign": {item.id for item in listed(top, "campaigns")},
+        "buyer": {item.id for item in listed(top, "buyers")},
+        "offer": {item.id for item in offers(top)},
+    }
+    for alert in listed(top, "alerts"):
+        for kind, ids in known.items():
+            name = text_of(alert.data.get(kind))
+            if name is not None and name not in ids:
+                yield (*alert.steps, kind), f"names {_A[kind]} that is not there"
+
+
+_A = {"campaign": "a campaign", "buyer": "a buyer", "offer": "an offer"}
 
 
 def _private_fields_in_pings(top: Item) -> Iterator[Finding]:

@@ -157,6 +157,9 @@ def _secrets(top: Item) -> Iterator[tuple[Key, Steps, object]]:
                 )
     for offer in offers(top):
         yield from _of_offer(offer)
+    for alert in listed(top, "alerts"):
+        for path in (("webhook",), ("escalation", "webhook")):
+            yield from _at(below(alert, *path), ("alert", alert.id or "", *path), "secret")
 
 
 def _of_offer(offer: Item) -> Iterator[tuple[Key, Steps, object]]:

@@ -68,26 +68,12 @@ class Webhook(Model):
     @field_validator("headers")
     @classmethod
     def _known_in_headers(cls, headers: dict[str, str]) -> dict[str, str]:
-        found: Found = [*_unknown_tokens(dict(headers), ())]
-        for name in headers:
-            if name.lower() in _OWN_HEADERS:
-                found.append(([name], "is set by the service"))
-        if found:
-            raise mistakes(found)
-        return headers
+        return check_headers(headers)
 
     @field_validator("body")
     @classmethod
     def _known_and_of_its_format(cls, body: JsonValue, info: ValidationInfo) -> JsonValue:
-        if body is None:
-            return None
-        found: Found = [*_unknown_tokens(body, ())]
-        if found:
-            raise mistakes(found)
-        wrong = body_fault(body, info.data.get("format"))
-        if wrong:
-            raise mistake(wrong)
-        return body
+        return check_body(body, info.data.get("format"))
 
     @field_validator("batch")
     @classmethod
@@ -95,6 +81,30 @@ class Webhook(Model):
         if batch is not None and info.data.get("format") == "form":
             raise mistake("can't be sent as a form: use json or xml")
         return batch
+
+
+def check_headers(headers: dict[str, str]) -> dict[str, str]:
+    """The headers if their tokens are known and none is our own. Raises a mistake."""
+    found: Found = [*_unknown_tokens(dict(headers), ())]
+    for name in headers:
+        if name.lower() in _OWN_HEADERS:
+            found.append(([name], "is set by the service"))
+    if found:
+        raise mistakes(found)
+    return headers
+
+
+def check_body(body: JsonValue, format_: str | None) -> JsonValue:
+    """The body if its tokens are known and it can be sent in its format. Raises a mistake."""
+    if body is None:
+        return None
+    found: Found = [*_unknown_tokens(body, ())]
+    if found:
+        raise mistakes(found)
+    wrong = body_fault(body, format_)
+    if wrong:
+        raise mistake(wrong)
+    return body
 
 
 def is_webhook_token(name: str) -> bool:

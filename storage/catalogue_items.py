@@ -19,6 +19,7 @@ LISTS: Mapping[str, str] = {
     "numbers": "number",
     "pools": "pool",
     "voice_agents": "voice_agent",
+    "alerts": "alert",
 }
 
 # Room between two neighbours, so that a newcomer rarely moves anyone else.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from auction.domain.ids import OfferId, OwnerId
 from auction.domain.usage import Usage
-from storage.database import Database
+from storage.database import Connection, Database
 from storage.holds import HoldState
 from storage.queries import query
 from storage.usage_rows import decode
@@ -38,12 +38,18 @@ class DecodedUsage(Mapping[OwnerId, Usage]):
         return len(self._counters)
 
 
+async def read_usage_of_all(connection: Connection) -> Mapping[OwnerId, Usage]:
+    """What every owner has used; who is absent has used nothing."""
+    rows = await connection.fetch(_READ_ALL_USAGE)
+    return DecodedUsage({row["owner"]: row["counters"] for row in rows})
+
+
 async def read_ledger(database: Database) -> LedgerReading:
     """The state of all owners now. Raises StorageUnavailableError."""
     async with database.connection() as connection:
-        usage = await connection.fetch(_READ_ALL_USAGE)
+        usage = await read_usage_of_all(connection)
         holds = await connection.fetch(_HOLDS_BY_OFFER)
     return LedgerReading(
-        DecodedUsage({row["owner"]: row["counters"] for row in usage}),
+        usage,
         {(row["offer"], HoldState(row["state"])): row["holds"] for row in holds},
     )

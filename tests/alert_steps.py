@@ -38,7 +38,7 @@ def a_rule(
     """A rule on ``a_condition``; ``pause``: after how many minutes its offer is resumed."""
     terms = {
         name: changes.pop(name)
-        for name in ("scope", "each_offer", "name", "told", "told_of_escalation")
+        for name in ("scope", "each_offer", "name", "told")
         if name in changes
     }
     auto = None if isinstance(pause, str) else AutoPause(pause)

@@ -111,7 +111,11 @@ class AutoPause:
 
 @dataclass(frozen=True, slots=True)
 class AlertRule:
-    """One rule. With ``each_offer`` every offer of ``scope`` is watched by itself."""
+    """One rule. With ``each_offer`` every offer of ``scope`` is watched by itself.
+
+    ``told``: a webhook is told when it fires and is over. ``escalate_after_minutes`` None: nobody
+    else is ever told.
+    """
 
     id: AlertRuleId
     name: str
@@ -121,7 +125,6 @@ class AlertRule:
     auto_pause: AutoPause | None = None
     escalate_after_minutes: int | None = None
     told: bool = False
-    told_of_escalation: bool = False
 
     def subjects(self, catalogue: Catalogue) -> Iterator[Subject]:
         """Whom it watches by this revision, nobody that is gone."""

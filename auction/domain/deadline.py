@@ -45,18 +45,23 @@ def plan_times(
 
 
 def early_close(
-    leader: Decimal | None, close_at_bid: Decimal | None, ceilings_out: Sequence[Decimal | None]
+    leader: Decimal | None,
+    close_at_bid: Decimal | None,
+    ceilings_out: Sequence[Decimal | None],
+    highest_bid: Decimal | None = None,
 ) -> bool:
     """Whether waiting on can't change the winner, or need not.
 
-    ``leader`` is the best valid bid so far, ``ceilings_out`` holds for each offer still out the
-    highest it can bid (None: not known). True when nobody is out, the leader reached
-    ``close_at_bid``, or all who are out stay strictly below the leader.
+    ``leader`` is the best valid bid's score so far, ``ceilings_out`` holds for each offer still out
+    the highest that it can reach (None: not known). True when nobody is out, ``highest_bid`` (None:
+    the leader, as scores are amounts) reached ``close_at_bid``, or all who are out stay strictly
+    below the leader.
     """
     if not ceilings_out:
         return True
     if leader is None:
         return False
-    if close_at_bid is not None and leader >= close_at_bid:
+    highest_bid = leader if highest_bid is None else highest_bid
+    if close_at_bid is not None and highest_bid >= close_at_bid:
         return True
     return all(ceiling is not None and ceiling < leader for ceiling in ceilings_out)

@@ -14,6 +14,7 @@ from auction.domain.call import Call, FieldValue
 from auction.domain.ids import BuyerId, CallId, CampaignId, OfferId, PingId, PostId, SourceId
 from auction.domain.numbers import PoolTerms
 from auction.domain.reasons import Reason
+from auction.domain.scoring import Weight
 from auction.domain.terms import (
     ConversionRule,
     Destination,
@@ -422,7 +423,8 @@ class TraceEntry:
     """One offer's line in a decision trace.
 
     ``reason`` None: the offer won. ``ms``: how long the ping took. ``shadow``: what would have held
-    the ping back, if it did more than count.
+    the ping back, if it did more than count. ``weight``: what its bids were multiplied by in the
+    ranking, where anything.
     """
 
     offer: OfferId
@@ -433,6 +435,7 @@ class TraceEntry:
     rank: int | None = None
     static: bool = False
     shadow: str | None = None
+    weight: Weight | None = None
 
 
 @dataclass(slots=True)

@@ -9,16 +9,20 @@ from typing import Final
 
 from auction.domain.bidding import Bid
 from auction.domain.ids import CallId, OfferId
+from auction.domain.scoring import Weights, score
 
 AUCTION_SALT: Final = b"auction"
 _SPAN: Final = 2.0**64
 
 
-def rank(bids: Sequence[Bid], call_id: CallId) -> tuple[Bid, ...]:
+def rank(bids: Sequence[Bid], call_id: CallId, weights: Weights | None = None) -> tuple[Bid, ...]:
     """The bids, best first: by amount, priority, weighted hash of the call, and the offer's id.
 
-    At most one bid per offer.
+    With ``weights``, which hold every bid's offer, the score comes first. At most one bid per
+    offer.
     """
+    if weights is not None:
+        return _by_score(bids, call_id, weights)
     ordered = sorted(bids, key=_price_then_priority)
     tied = {
         (worse.amount, worse.priority)
@@ -34,6 +38,13 @@ def rank(bids: Sequence[Bid], call_id: CallId) -> tuple[Bid, ...]:
         return (-bid.amount, bid.priority, key, bid.offer)
 
     return tuple(sorted(ordered, key=place))
+
+
+def _by_score(bids: Sequence[Bid], call_id: CallId, weights: Weights) -> tuple[Bid, ...]:
+    """Bids of one score keep the order that they have without weights."""
+    return tuple(
+        sorted(rank(bids, call_id), key=lambda bid: -score(bid.amount, bid.offer, weights))
+    )
 
 
 def _price_then_priority(bid: Bid) -> tuple[Decimal, int]:

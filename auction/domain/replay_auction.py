@@ -1,6 +1,6 @@
 """The recorded answers to the pings of one call, judged once more, perhaps under other terms."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -15,6 +15,7 @@ from auction.domain.ids import OfferId
 from auction.domain.ranking import rank
 from auction.domain.reasons import Reason
 from auction.domain.replay_record import REFUSED_BEFORE, Recorded
+from auction.domain.scoring import Weights, score, weigh
 from auction.domain.terms import Campaign, OfferTerms
 
 NO_ANSWER_RECORDED: Final = "no answer was recorded: it may have bid"
@@ -38,6 +39,7 @@ class AuctionAgain:
 class _Answer:
     """One offer in the fan-out. ``ms``: when it was no longer waited for.
 
+    ``ceiling`` is the highest score that it could reach, ``score`` the one of its bid.
     ``silent_until``: it had not answered by then, and nobody knows what it said later.
     """
 
@@ -45,17 +47,19 @@ class _Answer:
     ms: float
     ceiling: Decimal | None = None
     bid: Bid | None = None
+    score: Decimal | None = None
     silent_until: float | None = None
     note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """Who is asked under some terms, and for how long at most (milliseconds)."""
+    """Who is asked under some terms, for how long at most (milliseconds), and how bids count."""
 
     campaign: Campaign
     offers: Mapping[OfferId, OfferTerms]
     ping_ms: int
+    weights: Weights | None = None
 
     def given_ms(self, offer: OfferId) -> int:
         """How long an offer has for its answer."""
@@ -78,7 +82,7 @@ def ask_again(recorded: Recorded, before: Campaign, campaign: Campaign) -> Aucti
     bids = [each.bid for each in awaited if each.bid is not None]
     return AuctionAgain(
         entries={each.entry.offer: each.entry for each in awaited},
-        ranking=rank(bids, recorded.call.call_id),
+        ranking=rank(bids, recorded.call.call_id, now.weights),
         notes={each.entry.offer: each.note for each in awaited if each.note is not None},
         as_long=_lasted(closed, awaited) == _lasted(closed_before, recorded_answers),
     )
@@ -102,7 +106,18 @@ def _round(recorded: Recorded, campaign: Campaign) -> _Round:
         [each.post_timeout_ms for each in terms if each.posts],
         elapsed_ms=int(recorded.trace.timings.eligible_ms),
     )
-    return _Round(campaign, offers, times.ping_ms)
+    return _Round(campaign, offers, times.ping_ms, _weights(recorded, campaign, offers.values()))
+
+
+def _weights(
+    recorded: Recorded, campaign: Campaign, offers: Iterable[OfferTerms]
+) -> Weights | None:
+    """What bids are multiplied by: boosts by the terms, odds as they were that moment."""
+    if not campaign.auction.scored:
+        return None
+    known = {each.offer: each.weight for each in recorded.trace.offers if each.weight is not None}
+    odds = {offer: weight.odds for offer, weight in known.items()}
+    return {each.id: weigh(each, recorded.call.source, odds.get(each.id)) for each in offers}
 
 
 def _hear(recorded: Recorded, was: _Round, now: _Round, entry: TraceEntry) -> _Answer:
@@ -113,7 +128,8 @@ def _hear(recorded: Recorded, was: _Round, now: _Round, entry: TraceEntry) -> _A
     if now.ping_ms < min(MINIMUM_USEFUL_MS, was.ping_ms):
         return _Answer(TraceEntry(offer, Reason.BUDGET_TOO_SMALL, _NO_TIME), 0.0)
     terms = now.offers[offer].ping_post
-    ceiling = None if terms is None else terms.ceiling
+    highest = None if terms is None else terms.ceiling
+    ceiling = None if highest is None else score(highest, offer, now.weights)
     given_ms = now.given_ms(offer)
     if entry.ms > given_ms and given_ms < was.given_ms(offer):
         return _Answer(TraceEntry(offer, Reason.TIMEOUT, ms=given_ms), given_ms, ceiling)
@@ -151,23 +167,26 @@ def _judged(
         refused = TraceEntry(entry.offer, verdict.reason, verdict.detail, verdict.amount, ms)
         return _Answer(refused, ms, ceiling)
     valid = TraceEntry(entry.offer, Reason.OUTBID, bid=verdict.amount, ms=ms)
-    return _Answer(valid, ms, ceiling, verdict)
+    return _Answer(valid, ms, ceiling, verdict, score(verdict.amount, entry.offer, now.weights))
 
 
 def _closing(asked: _Round, answers: Sequence[_Answer]) -> float | None:
     """When the auction ended although somebody was still out; None when it waited for all."""
     in_order = sorted(answers, key=lambda each: each.ms)
-    leader: Decimal | None = None
+    leader = highest_bid = Decimal(-1)
+    close_at_bid = asked.campaign.auction.close_at_bid
     for answer, ceilings_out in zip(in_order, _ceilings_out(in_order), strict=True):
-        if answer.bid is not None and (leader is None or answer.bid.amount > leader):
-            leader = answer.bid.amount
-        if ceilings_out and early_close(leader, asked.campaign.auction.close_at_bid, ceilings_out):
+        if answer.bid is not None and answer.score is not None:
+            leader = max(leader, answer.score)
+            highest_bid = max(highest_bid, answer.bid.amount)
+        any_bid = None if leader < 0 else leader
+        if ceilings_out and early_close(any_bid, close_at_bid, ceilings_out, highest_bid):
             return answer.ms
     return None
 
 
 def _ceilings_out(in_order: Sequence[_Answer]) -> list[tuple[Decimal | None, ...]]:
-    """After each answer the highest that anybody still out can bid (None: not known)."""
+    """After each answer the highest score that anybody still out can reach (None: not known)."""
     highest: tuple[Decimal | None, ...] = ()
     after: list[tuple[Decimal | None, ...]] = []
     for answer in reversed(in_order):

@@ -14,7 +14,8 @@ from auction.domain.offer_index import OfferIndex
 from auction.domain.overload import LoadLevel
 from auction.domain.ranking import rank
 from auction.domain.reasons import Reason
-from auction.domain.terms import Campaign, OfferTerms, PayoutRule
+from auction.domain.scoring import Weights, weigh
+from auction.domain.terms import Campaign, OfferTerms, PayoutRule, RankBy
 from auction.engine.fanout import FanOut, Invited, Judge
 from auction.engine.guarding import Guarding
 from auction.engine.outcomes import Outcomes
@@ -37,6 +38,7 @@ class BiddingRound:
     ports: Ports
     outcomes: Outcomes
     hurried: bool = False
+    _weights: Weights | None = None
 
     async def plan(self, eligible: Sequence[OfferTerms]) -> tuple[Candidate, ...]:
         """Bids in their order, then static offers."""
@@ -118,7 +120,9 @@ class BiddingRound:
             return []
         began = clock.monotonic()
         close_at_bid = self.campaign.auction.close_at_bid
-        fan_out = FanOut(orders, self.snapshot.gateway, clock, self._judge(), close_at_bid)
+        weights = self._weights = self._weigh(orders)
+        gateway = self.snapshot.gateway
+        fan_out = FanOut(orders, gateway, clock, self._judge(), close_at_bid, weights)
         try:
             invited = await fan_out.run()
         finally:
@@ -183,12 +187,29 @@ class BiddingRound:
         currency, country = catalogue.currency, catalogue.default_country
         return lambda quote, order: judge(quote, order.offer, campaign, currency, now(), country)
 
+    def _weigh(self, orders: Sequence[PingOrder]) -> Weights | None:
+        """What the bids are multiplied by, None where they are ranked by their amounts."""
+        terms = self.campaign.auction
+        if not terms.scored:
+            return None
+        by_revenue = terms.rank_by is RankBy.EXPECTED_REVENUE
+        book = self.ports.odds.current() if by_revenue else None
+        return {
+            order.offer.id: weigh(
+                order.offer, self.call.source, None if book is None else book.of(order.offer)
+            )
+            for order in orders
+        }
+
     def _note(self, invited: Sequence[Invited]) -> None:
+        weights = self._weights
         record, recorder = self.outcomes.record, self.ports.recorder
         for each in invited:
             outcome, bid = each.outcome, each.bid
             assert outcome is not None, "the fan-out gives every invited offer an outcome"
             outcome.ping_id = each.order.ping_id
+            if weights is not None:
+                outcome.weight = weights[outcome.offer]
             record(outcome)
             if outcome.ms is None:
                 continue
@@ -200,7 +221,7 @@ class BiddingRound:
 
     def _ranked(self, invited: Sequence[Invited]) -> list[Candidate]:
         bids = [each.bid for each in invited if each.bid is not None]
-        ranking = rank(bids, self.call.call_id)
+        ranking = rank(bids, self.call.call_id, self._weights)
         self.outcomes.ranked(ranking)
         orders = {each.order.offer.id: each.order for each in invited}
         test, payouts = self.call.test, self._payouts

@@ -11,6 +11,7 @@ from operator import itemgetter
 from auction.domain.bidding import Bid, NoBid, PingReply, Quote, RefusedBid
 from auction.domain.deadline import early_close
 from auction.domain.reasons import Reason
+from auction.domain.scoring import Weights, score
 from auction.engine.outcome import Outcome
 from auction.ports import BuyerGateway, Clock, PingOrder
 
@@ -21,7 +22,10 @@ Judge = Callable[[Quote, PingOrder], Bid | RefusedBid]
 
 @dataclass(slots=True)
 class Invited:
-    """One offer in the fan-out and, once known, how it ended, and whether by its buyer's fault."""
+    """One offer in the fan-out and, once known, how it ended, and whether by its buyer's fault.
+
+    ``ceiling`` is the highest score that it can reach, None where that is not known.
+    """
 
     order: PingOrder
     ceiling: Decimal | None = None
@@ -44,12 +48,14 @@ class FanOut:
         clock: Clock,
         judge: Judge,
         close_at_bid: Decimal | None,
+        weights: Weights | None = None,
     ) -> None:
-        self.invited = [Invited(order, _ceiling(order)) for order in orders]
+        self.invited = [Invited(order, _ceiling(order, weights)) for order in orders]
         self._gateway = gateway
         self._clock = clock
         self._judge = judge
         self._close_at_bid = close_at_bid
+        self._weights = weights
         self._loop = asyncio.get_running_loop()
         self._out = len(self.invited)
         self._unbounded_out = sum([each.ceiling is None for each in self.invited])
@@ -58,6 +64,7 @@ class FanOut:
             key=itemgetter(0),
         )
         self._leader: Decimal | None = None
+        self._highest_bid: Decimal | None = None
         self._closed: asyncio.Future[None] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
         self._started = 0.0
@@ -112,9 +119,15 @@ class FanOut:
             outcome = self._end(invited, Reason.OUTBID, None)
             outcome.bid = verdict.amount
             invited.bid = verdict
-            if self._leader is None or verdict.amount > self._leader:
-                self._leader = verdict.amount
+            self._lead(verdict)
         outcome.quote = quote
+
+    def _lead(self, bid: Bid) -> None:
+        reached = score(bid.amount, bid.offer, self._weights)
+        if self._leader is None or reached > self._leader:
+            self._leader = reached
+        if self._highest_bid is None or bid.amount > self._highest_bid:
+            self._highest_bid = bid.amount
 
     def _end(self, invited: Invited, reason: Reason, detail: str | None) -> Outcome:
         elapsed_ms = (self._clock.monotonic() - self._started) * 1000
@@ -133,10 +146,10 @@ class FanOut:
         if self._leader is None or (self._unbounded_out and self._close_at_bid is None):
             return False
         highest = None if self._unbounded_out else self._highest_out()
-        return early_close(self._leader, self._close_at_bid, (highest,))
+        return early_close(self._leader, self._close_at_bid, (highest,), self._highest_bid)
 
     def _highest_out(self) -> Decimal:
-        """The highest that anybody who is still out can bid; all of them are bounded."""
+        """The highest score that anybody who is still out can reach; all of them are bounded."""
         while self._by_ceiling[-1][1].outcome is not None:
             self._by_ceiling.pop()
         return self._by_ceiling[-1][0]
@@ -186,6 +199,7 @@ def _is_in_time(passed_ms: float, timeout_ms: int) -> bool:
     return passed_ms <= timeout_ms * (1 + _LATE_SHARE) + _LATE_MS
 
 
-def _ceiling(order: PingOrder) -> Decimal | None:
+def _ceiling(order: PingOrder, weights: Weights | None) -> Decimal | None:
     terms = order.offer.ping_post
-    return None if terms is None else terms.ceiling
+    highest = None if terms is None else terms.ceiling
+    return None if highest is None else score(highest, order.offer.id, weights)

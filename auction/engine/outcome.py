@@ -9,6 +9,7 @@ from auction.domain.bidding import Quote
 from auction.domain.ids import OfferId, PingId
 from auction.domain.money import render
 from auction.domain.reasons import WON, Reason
+from auction.domain.scoring import Odds, Weight
 
 JsonValue = str | int | float | bool | None | dict[str, "JsonValue"] | list["JsonValue"]
 
@@ -18,8 +19,9 @@ class Outcome:
     """One offer's line of the trace while the decision goes on; ``reason`` None: it won.
 
     ``ping_id`` is of the bid, where there is one; it is not part of the trace. ``shadow``: what
-    would have held the ping back, if it did more than count. ``written`` is its entry there, None
-    since the last change.
+    would have held the ping back, if it did more than count. ``weight``: what its bids are
+    multiplied by in the ranking, where anything. ``written`` is its entry there, None since the
+    last change.
     """
 
     offer: OfferId
@@ -32,6 +34,7 @@ class Outcome:
     quote: Quote | None = None
     ping_id: PingId | None = None
     shadow: str | None = None
+    weight: Weight | None = None
     written: bytes | None = None
 
     def entry(self) -> bytes:
@@ -56,9 +59,34 @@ def _entry(outcome: Outcome) -> dict[str, JsonValue]:
         entry["static"] = True
     if outcome.shadow is not None:
         entry["shadow"] = outcome.shadow
+    if outcome.weight is not None:
+        entry.update(weight_entry(outcome.weight))
     if outcome.quote is not None:
         entry["quote"] = _quote(outcome.quote)
     return entry
+
+
+def weight_entry(weight: Weight) -> dict[str, JsonValue]:
+    """What an offer's bids are multiplied by, and why, as traces hold it."""
+    entry: dict[str, JsonValue] = {"multiplier": f"{weight.multiplier.normalize():f}"}
+    if weight.odds is not None:
+        odds = weight.odds
+        entry["odds"] = {
+            "accepted": str(odds.accepted),
+            "answered": str(odds.answered),
+            "converted": str(odds.converted),
+        }
+    return entry
+
+
+def read_weight(multiplier: object, odds: object) -> Weight | None:
+    """What ``weight_entry`` has written, None where it wrote nothing."""
+    if multiplier is None:
+        return None
+    read = None
+    if isinstance(odds, dict):
+        read = Odds(*(Decimal(odds[name]) for name in ("accepted", "answered", "converted")))
+    return Weight(Decimal(str(multiplier)), read)
 
 
 def _quote(quote: Quote) -> dict[str, JsonValue]:

@@ -9,7 +9,7 @@ from auction.domain.bidding import Bid, Quote
 from auction.domain.decision import Candidate, Timings
 from auction.domain.ids import OfferId
 from auction.domain.reasons import HELD_BACK, Reason
-from auction.engine.outcome import JsonValue, Outcome
+from auction.engine.outcome import JsonValue, Outcome, read_weight
 
 
 class Outcomes:
@@ -45,6 +45,7 @@ class Outcomes:
             bool(entry.get("static", False)),
             Quote(**quote) if isinstance(quote, dict) else None,
             shadow=None if shadow is None else str(shadow),
+            weight=read_weight(entry.get("multiplier"), entry.get("odds")),
         )
         self._by_offer[outcome.offer] = outcome
 

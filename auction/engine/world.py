@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from auction.ports import AtEase, Clock, Ids, Ledger, Load, Recorder, UsageView
+from auction.ports import AtEase, Clock, Ids, Ledger, Load, NoOdds, OddsSource, Recorder, UsageView
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +15,4 @@ class Ports:
     ids: Ids
     recorder: Recorder
     load: Load = field(default_factory=AtEase)
+    odds: OddsSource = field(default_factory=NoOdds)

@@ -11,6 +11,7 @@ from auction.domain.ids import OfferId
 from auction.domain.money import render
 from auction.domain.reasons import WON, Reason
 from auction.domain.terms import Campaign, OfferTerms
+from auction.engine.outcome import read_weight, weight_entry
 from auction.redaction import mask_numbers
 
 
@@ -56,6 +57,8 @@ def render_entry(entry: TraceEntry, *, unmasked: bool) -> dict[str, object]:
         line["static"] = True
     if entry.shadow is not None:
         line["shadow"] = entry.shadow
+    if entry.weight is not None:
+        line.update(weight_entry(entry.weight))
     return line
 
 
@@ -69,6 +72,8 @@ def _entry(
     rank: int | None = None,
     static: bool = False,
     shadow: str | None = None,
+    multiplier: str | None = None,
+    odds: object = None,
     **_: object,
 ) -> TraceEntry:
     return TraceEntry(
@@ -80,6 +85,7 @@ def _entry(
         rank=rank,
         static=static,
         shadow=shadow,
+        weight=read_weight(multiplier, odds),
     )
 
 

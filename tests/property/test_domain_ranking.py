@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from auction.domain.bidding import Bid, Quote, RefusedBid
 from auction.domain.bids import judge
-from auction.domain.ids import CallId
+from auction.domain.ids import CallId, OfferId
 from auction.domain.money import from_units
 from auction.domain.ranking import rank
+from auction.domain.scoring import Odds, Weight, score, weigh
 from auction.domain.static_order import static_order
-from auction.domain.terms import OfferTerms
+from auction.domain.terms import Boost, OfferTerms
 from tests.builders import NOON, a_bid, a_campaign, a_static_offer, an_offer, ping_post
 
 CALLS = st.text(min_size=1, max_size=20).map(CallId)
@@ -71,6 +72,55 @@ def test_a_bid_that_drops_out_leaves_the_order_of_the_others(
     gone = bids[which % len(bids)]
     rest = [bid for bid in bids if bid is not gone]
     assert rank(rest, call) == tuple(bid for bid in rank(bids, call) if bid is not gone)
+
+
+CHANCES = st.integers(1, 1_000_000).map(lambda millionths: Decimal(millionths) / 1_000_000)
+WEIGHTS = st.builds(
+    weigh,
+    st.lists(st.integers(100, 1_000_000).map(lambda n: Boost(Decimal(n) / 10_000)), max_size=3).map(
+        lambda boosts: an_offer(boosts=tuple(boosts))
+    ),
+    st.none(),
+    st.one_of(st.none(), st.builds(Odds, CHANCES, CHANCES, CHANCES)),
+)
+
+
+@st.composite
+def weighted_bids(draw: st.DrawFn) -> tuple[list[Bid], dict[OfferId, Weight]]:
+    bids = draw(bid_sets())
+    return bids, {bid.offer: draw(WEIGHTS) for bid in bids}
+
+
+@given(weighted_bids(), CALLS, st.randoms(use_true_random=False))
+def test_a_weighted_order_is_total_and_does_not_depend_on_arrival(
+    bidding: tuple[list[Bid], dict[OfferId, Weight]], call: CallId, random: Random
+) -> None:
+    bids, weights = bidding
+    ranking = rank(bids, call, weights)
+    shuffled = random.sample(bids, len(bids))
+    assert rank(shuffled, call, weights) == ranking
+    assert sorted(ranking, key=bids.index) == bids
+    scores = [score(bid.amount, bid.offer, weights) for bid in ranking]
+    assert scores == sorted(scores, reverse=True)
+    assert all(each > 0 for each in scores)
+
+
+@given(weighted_bids(), CALLS, st.integers(0, 7), st.integers(1, 500_000).map(from_units))
+def test_raising_a_weighted_bid_never_lowers_its_rank(
+    bidding: tuple[list[Bid], dict[OfferId, Weight]], call: CallId, which: int, more: Decimal
+) -> None:
+    bids, weights = bidding
+    chosen = bids[which % len(bids)]
+    raised = replace(chosen, amount=chosen.amount + more)
+    after = rank([raised if bid is chosen else bid for bid in bids], call, weights)
+    assert after.index(raised) <= rank(bids, call, weights).index(chosen)
+
+
+@given(bid_sets(), CALLS, WEIGHTS)
+def test_weights_that_are_alike_change_no_order(
+    bids: list[Bid], call: CallId, weight: Weight
+) -> None:
+    assert rank(bids, call, {bid.offer: weight for bid in bids}) == rank(bids, call)
 
 
 QUOTED = st.one_of(

@@ -34,6 +34,25 @@ ADDED = (
         (*BEACON, "ping_post", "proxy"),
         {"url": "http://proxy.example:3128", "user": "us", "password": "opensesame"},
     ),
+    (
+        ("alerts",),
+        [
+            {
+                "id": "slow",
+                "name": "Slow",
+                "buyer": "acme",
+                "each_offer": True,
+                "measure": "timeout_rate",
+                "above": "0.10",
+                "clear": "0.05",
+                "over_minutes": 5,
+                "past_minutes": 60,
+                "auto_pause": {"resume_after_minutes": 30},
+                "escalation": {"after_minutes": 15, "webhook": {"url": "https://b.example/"}},
+                "webhook": {"url": "https://a.example/", "secret": "opensesame"},
+            }
+        ],
+    ),
 )
 """What the acceptance file has no example of."""
 

@@ -21,13 +21,23 @@ from auction.domain.bidding import (
     Quote,
 )
 from auction.domain.decision import Finish, FinishResult
-from auction.domain.ids import OfferId
+from auction.domain.ids import OfferId, SourceId
 from auction.domain.overload import LoadLevel
 from auction.domain.reasons import Reason
 from auction.domain.replay import Line, replay
 from auction.domain.replay_auction import NO_ANSWER_RECORDED
 from auction.domain.replay_record import Changes, Recorded
-from auction.domain.terms import AuctionTerms, Cap, Measure, OfferTerms, OnUnknown, Period
+from auction.domain.scoring import Odds, OddsBook
+from auction.domain.terms import (
+    AuctionTerms,
+    Boost,
+    Cap,
+    Measure,
+    OfferTerms,
+    OnUnknown,
+    Period,
+    RankBy,
+)
 from auction.engine.reception import find_campaign
 from buyers.terms import build_catalogue
 from config.check import check
@@ -78,6 +88,31 @@ STEADY_BUYERS = st.builds(
 """Posts so quick that how much time is left for them makes no difference."""
 
 
+FACTORS = st.sampled_from([Decimal("0.5"), Decimal("1.25"), Decimal(2)])
+BOOSTS = st.lists(
+    st.builds(Boost, FACTORS, st.sampled_from([None, SourceId("pub-17"), SourceId("pub-18")])),
+    max_size=2,
+).map(tuple)
+CHANCES = st.integers(1, 1_000_000).map(lambda millionths: Decimal(millionths) / 1_000_000)
+ODDS = st.builds(Odds, CHANCES, CHANCES, CHANCES)
+BOOKS = st.builds(
+    OddsBook,
+    st.dictionaries(st.sampled_from([OfferId(f"offer-{n}") for n in range(5)]), ODDS),
+    st.dictionaries(st.just(CAMPAIGN), ODDS),
+    ODDS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Odds that stay as they are."""
+
+    book: OddsBook | None
+
+    def current(self) -> OddsBook | None:
+        return self.book
+
+
 @dataclass(frozen=True, slots=True)
 class Entrant:
     """One offer that bids, and how its buyer answers."""
@@ -90,6 +125,7 @@ class Entrant:
     static_price: str | None
     priority: int
     revenue_cap: int | None
+    boosts: tuple[Boost, ...]
 
     def offer(self, number: int) -> OfferTerms:
         """Its terms; a bid above the cap is eligible and refused when its turn comes."""
@@ -107,6 +143,7 @@ class Entrant:
             static_price=self.static_price,
             priority=self.priority,
             caps=[] if cap is None else [Cap(Measure.REVENUE, Period.DAY, cap)],
+            boosts=self.boosts,
         )
 
 
@@ -123,6 +160,7 @@ def entrants(
         static_price=st.sampled_from([None, None, "12.00"]),
         priority=st.sampled_from([1, 1, 2]),
         revenue_cap=caps,
+        boosts=BOOSTS,
     )
 
 
@@ -144,6 +182,9 @@ class Market:
     close_at_bid: Decimal | None
     timeout_ms: int
     call: int
+    boosted: bool
+    rank_by: RankBy
+    book: OddsBook | None
     level: LoadLevel = LoadLevel.NORMAL
 
     def decide(self, changes: Changes | None = None) -> Recorded:
@@ -151,9 +192,13 @@ class Market:
         offers = [each.offer(number) for number, each in enumerate(self.entrants)]
         statics = [a_static_offer(), a_static_offer("cyan-auto", "17.00", buyer="cyan")]
         script = {f"offer-{number}": each.buyer for number, each in enumerate(self.entrants)}
-        terms = AuctionTerms(close_at_bid=self.close_at_bid)
+        terms = AuctionTerms(
+            close_at_bid=self.close_at_bid, boosted=self.boosted, rank_by=self.rank_by
+        )
         campaign, load = {"auction": terms}, AtLevel(self.level)
-        market = a_marketplace(*offers, *statics, script=script, campaign=campaign, load=load)
+        market = a_marketplace(
+            *offers, *statics, script=script, campaign=campaign, load=load, odds=Known(self.book)
+        )
         if changes is not None:
             market.catalogue = a_catalogue(changes.of(market.catalogue.campaigns[CAMPAIGN]))
         call = a_call(f"call-{self.call}", timeout_ms=self.timeout_ms)
@@ -178,6 +223,9 @@ def markets(
         timeout_ms=timeouts,
         # Different calls draw different orders among equals.
         call=st.integers(1, 4),
+        boosted=st.sampled_from([False, True]),
+        rank_by=st.sampled_from([RankBy.PRICE, RankBy.PRICE, RankBy.EXPECTED_REVENUE]),
+        book=st.one_of(st.none(), BOOKS),
     )
 
 

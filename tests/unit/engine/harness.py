@@ -20,7 +20,16 @@ from auction.domain.terms import Catalogue, OfferTerms
 from auction.engine.reception import Reception
 from auction.engine.rerouting import Refused, Rerouter
 from auction.engine.world import Ports
-from auction.ports import AtEase, Ledger, Load, PingOrder, PostOrder, Snapshot
+from auction.ports import (
+    AtEase,
+    Ledger,
+    Load,
+    NoOdds,
+    OddsSource,
+    PingOrder,
+    PostOrder,
+    Snapshot,
+)
 from buyers.guards import Guards
 from storage.memory import MemoryLedger
 from tests.builders import NOON, a_campaign, a_catalogue
@@ -170,6 +179,7 @@ class Marketplace:
     notices: HeardNotices = field(default_factory=HeardNotices)
     guards: Guards = field(init=False)
     load: Load = field(default_factory=AtEase)
+    odds: OddsSource = field(default_factory=NoOdds)
     reception: Reception = field(init=False)
     rerouter: Rerouter = field(init=False)
 
@@ -181,7 +191,9 @@ class Marketplace:
     def use(self, ledger: Ledger) -> None:
         """Put another ledger under a fresh engine, as after a restart."""
         ids = CountingIds()
-        self.ports = Ports(ledger, self.ledger, self.clock, ids, self.recorder, self.load)
+        self.ports = Ports(
+            ledger, self.ledger, self.clock, ids, self.recorder, self.load, self.odds
+        )
         self.reception = Reception(self, self.ports)
         self.rerouter = Rerouter(self, self.ports, self.ledger)
 
@@ -243,10 +255,12 @@ def a_marketplace(
     script: Mapping[str, Answering] | None = None,
     campaign: Mapping[str, Any] | None = None,
     load: Load | None = None,
+    odds: OddsSource | None = None,
 ) -> Marketplace:
     """One campaign with these offers."""
     catalogue = a_catalogue(a_campaign(*offers, **(campaign or {})))
-    return Marketplace(catalogue, ScriptedGateway(script or {}), load=load or AtEase())
+    gateway = ScriptedGateway(script or {})
+    return Marketplace(catalogue, gateway, load=load or AtEase(), odds=odds or NoOdds())
 
 
 def pinged(marketplace: Marketplace) -> Sequence[str]:

@@ -1,0 +1,1 @@
+"""Rules that watch the figures: read, judged, told."""
