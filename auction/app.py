@@ -207,6 +207,7 @@ class Service:
                 readers=max(1, settings.database_connections // 3),
                 load_terms=_load_terms(settings),
                 max_requests=settings.max_requests,
+                voice_bots=settings.voice_bots,
             )
         )
         sender = WebhookSender(OutboundRule(settings.outbound_allow))

@@ -72,7 +72,8 @@ class RandomIds:
 class Parts:
     """What handling calls is built on.
 
-    ``readers``: how many reads of records run at once; ``max_requests``: how many are handled.
+    ``readers``: how many reads of records run at once; ``max_requests``: how many are handled;
+    ``voice_bots``: whether voice agents may be saved.
     """
 
     database: Database
@@ -86,6 +87,7 @@ class Parts:
     readers: int
     load_terms: LoadTerms
     max_requests: int
+    voice_bots: bool = False
 
 
 class CallHandling:
@@ -153,7 +155,9 @@ class CallHandling:
             TokenHandlers(access, services.tokens, services.clock).add_to,
             PoolHandlers(self._leases, parts.marketplaces.terms, services.tokens).add_to,
             CoverageHandlers(parts.marketplaces.terms, services.tokens, services.clock).add_to,
-            management(Managed(parts.database, parts.box), services.tokens),
+            management(
+                Managed(parts.database, parts.box, voice_bots=parts.voice_bots), services.tokens
+            ),
         )
 
     def keep_running(self, background: Background, sender: WebhookSender) -> None:

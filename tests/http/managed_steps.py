@@ -47,6 +47,35 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
             }
         },
     },
+    "numbers": {
+        "id": "brand",
+        "name": "Brand page",
+        "number": "+18005550177",
+        "campaign": "auto-insurance",
+        "source": "pub-17",
+        "tags": {"keyword": "brand", "page": 7, "trusted": True},
+        "rules": [
+            {"action": "reject", "filters": [{"field": "caller.state", "value": "NY"}]},
+            {"action": "accept", "offers": ["acme-auto", "cobalt-auto"]},
+        ],
+    },
+    "pools": {
+        "id": "web",
+        "campaign": "auto-insurance",
+        "source": "pub-17",
+        "numbers": ["+18005550180", "+18005550181"],
+        "lease_s": 600,
+        "fallback_number": "+18005550182",
+        "cap": 1,
+    },
+    "voice-agents": {
+        "id": "robin",
+        "name": "Robin",
+        "company": "Voices",
+        "campaign": "auto-insurance",
+        "sip_url": "sip:robin@bots.example",
+        "concurrency": 3,
+    },
 }
 """By path: what a client may create in the marketplace of ``tests/fixtures``."""
 
@@ -57,11 +86,14 @@ async def the_box() -> SecretBox:
 
 
 @asynccontextmanager
-async def managing(database: Database, file: Path | None = ACCEPTANCE) -> AsyncIterator[Api]:
+async def managing(
+    database: Database, file: Path | None = ACCEPTANCE, *, voice_bots: bool = True
+) -> AsyncIterator[Api]:
     """The API on a database that a file was applied to."""
     if file is not None:
         await apply_file(database, BOX, file, SET)
-    async with running_api(managed=Managed(database, the_box)) as api:
+    managed = Managed(database, the_box, voice_bots=voice_bots)
+    async with running_api(managed=managed) as api:
         yield api
 
 

@@ -14,6 +14,9 @@ PATCHES: dict[str, dict[str, object]] = {
     "sources": {"name": "Other"},
     "buyers": {"tags": None, "concurrency": 4},
     "offers": {"weight": 3},
+    "numbers": {"tags": {"keyword": None}, "source": None},
+    "pools": {"cap": None, "lease_s": 60},
+    "voice-agents": {"sip_url": "sip:robin@other.example", "concurrency": None},
 }
 
 each_kind = pytest.mark.parametrize("resource", RESOURCES, ids=lambda each: each.path)

@@ -163,7 +163,7 @@ class ResourceHandlers:
         return response
 
     def _answer(self, status: int, held: HeldItem) -> web.Response:
-        response = _json(status, shown(self._resource, held.item))
+        response = _json(status, {**shown(self._resource, held.item), **held.told})
         response.headers[hdrs.ETAG] = etag(held.since)
         return response
 

@@ -26,13 +26,18 @@ async def relatives_of(
         *await _named_by(change, resource, item, before),
         *await _naming(change, resource, item, before),
     ]
-    for kind, key in resource.shares:
-        found += await change.sharing(kind, key, texts(item.document.get(key)))
+    for share in resource.shares:
+        values = _texts(item.document.get(share.own))
+        found += await change.sharing(share.kind, share.key, values)
     found += await _owners(change, found)
     unique = {each.key: each for each in found if each.key != item.key}
     if resource.parent_kind and (resource.parent_kind, item.parent) not in unique:
         raise invalid(Fault(resource.parent or "", f"names a {resource.parent} that is not there"))
     return list(unique.values())
+
+
+def _texts(value: object) -> list[str]:
+    return [value] if isinstance(value, str) else texts(value)
 
 
 async def users_of(change: CatalogueChange, kind: str, identifier: str) -> list[str]:
@@ -57,9 +62,14 @@ async def container_with(
     else:
         held, model = await change.item(MARKETPLACE, MAIN), Marketplace
         container = held.item if held else CatalogueItem(MARKETPLACE, MAIN, {})
-    if container is None or resource.list_name in container.document:
+    missing = [
+        name
+        for name in (resource.list_name, *resource.makes)
+        if container is not None and name not in container.document
+    ]
+    if container is None or not missing:
         return []
-    document = _in_order(model, {**container.document, resource.list_name: []})
+    document = _in_order(model, {**container.document, **{name: [] for name in missing}})
     return [replace(container, document=document)]
 
 

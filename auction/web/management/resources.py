@@ -14,9 +14,10 @@ from types import MappingProxyType
 from typing import Final
 
 from config.marketplace import Buyer, Campaign, Source
+from config.numbers import Number, Pool, VoiceAgent
 from config.offers import Offer
 from config.values import Model
-from storage.catalogue_items import BUYER, OFFER
+from storage.catalogue_items import BUYER, OFFER, VOICE_AGENT
 
 
 class FilterKind(StrEnum):
@@ -56,13 +57,35 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """Objects of ``kind`` that have under ``key`` what is under the ``own`` key here.
+
+    Both are a text or a list of texts.
+    """
+
+    own: str
+    kind: str
+    key: str
+
+
+def _dialled(own: str) -> tuple[Share, ...]:
+    """Whoever may have a dialled number, which stands in one place only."""
+    return (
+        Share(own, "campaign", "numbers"),
+        Share(own, "number", "number"),
+        Share(own, "pool", "numbers"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
     """One kind of object. ``kind`` is the storage's, ``path`` comes after ``/v1/``.
 
     ``parent``: the key of the object's JSON that names its owner, which has it in ``list_name``;
     the file nests it there. ``nested``: keys that objects of other kinds have here in the file.
-    ``shares``: pairs of kind and key of lists, none of whose values any two may have.
-    ``switchable``: it has ``enabled``, and with it ``pause`` and ``resume``.
+    ``shares``: what it must be compared with besides. ``makes``: lists of the file in which it
+    makes objects of other kinds. ``switchable``: it has ``enabled``, and with it ``pause`` and
+    ``resume``.
     """
 
     kind: str
@@ -74,7 +97,8 @@ class Resource:
     filters: Mapping[str, Filter] = field(default_factory=lambda: MappingProxyType({}))
     parent: str | None = None
     nested: tuple[str, ...] = ()
-    shares: tuple[tuple[str, str], ...] = ()
+    shares: tuple[Share, ...] = ()
+    makes: tuple[str, ...] = ()
     switchable: bool = False
 
     @property
@@ -91,7 +115,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
         model=Campaign,
         title="campaign",
         references=(Reference("source", "$.payouts[*].source"),),
-        shares=(("campaign", "numbers"),),
+        shares=_dialled("numbers"),
     ),
     Resource(
         kind="source",
@@ -130,6 +154,41 @@ RESOURCES: Final[tuple[Resource, ...]] = (
             "enabled": Filter(FilterKind.FLAG, default=True),
         },
         parent="buyer",
+        switchable=True,
+    ),
+    Resource(
+        kind="number",
+        path="numbers",
+        list_name="numbers",
+        model=Number,
+        title="number",
+        references=(
+            Reference("campaign", "$.campaign"),
+            Reference("source", "$.source", matters=("number_cap",)),
+            Reference(OFFER, "$.rules[*].offers[*]"),
+        ),
+        filters={"campaign": Filter(), "source": Filter(), "number": Filter()},
+        shares=(*_dialled("number"), Share("source", "number", "source")),
+    ),
+    Resource(
+        kind="pool",
+        path="pools",
+        list_name="pools",
+        model=Pool,
+        title="pool",
+        references=(Reference("campaign", "$.campaign"), Reference("source", "$.source")),
+        filters={"campaign": Filter(), "source": Filter()},
+        shares=_dialled("numbers"),
+    ),
+    Resource(
+        kind=VOICE_AGENT,
+        path="voice-agents",
+        list_name="voice_agents",
+        model=VoiceAgent,
+        title="voice agent",
+        references=(Reference("campaign", "$.campaign"),),
+        filters={"campaign": Filter(), "enabled": Filter(FilterKind.FLAG, default=True)},
+        makes=("buyers",),
         switchable=True,
     ),
 )

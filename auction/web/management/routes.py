@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from auction.web.bodies import expecting
+from auction.web.management.duplicating import DuplicateHandler
 from auction.web.management.handlers import CurrentBox, ResourceHandlers
 from auction.web.management.requests import MAX_OBJECT_BYTES
 from auction.web.management.resources import RESOURCES, Resource
+from auction.web.management.voice_agents import VoiceAgentHandlers
 from auction.web.services import Tokens
+from storage.catalogue_items import VOICE_AGENT
 from storage.database import Database
 
 _EXPECT = expecting(MAX_OBJECT_BYTES)
@@ -17,10 +20,14 @@ _EXPECT = expecting(MAX_OBJECT_BYTES)
 
 @dataclass(frozen=True, slots=True)
 class Managed:
-    """Where the marketplace is kept, and the box for its secrets."""
+    """Where the marketplace is kept, and the box for its secrets.
+
+    ``voice_bots``: whether voice agents may be saved here.
+    """
 
     database: Database
     box: CurrentBox
+    voice_bots: bool = False
 
 
 def management(managed: Managed, tokens: Tokens) -> Callable[[web.UrlDispatcher], None]:
@@ -28,10 +35,20 @@ def management(managed: Managed, tokens: Tokens) -> Callable[[web.UrlDispatcher]
 
     def add_to(router: web.UrlDispatcher) -> None:
         for resource in RESOURCES:
-            handlers = ResourceHandlers(resource, managed.database, managed.box, tokens)
-            _add_resource(router, resource, handlers)
+            _add_resource(router, resource, _handlers(resource, managed, tokens))
+        copying = DuplicateHandler(managed.database, tokens)
+        router.add_post(
+            "/v1/buyers/{id:[^/]+}/duplicate", copying.duplicate, expect_handler=_EXPECT
+        )
 
     return add_to
+
+
+def _handlers(resource: Resource, managed: Managed, tokens: Tokens) -> ResourceHandlers:
+    parts = (resource, managed.database, managed.box, tokens)
+    if resource.kind == VOICE_AGENT:
+        return VoiceAgentHandlers(*parts, enabled=managed.voice_bots)
+    return ResourceHandlers(*parts)
 
 
 def _add_resource(
