@@ -76,6 +76,7 @@ def _place(value: object) -> CallPlace:
 
 
 Moment = Annotated[datetime, BeforeValidator(_moment)]
+Limit = Annotated[int, BeforeValidator(_limit)]
 
 
 class ListRequest(BaseModel):
@@ -92,7 +93,7 @@ class ListRequest(BaseModel):
     outcome: (
         Literal["auction", "static", "routed", "no_route", "answered", "converted", "lost"] | None
     ) = None
-    limit: Annotated[int, BeforeValidator(_limit)] | None = None
+    limit: Limit | None = None
     after: Annotated[CallPlace, BeforeValidator(_place)] | None = None
     test: Literal["true", "false"] = "false"
     format: Literal["json", "csv", "ndjson"] | None = None

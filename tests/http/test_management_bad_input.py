@@ -1,5 +1,7 @@
 """Bad input to the management API: a clear error with its path, and nothing is changed."""
 
+from io import BytesIO
+
 from auction.web.management.resources import RESOURCES
 from storage.database import Database
 from tests.http.managed_steps import EXAMPLES, ask, faults, managing, revision
@@ -32,7 +34,7 @@ OFFERS: list[tuple[dict[str, object], str, str]] = [
     (
         {"hours": {"weekly": {"mon": ["08:00-12:00", "11:00-13:00"]}}},
         "hours.weekly.mon[1]",
-        "overlaps",
+        "overlap",
     ),
     ({"hours": {"weekly": {"mon": ["25:00-26:00"]}}}, "hours.weekly.mon[0]", "time"),
     ({"required_fields": ["f"] * 10_001}, "required_fields", "10000"),
@@ -48,7 +50,7 @@ async def test_every_fault_of_an_offer_is_told_with_its_path(database: Database)
         for change, path, word in OFFERS:
             found = faults(await ask(api, "POST", "/v1/offers", {**OFFER, **change}))
             [(where, message)] = list(found.items())[:1]
-            assert path in ("*", where), found
+            assert path == "*" or where.startswith(path), found
             assert word in message, found
         assert await revision(database) == 1
 
@@ -85,7 +87,7 @@ async def test_bodies_that_are_no_objects_are_refused_on_every_path(database: Da
                 ("PUT", "/v1/offers/acme-auto"),
                 ("PATCH", "/v1/offers/acme-auto"),
             ]:
-                reply = await api.send(method, path, token="admin", data=body)
+                reply = await api.send(method, path, token="admin", data=BytesIO(body))
                 assert (reply.status, reply.json()["type"].rpartition(":")[2]) == (status, kind), (
                     body[:20]
                 )

@@ -100,8 +100,10 @@ def check_among(
     if not found:
         return
     own = _steps_in(join([*around, item]), item)
-    within = [fault_at(each.steps[len(own) :], each.message) for each in found if _in(each, own)]
-    others = [each for each in found if not _in(each, own)]
+    nested = BY_KIND[item.kind].nested
+    own_faults = [each for each in found if _in(each, own, nested)]
+    within = [fault_at(each.steps[len(own) :], each.message) for each in own_faults]
+    others = [each for each in found if each not in own_faults]
     if others:
         known = set(_faults_among([*around, before] if before else around))
         within += [
@@ -127,8 +129,9 @@ def _faults_among(items: list[CatalogueItem]) -> Iterable[config_faults.Fault]:
     yield from reference_faults(data)
 
 
-def _in(fault: config_faults.Fault, steps: Steps) -> bool:
-    return fault.steps[: len(steps)] == steps
+def _in(fault: config_faults.Fault, steps: Steps, nested: tuple[str, ...]) -> bool:
+    within, below = fault.steps[: len(steps)] == steps, fault.steps[len(steps) :]
+    return within and not (below and below[0] in nested)
 
 
 def _steps_in(data: Mapping[str, object], item: CatalogueItem) -> Steps:

@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 from urllib.parse import quote
 
-import orjson
 from aiohttp import hdrs, web
 
 from auction.web import problems
 from auction.web.authentication import MAY_MANAGE, MAY_VIEW, unbound
 from auction.web.management import changing
+from auction.web.management.answers import json_answer
 from auction.web.management.changing import Draft
 from auction.web.management.conditions import etag, read_condition
 from auction.web.management.fragments import shown
@@ -30,7 +30,6 @@ from storage.managing import CatalogueChange, HeldItem, change, list_items, read
 
 FROM_API: Final = "api"
 
-_JSON: Final = {hdrs.CONTENT_TYPE: "application/json"}
 _NOTHING: Final[frozenset[str]] = frozenset()
 
 Change = Callable[[CatalogueChange, HeldItem | None, About], Awaitable[HeldItem]]
@@ -63,7 +62,7 @@ class ResourceHandlers:
         found = await list_items(self._database, self._resource.kind, wanted)
         page = [shown(self._resource, each.item) for each in found[: wanted.limit - 1]]
         more = page[-1]["id"] if len(found) == wanted.limit else None
-        return _json(200, {self._resource.list_name: page, "next": more})
+        return json_answer(200, {self._resource.list_name: page, "next": more})
 
     async def create(self, request: web.Request) -> web.Response:
         """``POST``: a new object; its id is made from its name where it has none."""
@@ -163,7 +162,7 @@ class ResourceHandlers:
         return response
 
     def _answer(self, status: int, held: HeldItem) -> web.Response:
-        response = _json(status, {**shown(self._resource, held.item), **held.told})
+        response = json_answer(status, {**shown(self._resource, held.item), **held.told})
         response.headers[hdrs.ETAG] = etag(held.since)
         return response
 
@@ -180,7 +179,3 @@ class ResourceHandlers:
 
 def _about(grant: Grant) -> About:
     return About(FROM_API, actor_of(grant))
-
-
-def _json(status: int, content: Mapping[str, object]) -> web.Response:
-    return web.Response(status=status, body=orjson.dumps(content), headers=_JSON)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from auction.web.bodies import expecting
+from auction.web.management.audit import AuditHandlers
 from auction.web.management.duplicating import DuplicateHandler
 from auction.web.management.handlers import CurrentBox, ResourceHandlers
 from auction.web.management.requests import MAX_OBJECT_BYTES
@@ -40,6 +41,7 @@ def management(managed: Managed, tokens: Tokens) -> Callable[[web.UrlDispatcher]
         router.add_post(
             "/v1/buyers/{id:[^/]+}/duplicate", copying.duplicate, expect_handler=_EXPECT
         )
+        router.add_get("/v1/audit", AuditHandlers(managed.database, tokens).list)
 
     return add_to
 
