@@ -97,12 +97,12 @@ async def delete(
     change: CatalogueChange, resource: Resource, item: CatalogueItem, about: About
 ) -> int:
     """Take an object off the marketplace; its revisions stay. Raises CallerMistakeError: 409."""
+    entailed = await entailed_by_end(change, item)
     users = await users_of(change, resource.kind, item.id)
     if users:
         raise CallerMistakeError(
             problems.IN_USE, f"It can't be deleted while these refer to it: {', '.join(users)}."
         )
-    entailed = await entailed_by_end(change, item)
     return await change.save([item.key, *entailed.closed], entailed.added, about)
 
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Final
 from urllib.parse import quote
 
-import orjson
 from aiohttp import hdrs, web
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from auction.web import problems
 from auction.web.authentication import MAY_MANAGE, unbound
 from auction.web.faults import faults_of
+from auction.web.management.answers import json_answer
 from auction.web.management.conditions import etag
 from auction.web.management.entailed import refuse_made
 from auction.web.management.fragments import shown
@@ -112,9 +112,7 @@ def _paused(document: Mapping[str, object], name: str, title: str | None) -> dic
 def _answer(copies: Sequence[CatalogueItem], held: HeldItem) -> web.Response:
     offers = [each.id for each in copies[1:]]
     content = {**shown(BY_KIND[BUYER], held.item), "offers": offers}
-    headers = {
-        hdrs.CONTENT_TYPE: "application/json",
-        hdrs.ETAG: etag(held.since),
-        hdrs.LOCATION: f"/v1/buyers/{quote(held.item.id)}",
-    }
-    return web.Response(status=201, body=orjson.dumps(content), headers=headers)
+    response = json_answer(201, content)
+    response.headers[hdrs.ETAG] = etag(held.since)
+    response.headers[hdrs.LOCATION] = f"/v1/buyers/{quote(held.item.id)}"
+    return response
