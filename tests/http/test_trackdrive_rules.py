@@ -190,7 +190,7 @@ async def test_what_a_voice_agent_makes_is_changed_by_the_agent_alone(database: 
             ("POST", "/v1/buyers/robin/duplicate", None),
             ("PATCH", f"/v1/offers/{offer['id']}", {"weight": 2}),
             ("DELETE", f"/v1/offers/{offer['id']}", None),
-            ("POST", "/v1/offers", {"buyer": "robin", "campaign": "auto-insurance"}),
+            ("POST", "/v1/offers", {**EXAMPLES["offers"], "buyer": "robin"}),
         ]:
             refused = await ask(api, method, path, body)
             assert (refused.status, refused.json()["type"][-19:]) == (409, "made-by-voice-agent")
