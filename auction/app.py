@@ -309,7 +309,9 @@ async def prepare(database: Database, settings: Settings, marketplace: Path | No
     await _make_partitions(database)
     if marketplace is None:
         return
-    applied = await load_at_start(database, box, marketplace, os.environ)
+    applied = await load_at_start(
+        database, box, marketplace, os.environ, voice_bots=settings.voice_bots
+    )
     for warning in applied.check.warnings:
         logger.warning("%s: %s", marketplace, warning, extra={"action": "check"})
 

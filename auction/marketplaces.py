@@ -63,13 +63,17 @@ async def apply_file(
     environ: Mapping[str, str],
     *,
     instead_of: int | None = None,
+    voice_bots: bool = True,
 ) -> Applied:
     """Make a file the marketplace. Raises ConfigError with every fault.
 
+    ``voice_bots``: whether it may have voice agents.
     Raises RevisionConflictError when another revision than ``instead_of`` is in force, if given.
     """
     result = check_file(path, environ)
-    data, _ = result.usable()
+    data, marketplace = result.usable()
+    if marketplace.voice_agents and not voice_bots:
+        raise ConfigError([Fault(("voice_agents",), _NO_VOICE_BOTS)])
     stored = await catalogue.load(database)
     sealed = seal(data, box, join(stored.items) if stored.items else None)
     revision = await catalogue.save(
@@ -84,7 +88,12 @@ async def apply_file(
 
 
 async def load_at_start(
-    database: Database, box: SecretBox, path: Path, environ: Mapping[str, str]
+    database: Database,
+    box: SecretBox,
+    path: Path,
+    environ: Mapping[str, str],
+    *,
+    voice_bots: bool = True,
 ) -> Applied:
     """Load a file into an empty database, or again when it is the one that was loaded last.
 
@@ -93,14 +102,19 @@ async def load_at_start(
     """
     for _ in range(_LOOKS_AGAIN):
         try:
-            return await _load_if_ours(database, box, path, environ)
+            return await _load_if_ours(database, box, path, environ, voice_bots=voice_bots)
         except RevisionConflictError:
             logger.info("Another start was quicker: looking again", extra={"action": "load"})
-    return await _load_if_ours(database, box, path, environ)
+    return await _load_if_ours(database, box, path, environ, voice_bots=voice_bots)
 
 
 async def _load_if_ours(
-    database: Database, box: SecretBox, path: Path, environ: Mapping[str, str]
+    database: Database,
+    box: SecretBox,
+    path: Path,
+    environ: Mapping[str, str],
+    *,
+    voice_bots: bool,
 ) -> Applied:
     newest = await catalogue.latest(database)
     ours = newest is None or (
@@ -110,7 +124,7 @@ async def _load_if_ours(
     if not ours:
         raise ConfigError([Fault((), _CHANGED_SINCE.format(path=path))])
     known = 0 if newest is None else newest.revision
-    return await apply_file(database, box, path, environ, instead_of=known)
+    return await apply_file(database, box, path, environ, instead_of=known, voice_bots=voice_bots)
 
 
 async def export(database: Database) -> str:
@@ -265,6 +279,8 @@ def _name(path: Path) -> str:
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
+
+_NO_VOICE_BOTS = "can't be had here: set PINGPOST_VOICE_BOTS=true where they may be"
 
 _CHANGED_SINCE = (
     "the marketplace in the database was changed by other means since {path} was loaded. "

@@ -62,7 +62,9 @@ async def _apply(settings: "Settings", file: Path) -> None:
     from auction.stores import open_store
 
     async with open_store(settings) as store:
-        applied = await apply_file(store.database, store.box, file, os.environ)
+        applied = await apply_file(
+            store.database, store.box, file, os.environ, voice_bots=settings.voice_bots
+        )
     _print(applied.check)
     told = "now in force" if applied.changed else "in force already, nothing changed"
     click.echo(f"{file}: revision {applied.revision}, {told}")

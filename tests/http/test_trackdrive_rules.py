@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from auction.marketplaces import apply_file, export
+from config.faults import ConfigError
 from config.yaml_file import load_yaml
 from storage.catalogue import load
 from storage.database import Database
@@ -178,6 +179,20 @@ async def test_trackdrive_voice_agents_are_saved_only_where_the_deployment_enabl
             assert "PINGPOST_VOICE_BOTS" in refused.json()["detail"]
         assert (await ask(api, "POST", f"{AGENT}/resume")).status == 409
         assert await revision(database) == 1
+
+
+async def test_trackdrive_a_file_with_voice_agents_loads_only_where_they_are_enabled(
+    database: Database, tmp_path: Path
+) -> None:
+    file = tmp_path / "market.yaml"
+    file.write_text("""
+campaigns: [{id: auto}]
+voice_agents: [{id: robin, campaign: auto, sip_url: "sip:robin@bots.example"}]
+""")
+    with pytest.raises(ConfigError, match="PINGPOST_VOICE_BOTS"):
+        await apply_file(database, BOX, file, SET, voice_bots=False)
+    assert await revision(database) == 0
+    assert (await apply_file(database, BOX, file, SET)).revision == 1
 
 
 async def test_what_a_voice_agent_makes_is_changed_by_the_agent_alone(database: Database) -> None:
