@@ -23,6 +23,7 @@ campaigns:
     numbers: ["+18005550100"]
     payouts: [{source: "*", trigger: answered, percent: "50"}]
   - {id: home, name: Home, numbers: ["+18005550101"]}
+  - {id: capped, name: Capped, numbers: ["+18005550102"]}
 buyers:
   - id: ears
     name: Ears
@@ -34,6 +35,33 @@ buyers:
         static_price: "25.00"
         ping_post: {ping: {url: "http://127.0.0.1:9/ping"}}
         filters: [{field: listen, value: true}]
+  - id: first
+    name: First
+    offers:
+      - id: first-capped
+        campaign: capped
+        destination: {uri: "sip:first@first.example"}
+        static_price: "30.00"
+        caps: [{measure: calls, per: day, limit: 2}]
+        conversions: [{trigger: timer, connected_s: 90}]
+  - id: second
+    name: Second
+    offers:
+      - id: second-capped
+        campaign: capped
+        destination: {uri: "sip:second@second.example"}
+        static_price: "20.00"
+        priority: 2
+        caps: [{measure: conversions, per: day, limit: 1}]
+  - id: third
+    name: Third
+    offers:
+      - id: third-capped
+        campaign: capped
+        destination: {uri: "sip:third@third.example"}
+        static_price: "10.00"
+        priority: 3
+        caps: [{measure: revenue, per: day, limit: "15.00"}]
 """
 AGENT = {"sip_url": "sip:robin@bots.example", "campaign": "home", "name": "Robin"}
 
@@ -115,3 +143,34 @@ async def test_trackdrive_a_voice_agent_takes_calls_at_its_sip_url_once_it_is_sa
     assert (decision["routed_by"], decision["price"]) == ("static", "0.00")
     cdr = await answered(service, switch, decision)
     assert (cdr["revenue"], cdr["converted"]) == ("0.00", False)
+
+
+async def test_trackdrive_caps_on_calls_conversions_and_revenue_pass_calls_down_by_priority(
+    market: tuple[ServiceProcess, Switch],
+) -> None:
+    service, switch = market
+
+    async def routed(number: int) -> dict[str, Any]:
+        return await switch.route(
+            service,
+            call_id=f"{number}@capped",
+            dialed_number="+18005550102",
+            caller_id=f"+1310555{number:04}",
+        )
+
+    decisions = [await routed(number) for number in range(5)]
+    assert [each["offer"] for each in decisions] == [
+        "first-capped",
+        "first-capped",
+        "second-capped",
+        "third-capped",
+        None,
+    ]
+    trace = (await switch.record(service, "4@capped"))["trace"]["offers"]
+    assert {each["detail"] for each in trace} == {
+        "calls per day",
+        "conversions per day",
+        "revenue per day",
+    }
+    converted = await answered(service, switch, decisions[0])
+    assert (converted["conversion_trigger"], converted["revenue"]) == ("timer", "30.00")
