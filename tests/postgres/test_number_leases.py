@@ -150,6 +150,21 @@ async def test_a_number_is_recycled_after_the_call_on_it_has_ended(
     assert await lent(leases, pool, a_visitor("bob")) == ONE
 
 
+async def test_a_visitor_who_stays_after_the_call_keeps_the_number(
+    leases: NumberLeases, ledger: PostgresLedger, database: Database
+) -> None:
+    pool = a_pool(ONE, lease_s=3600)
+    await lent(leases, pool, a_visitor("ann"))
+    await called(ledger, pool, ONE, "call-1")
+    await end_call(database, "call-1")
+    await pass_time(database, 9)
+    assert await leases.heartbeat(pool, "ann") is not None
+    await pass_time(database, 9)
+    assert await leases.lease(pool, a_visitor("bob"), NO_LIMITS) is Exhausted.POOL
+    await pass_time(database, 2)
+    assert await lent(leases, pool, a_visitor("bob")) == ONE
+
+
 async def test_a_number_is_not_recycled_while_a_call_on_it_goes_on(
     leases: NumberLeases, ledger: PostgresLedger, database: Database
 ) -> None:
