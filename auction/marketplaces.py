@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from auction.alerts.rules import RulesInForce, compile_rules
+from auction.differences import differences
 from auction.domain.ids import BuyerId, CampaignId, OfferId
 from auction.domain.terms import Catalogue, Subscriber
 from auction.ports import Snapshot, StorageUnavailableError
@@ -26,8 +28,9 @@ from config.sealing import resolve_secret, seal
 from config.secret_box import SecretBox
 from config.secret_values import Secret
 from storage import catalogue
-from storage.catalogue import StoredItem
-from storage.catalogue_items import join, split
+from storage.alert_pausing import ORIGIN as BY_ALERT
+from storage.catalogue import RevisionInfo, StoredItem, StoredMarketplace
+from storage.catalogue_items import CatalogueItem, join, split
 from storage.database import Database
 from storage.errors import RevisionConflictError
 from storage.tokens import TokenGrant
@@ -49,11 +52,15 @@ _LOOKS_AGAIN = 5
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The revision in force after applying a file; ``changed`` False: it was in force before."""
+    """The revision in force after applying a file; ``changed`` False: it was in force before.
+
+    ``differences``: a line for each object that the file changes.
+    """
 
     revision: int
     changed: bool
     check: CheckResult
+    differences: Sequence[str] = ()
 
 
 async def apply_file(
@@ -63,11 +70,15 @@ async def apply_file(
     environ: Mapping[str, str],
     *,
     instead_of: int | None = None,
+    force: bool = False,
+    dry_run: bool = False,
     voice_bots: bool = True,
 ) -> Applied:
-    """Make a file the marketplace. Raises ConfigError with every fault.
+    """Make a file the marketplace; what it omits is archived. Raises ConfigError with every fault.
 
-    ``voice_bots``: whether it may have voice agents.
+    Not forced, a file that was exported from another revision than the one in force is refused
+    unless it changes nothing. ``dry_run``: only find out what would change. ``voice_bots``: whether
+    it may have voice agents.
     Raises RevisionConflictError when another revision than ``instead_of`` is in force, if given.
     """
     result = check_file(path, environ)
@@ -75,16 +86,39 @@ async def apply_file(
     if marketplace.voice_agents and not voice_bots:
         raise ConfigError([Fault(("voice_agents",), _NO_VOICE_BOTS)])
     stored = await catalogue.load(database)
-    sealed = seal(data, box, join(stored.items) if stored.items else None)
+    wanted = _wanted(data, box, stored)
+    changed = differences(stored.items, wanted)
+    if changed and not force:
+        _refuse_other_base(data, stored.revision)
+    if dry_run:
+        return Applied(stored.revision, bool(changed), result, changed)
     revision = await catalogue.save(
         database,
-        split(sealed),
+        wanted,
         origin=FROM_FILE,
         file_name=_name(path),
         file_digest=_digest(path),
         expected_revision=stored.revision if instead_of is None else instead_of,
     )
-    return Applied(revision, revision != stored.revision, result)
+    return Applied(revision, revision != stored.revision, result, changed)
+
+
+def _wanted(
+    data: Mapping[str, object], box: SecretBox, stored: StoredMarketplace
+) -> Sequence[CatalogueItem]:
+    plain = {key: value for key, value in data.items() if key != "revision"}
+    return split(seal(plain, box, join(stored.items) if stored.items else None))
+
+
+def _refuse_other_base(data: Mapping[str, object], revision: int) -> None:
+    base = data.get("revision")
+    # An empty database has nothing that a file could undo.
+    if base is not None and revision not in (0, base):
+        raise ConfigError([Fault(("revision",), _OTHER_BASE.format(base=base, revision=revision))])
+
+
+_Apply = Callable[[int], Awaitable[Applied]]
+"""Applies the file instead of a revision."""
 
 
 async def load_at_start(
@@ -100,37 +134,58 @@ async def load_at_start(
     Of services that start together one loads it and the others find it loaded. Raises ConfigError
     when the marketplace has been changed since by other means.
     """
+
+    async def apply(instead_of: int) -> Applied:
+        return await apply_file(
+            *(database, box, path, environ),
+            instead_of=instead_of,
+            force=True,
+            voice_bots=voice_bots,
+        )
+
     for _ in range(_LOOKS_AGAIN):
         try:
-            return await _load_if_ours(database, box, path, environ, voice_bots=voice_bots)
+            return await _load_if_ours(database, path, environ, apply)
         except RevisionConflictError:
             logger.info("Another start was quicker: looking again", extra={"action": "load"})
-    return await _load_if_ours(database, box, path, environ, voice_bots=voice_bots)
+    return await _load_if_ours(database, path, environ, apply)
 
 
 async def _load_if_ours(
-    database: Database,
-    box: SecretBox,
-    path: Path,
-    environ: Mapping[str, str],
-    *,
-    voice_bots: bool,
+    database: Database, path: Path, environ: Mapping[str, str], apply: _Apply
 ) -> Applied:
     newest = await catalogue.latest(database)
-    ours = newest is None or (
+    if newest is not None and newest.origin == BY_ALERT:
+        return await _load_over_alerts(database, path, environ, apply, newest.revision)
+    known = 0 if newest is None else newest.revision
+    if not _is_ours(newest, path):
+        raise ConfigError([Fault((), _CHANGED_SINCE.format(path=path))])
+    return await apply(known)
+
+
+async def _load_over_alerts(
+    database: Database, path: Path, environ: Mapping[str, str], apply: _Apply, revision: int
+) -> Applied:
+    """An alert has paused or resumed offers since: a file that says nothing new leaves them so."""
+    last = await catalogue.latest(database, but=BY_ALERT)
+    if not _is_ours(last, path):
+        raise ConfigError([Fault((), _CHANGED_SINCE.format(path=path))])
+    if last is not None and last.file_digest == _digest(path):
+        return Applied(revision, changed=False, check=check_file(path, environ))
+    return await apply(revision)
+
+
+def _is_ours(newest: RevisionInfo | None, path: Path) -> bool:
+    return newest is None or (
         newest.origin == FROM_FILE
         and (newest.file_name == _name(path) or newest.file_digest == _digest(path))
     )
-    if not ours:
-        raise ConfigError([Fault((), _CHANGED_SINCE.format(path=path))])
-    known = 0 if newest is None else newest.revision
-    return await apply_file(database, box, path, environ, instead_of=known, voice_bots=voice_bots)
 
 
 async def export(database: Database) -> str:
     """The marketplace as YAML that ``apply_file`` takes; stored secrets as ``{keep: true}``."""
     stored = await catalogue.load(database)
-    return export_yaml(read_marketplace(join(stored.items)))
+    return export_yaml(read_marketplace(join(stored.items)), stored.revision)
 
 
 class Marketplaces:
@@ -163,6 +218,7 @@ class Marketplaces:
         self._snapshot: Snapshot | None = None
         self._webhooks = Webhooks()
         self._source_tokens: Mapping[bytes, TokenGrant] = {}
+        self._alert_rules: RulesInForce | None = None
         self._old: OrderedDict[int, Catalogue] = OrderedDict()
         self._loading_old = asyncio.Lock()
         self._workbench = Workbench(self._resolve, vault.hash_key_for)
@@ -202,6 +258,10 @@ class Marketplaces:
         """The tokens that sources have in the marketplace in force, by hash."""
         return self._source_tokens
 
+    def alert_rules(self) -> RulesInForce | None:
+        """The alert rules in force, None before the first revision."""
+        return self._alert_rules
+
     async def take_up(self, revision: int) -> None:
         """Load a revision and put it in force for the calls that come."""
         items = await _load(self._database, revision)
@@ -209,7 +269,7 @@ class Marketplaces:
             self._box = await self._renew_box()
         # Compiling thousands of offers takes a while; calls go on being decided meanwhile.
         compiled = await asyncio.to_thread(self._compile, items, revision)
-        self._snapshot, self._webhooks, self._source_tokens, origins = compiled
+        self._snapshot, self._webhooks, self._source_tokens, self._alert_rules, origins = compiled
         if self._connect_ahead is not None:
             self._connect_ahead(origins)
         logger.info(
@@ -239,7 +299,7 @@ class Marketplaces:
 
     def _compile(
         self, items: Sequence[StoredItem], revision: int
-    ) -> tuple[Snapshot, Webhooks, Mapping[bytes, TokenGrant], Iterable[Origin]]:
+    ) -> tuple[Snapshot, Webhooks, Mapping[bytes, TokenGrant], RulesInForce, Iterable[Origin]]:
         with unwatched():
             ready = self._workbench.make(items, revision)
             self._on_change(ready.catalogue)
@@ -250,7 +310,8 @@ class Marketplaces:
             tokens = compile_source_tokens(ready.marketplace.sources, self._resolve)
             guards = self._guards.of(ready.catalogue)
             snapshot = Snapshot(ready.catalogue, gateway, notices, guards)
-            return snapshot, webhooks, tokens, gateway.native_origins()
+            alerts = RulesInForce(ready.catalogue, compile_rules(ready.marketplace.alerts))
+            return snapshot, webhooks, tokens, alerts, gateway.native_origins()
 
 
 async def load_terms(database: Database, revision: int) -> Catalogue:
@@ -281,6 +342,10 @@ def _digest(path: Path) -> str:
 
 
 _NO_VOICE_BOTS = "can't be had here: set PINGPOST_VOICE_BOTS=true where they may be"
+_OTHER_BASE = (
+    "the file was exported from revision {base}, and revision {revision} is in force: export "
+    "again, or apply it all the same with --force"
+)
 
 _CHANGED_SINCE = (
     "the marketplace in the database was changed by other means since {path} was loaded. "

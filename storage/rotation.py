@@ -20,6 +20,8 @@ _LOCK_KEYS = query("keys_lock")
 _WRAP_ANEW = query("keys_wrap_anew")
 _SEALED_ITEMS = query("sealed_items")
 _SEAL_ITEMS_ANEW = query("seal_items_anew")
+_SEALED_PATCHES = query("sealed_patches")
+_SEAL_PATCHES_ANEW = query("seal_patches_anew")
 _REPEAT_REVISION = query("repeat_revision")
 _ANNOUNCE = query("catalogue_announce")
 
@@ -51,10 +53,11 @@ async def rotate(database: Database, old: SecretBox, new: SecretBox) -> Rotated:
         await connection.execute(_LOCK_CATALOGUE)
         keys = await _wrap_keys(connection, old, new)
         documents, unreadable = await _seal_documents(connection, old, new)
+        patches, lost = await _seal_patches(connection, old, new)
         revision = await connection.fetchval(_REPEAT_REVISION, _NOTE)
         if revision is not None:
             await connection.execute(_ANNOUNCE, revision)
-    return Rotated(keys, documents, unreadable)
+    return Rotated(keys, documents + patches, unreadable + lost)
 
 
 async def _wrap_keys(connection: Connection, old: SecretBox, new: SecretBox) -> int:
@@ -82,6 +85,15 @@ async def _seal_documents(
         keys = ([row[name] for row in part] for name in ("kind", "id", "first_revision"))
         await connection.execute(_SEAL_ITEMS_ANEW, *keys, texts, timeout=_TIMEOUT_S)
     return len(rows), unreadable
+
+
+async def _seal_patches(connection: Connection, old: SecretBox, new: SecretBox) -> tuple[int, int]:
+    """Scheduled changes that wait; there are few of them."""
+    rows = await connection.fetch(_SEALED_PATCHES)
+    made = [seal_anew(json.loads(row["patch"]), old, new) for row in rows]
+    texts = [json.dumps(patch, ensure_ascii=False) for patch, _ in made]
+    await connection.execute(_SEAL_PATCHES_ANEW, [row["id"] for row in rows], texts)
+    return len(rows), sum(unreadable for _, unreadable in made)
 
 
 def _seal_part(

@@ -15,8 +15,8 @@ from auction.web.management.answers import json_answer
 from auction.web.management.conditions import etag
 from auction.web.management.entailed import refuse_made
 from auction.web.management.fragments import shown
-from auction.web.management.handlers import FROM_API, actor_of
-from auction.web.management.requests import known_only, read_exact_object
+from auction.web.management.handlers import FROM_API
+from auction.web.management.requests import actor_of, known_only, read_exact_object
 from auction.web.management.resources import BY_KIND
 from auction.web.problems import CallerMistakeError, invalid
 from auction.web.services import Tokens

@@ -13,6 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from config.alerts import Alert
 from config.marketplace import Buyer, Campaign, Source
 from config.numbers import Number, Pool, VoiceAgent
 from config.offers import Offer
@@ -123,6 +124,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
         list_name="sources",
         model=Source,
         title="source",
+        shares=(Share("id", "number", "source"),),
     ),
     Resource(
         kind=BUYER,
@@ -164,7 +166,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
         title="number",
         references=(
             Reference("campaign", "$.campaign"),
-            Reference("source", "$.source", matters=("number_cap",)),
+            Reference("source", "$.source"),
             Reference(OFFER, "$.rules[*].offers[*]"),
         ),
         filters={"campaign": Filter(), "source": Filter(), "number": Filter()},
@@ -189,6 +191,27 @@ RESOURCES: Final[tuple[Resource, ...]] = (
         references=(Reference("campaign", "$.campaign"),),
         filters={"campaign": Filter(), "enabled": Filter(FilterKind.FLAG, default=True)},
         makes=("buyers",),
+        switchable=True,
+    ),
+    Resource(
+        kind="alert",
+        path="alerts",
+        list_name="alerts",
+        model=Alert,
+        title="alert rule",
+        references=(
+            Reference("campaign", "$.campaign"),
+            Reference(BUYER, "$.buyer"),
+            Reference(OFFER, "$.offer"),
+        ),
+        filters={
+            "campaign": Filter(),
+            "buyer": Filter(),
+            "offer": Filter(),
+            "source": Filter(),
+            "measure": Filter(),
+            "enabled": Filter(FilterKind.FLAG, default=True),
+        },
         switchable=True,
     ),
 )

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from auction.ports import Clock
 from auction.web.bodies import expecting
 from auction.web.management.audit import AuditHandlers
 from auction.web.management.duplicating import DuplicateHandler
 from auction.web.management.handlers import CurrentBox, ResourceHandlers
 from auction.web.management.requests import MAX_OBJECT_BYTES
 from auction.web.management.resources import RESOURCES, Resource
+from auction.web.management.schedule import PATH, ScheduleHandlers
 from auction.web.management.voice_agents import VoiceAgentHandlers
 from auction.web.services import Tokens
 from storage.catalogue_items import VOICE_AGENT
@@ -31,23 +33,31 @@ class Managed:
     voice_bots: bool = False
 
 
-def management(managed: Managed, tokens: Tokens) -> Callable[[web.UrlDispatcher], None]:
+def management(
+    managed: Managed, tokens: Tokens, clock: Clock
+) -> Callable[[web.UrlDispatcher], None]:
     """What adds the routes of every kind of object."""
 
     def add_to(router: web.UrlDispatcher) -> None:
         for resource in RESOURCES:
-            _add_resource(router, resource, _handlers(resource, managed, tokens))
+            _add_resource(router, resource, _handlers(resource, managed, tokens, clock))
         copying = DuplicateHandler(managed.database, tokens)
         router.add_post(
             "/v1/buyers/{id:[^/]+}/duplicate", copying.duplicate, expect_handler=_EXPECT
         )
+        waiting = ScheduleHandlers(managed.database, tokens)
+        router.add_get(PATH, waiting.list)
+        router.add_get(f"{PATH}/{{id:[^/]+}}", waiting.show)
+        router.add_delete(f"{PATH}/{{id:[^/]+}}", waiting.cancel)
         router.add_get("/v1/audit", AuditHandlers(managed.database, tokens).list)
 
     return add_to
 
 
-def _handlers(resource: Resource, managed: Managed, tokens: Tokens) -> ResourceHandlers:
-    parts = (resource, managed.database, managed.box, tokens)
+def _handlers(
+    resource: Resource, managed: Managed, tokens: Tokens, clock: Clock
+) -> ResourceHandlers:
+    parts = (resource, managed.database, managed.box, tokens, clock)
     if resource.kind == VOICE_AGENT:
         return VoiceAgentHandlers(*parts, enabled=managed.voice_bots)
     return ResourceHandlers(*parts)

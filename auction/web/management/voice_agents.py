@@ -4,6 +4,7 @@ from typing import Final
 
 from aiohttp import web
 
+from auction.ports import Clock
 from auction.web.authentication import MAY_MANAGE, unbound
 from auction.web.management.handlers import CurrentBox, ResourceHandlers
 from auction.web.management.resources import Resource
@@ -23,10 +24,11 @@ class VoiceAgentHandlers(ResourceHandlers):
         database: Database,
         box: CurrentBox,
         tokens: Tokens,
+        clock: Clock,
         *,
         enabled: bool,
     ) -> None:
-        super().__init__(resource, database, box, tokens)
+        super().__init__(resource, database, box, tokens, clock)
         self._enabled = enabled
 
     async def create(self, request: web.Request) -> web.Response:

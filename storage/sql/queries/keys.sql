@@ -35,3 +35,12 @@ from catalogue_revisions
 order by revision desc
 limit 1
 returning revision
+
+-- name: sealed_patches
+select id, patch from scheduled_changes where state = 'pending' and patch::text like '%"sealed"%' for update
+
+-- name: seal_patches_anew
+update scheduled_changes as change
+set patch = anew.patch
+from unnest($1::text[], $2::json[]) as anew (id, patch)
+where change.id = anew.id
