@@ -84,6 +84,7 @@ class Resource:
 
     ``parent``: the key of the object's JSON that names its owner, which has it in ``list_name``;
     the file nests it there. ``nested``: keys that objects of other kinds have here in the file.
+    ``told``: keys that an answer to a change may have besides, with what they list.
     ``shares``: what it must be compared with besides. ``makes``: lists of the file in which it
     makes objects of other kinds. ``switchable``: it has ``enabled``, and with it ``pause`` and
     ``resume``.
@@ -98,6 +99,7 @@ class Resource:
     filters: Mapping[str, Filter] = field(default_factory=lambda: MappingProxyType({}))
     parent: str | None = None
     nested: tuple[str, ...] = ()
+    told: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     shares: tuple[Share, ...] = ()
     makes: tuple[str, ...] = ()
     switchable: bool = False
@@ -139,6 +141,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
             "tag": Filter(FilterKind.MEMBER, key="tags"),
         },
         nested=("offers",),
+        told={"destroyed": "Conversion rules that saving quality_assurance has destroyed."},
     ),
     Resource(
         kind=OFFER,
