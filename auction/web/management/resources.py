@@ -13,6 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from config.alerts import Alert
 from config.marketplace import Buyer, Campaign, Source
 from config.offers import Offer
 from config.values import Model
@@ -130,6 +131,27 @@ RESOURCES: Final[tuple[Resource, ...]] = (
             "enabled": Filter(FilterKind.FLAG, default=True),
         },
         parent="buyer",
+        switchable=True,
+    ),
+    Resource(
+        kind="alert",
+        path="alerts",
+        list_name="alerts",
+        model=Alert,
+        title="alert rule",
+        references=(
+            Reference("campaign", "$.campaign"),
+            Reference(BUYER, "$.buyer"),
+            Reference(OFFER, "$.offer"),
+        ),
+        filters={
+            "campaign": Filter(),
+            "buyer": Filter(),
+            "offer": Filter(),
+            "source": Filter(),
+            "measure": Filter(),
+            "enabled": Filter(FilterKind.FLAG, default=True),
+        },
         switchable=True,
     ),
 )

@@ -10,6 +10,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from auction.web.openapi import answers
+from auction.web.openapi.alerts import ALERT_OPERATIONS
 from auction.web.openapi.calls import CALL_OPERATIONS
 from auction.web.openapi.managed import managed_operations
 from auction.web.openapi.operation import ALWAYS, ANY, JSON, Content, Operation, Operations, Schema
@@ -33,7 +34,7 @@ _UNLISTED: Final = Operation(
 
 def operations() -> Operations:
     """Every operation that is described."""
-    return {**CALL_OPERATIONS, **managed_operations()}
+    return {**CALL_OPERATIONS, **ALERT_OPERATIONS, **managed_operations()}
 
 
 def openapi(router: web.UrlDispatcher) -> dict[str, object]:
