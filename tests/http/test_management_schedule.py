@@ -122,6 +122,7 @@ async def test_a_change_that_no_longer_fits_fails_with_its_reason_and_is_audited
 async def test_a_change_of_what_was_deleted_fails(database: Database) -> None:
     async with managing(database) as api:
         waiting = await scheduled(api, {"weight": 9})
+        assert not await DueChanges(database, the_box).apply_next()
         await ask(api, "DELETE", OFFER)
         await come_due(database)
         await DueChanges(database, the_box).apply_next()
@@ -176,12 +177,15 @@ async def test_the_secrets_of_a_change_follow_the_key_when_it_is_rotated(
 
 async def test_numbers_are_kept_exactly_while_a_change_waits(database: Database) -> None:
     async with managing(database) as api:
-        patch = {"static_price": 18.1}
+        ping = {"url": "https://x.example/", "body": {"half": 0.5, "tenth": 0.1, "text": "0.1"}}
+        patch = {"static_price": 18.1, "ping_post": {"ping": ping}}
         await scheduled(api, patch, "/v1/offers/cobalt-auto")
         await come_due(database)
         await DueChanges(database, the_box).apply_next()
-        shown = (await ask(api, "GET", "/v1/offers/cobalt-auto")).json()
-        assert shown["static_price"] == "18.1"
+        at_once = (await ask(api, "PATCH", "/v1/offers/cobalt-overflow", patch)).json()
+        later = (await ask(api, "GET", "/v1/offers/cobalt-auto")).json()
+        assert later["static_price"] == at_once["static_price"] == "18.1"
+        assert later["ping_post"] == at_once["ping_post"]
 
 
 async def test_what_can_not_take_effect_is_refused_at_once(database: Database) -> None:

@@ -72,18 +72,23 @@ async def answers_on_a_call_fit(service: ServiceProcess, switch: Switch) -> None
     assert route["action"] == "route"
     check("Route", route)
     check("CallShown", await switch.record(service, "c-1"))
-    async with switch.session.get(f"{service.url}/v1/calls") as response:
-        listed = await response.json()
+    listed = await shown(service, switch, "/v1/calls")
     check("CallsListed", listed)
     for path, name in {
         "reports/offers?compare=previous": "ReportShown",
         "offers/acme-auto/usage": "OfferUsage",
         "offers/acme-auto/summary": "OfferSummary",
     }.items():
-        async with switch.session.get(f"{service.url}/v1/{path}") as response:
-            check(name, await response.json())
+        check(name, await shown(service, switch, f"/v1/{path}"))
     with pytest.raises(jsonschema_rs.ValidationError):
         check("CallsListed", {**listed, "next": 1})
+
+
+async def shown(service: ServiceProcess, switch: Switch, path: str) -> dict[str, Any]:
+    async with switch.session.get(f"{service.url}{path}") as response:
+        assert response.status == 200, await response.text()
+        found: dict[str, Any] = await response.json()
+        return found
 
 
 async def test_every_kind_of_object_is_described_as_its_examples_are(database: Database) -> None:

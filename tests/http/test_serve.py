@@ -138,6 +138,21 @@ async def test_an_applied_file_is_in_force_within_a_second_and_exports_as_it_was
         assert (code, "nothing changed" in output) == (0, True)
 
 
+async def test_apply_shows_what_changes_and_undoes_nothing_unless_it_is_forced(
+    tmp_path: Path,
+) -> None:
+    async with a_service(tmp_path / "data", "--marketplace", str(a_file(tmp_path))) as service:
+        await _pingpost(service, "apply", str(a_file(tmp_path, "new.yaml", "25.00")))
+        old = a_file(tmp_path, "old.yaml", "26.00")
+        old.write_text(f"revision: 1\n{old.read_text()}")
+        code, output = await _pingpost(service, "apply", str(old))
+        assert (code, "exported from revision 1" in output) == (1, True)
+        code, output = await _pingpost(service, "apply", "--dry-run", "--force", str(old))
+        assert code == 0
+        assert '~ offer cobalt-auto of cobalt: static_price "25.00" -> "26.00"' in output
+        assert "nothing was changed, revision 2 is in force" in output
+
+
 async def test_a_token_made_while_the_service_runs_opens_it(tmp_path: Path) -> None:
     async with a_service(tmp_path / "data", "--marketplace", str(a_file(tmp_path))) as service:
         code, output = await _pingpost(service, "token", "create", "--name", "s", "--scope", "read")

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Final
@@ -16,6 +16,7 @@ from auction.web.openapi.claims import CLAIM_OPERATIONS
 from auction.web.openapi.managed import managed_operations
 from auction.web.openapi.numbers import NUMBER_OPERATIONS
 from auction.web.openapi.operation import ALWAYS, ANY, JSON, Content, Operation, Operations, Schema
+from auction.web.openapi.parameters import parameters
 from auction.web.openapi.reports import REPORT_OPERATIONS
 from auction.web.openapi.schemas import Name, Schemas
 from auction.web.problems import CONTENT_TYPE
@@ -24,9 +25,7 @@ OPENAPI_PATH: Final = "/openapi.json"
 DOCS_PATH: Final = "/docs"
 
 _PROBLEM: Final = "Problem"
-_PARAMETER: Final = re.compile(r"\{(\w+)\}")
 _MARKUP: Final = re.compile(r"^``[^`]*``( one)?[:,.]? *")
-_TAGS: Final = r'^(\*|"[0-9]{1,18}"(, "[0-9]{1,18}"){0,9})$'
 _HIDDEN: Final = frozenset({OPENAPI_PATH, DOCS_PATH})
 _UNLISTED: Final = Operation(
     answers={},
@@ -108,7 +107,7 @@ def _operation(
         "operationId": _operation_id(method, path),
         "summary": _summary(first),
         "tags": [path.split("/")[2]],
-        "parameters": [*_path(path), *_query(schemas, operation), *_headers(operation)],
+        "parameters": parameters(schemas, path, operation),
         "responses": _responses(schemas, operation),
     }
     if rest.strip():
@@ -130,51 +129,6 @@ def _summary(first_line: str) -> str:
 def _operation_id(method: str, path: str) -> str:
     words = [word for word in re.split(r"[^A-Za-z0-9]+", path) if word]
     return "_".join([method.lower(), *words[1:]])
-
-
-def _path(path: str) -> list[object]:
-    return [
-        {
-            "name": name,
-            "in": "path",
-            "required": True,
-            "schema": {"type": "string", "minLength": 1, "maxLength": 128},
-        }
-        for name in _PARAMETER.findall(path)
-    ]
-
-
-def _query(schemas: Schemas, operation: Operation) -> list[object]:
-    if not isinstance(operation.query, type):
-        return [_in_query(name, each, required=False) for name, each in operation.query.items()]
-    schema = schemas.query(operation.query)
-    properties, required = schema["properties"], schema.get("required", [])
-    assert isinstance(properties, Mapping), "a model has properties"
-    assert isinstance(required, list), "required keys are a list"
-    return [
-        _in_query(name, _given(each), required=name in required)
-        for name, each in properties.items()
-    ]
-
-
-def _given(schema: Mapping[str, object]) -> Schema:
-    """What a query can hold: no null."""
-    kinds = schema.get("anyOf")
-    if not isinstance(kinds, list):
-        return {key: each for key, each in schema.items() if key != "default"}
-    [*given] = [each for each in kinds if each != {"type": "null"}]
-    return given[0] if len(given) == 1 else {"anyOf": given}
-
-
-def _in_query(name: str, schema: Schema, *, required: bool) -> dict[str, object]:
-    return {"name": name, "in": "query", "required": required, "schema": schema}
-
-
-def _headers(operation: Operation) -> list[object]:
-    return [
-        {"name": name, "in": "header", "schema": {"type": "string", "pattern": _TAGS}}
-        for name in operation.headers
-    ]
 
 
 def _responses(schemas: Schemas, operation: Operation) -> dict[str, object]:
