@@ -130,6 +130,13 @@ async def test_a_list_is_asked_for_its_size_and_for_one_number(dsn: str, tmp_pat
         assert (told["added"], told["duplicates"], told["numbers"]) == (1, 1, 1)
 
 
+async def test_a_list_may_be_larger_than_any_other_body(dsn: str, tmp_path: Path) -> None:
+    body = "".join(f"+1310{number:07}\n" for number in range(20_000))
+    async with a_market(dsn, tmp_path) as market:
+        status, told = await market.send("PUT", "dnc/numbers", body)
+        assert (status, told["added"], told["numbers"]) == (200, 20_000, 20_000)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "kind", "status"),
     [
