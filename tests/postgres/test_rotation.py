@@ -194,7 +194,7 @@ async def test_a_rotation_in_a_data_directory_that_was_cut_off_is_ended_at_the_n
     assert keys_in(tmp_path) == ([new] if committed else [old, new])
 
 
-@pytest.mark.parametrize("stuck_at", ["service_keys", "catalogue_items", "catalogue_revisions"])
+@pytest.mark.parametrize("stuck_at", ["service_keys", "catalogue_revisions"])
 async def test_a_rotation_that_is_killed_leaves_the_old_key_in_force(
     database: Database, dsn: str, tmp_path: Path, stuck_at: str
 ) -> None:
