@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
+from auction.alerts.watch import AlertWatch
 from auction.background import Background
 from auction.caller_keeping import CallerKeeping, blocklists_of, campaigns_of
 from auction.engine.reception import Reception
@@ -17,11 +18,15 @@ from auction.engine.world import Ports
 from auction.known_tokens import KnownTokens
 from auction.marketplaces import Marketplaces
 from auction.token_keeping import TokenKeeping
+from auction.web.alerts import AlertHandlers
 from auction.web.api import CallLife, Routes, build_api
 from auction.web.callers import CallerHandlers, CallerServices
 from auction.web.drain import Drain
+from auction.web.management.due import DueChanges
 from auction.web.management.handlers import CurrentBox
 from auction.web.management.routes import Managed, management
+from auction.web.offer_pages import OfferPageHandlers
+from auction.web.reports import ReportHandlers
 from auction.web.services import ApiServices
 from auction.web.suppressions import SuppressionHandlers
 from auction.web.tokens import TokenHandlers
@@ -30,15 +35,18 @@ from auction.webhooks.sender import WebhookSender
 from auction.webhooks.worker import WebhookWorker
 from metrics.load import LoadTerms, LoadWatch
 from metrics.registry import Metrics
+from storage.alert_book import AlertBook
 from storage.call_lists import CallLists
 from storage.database import Database
 from storage.deliveries import Deliveries
 from storage.events import CallEvents
 from storage.ledger import PostgresLedger
+from storage.offer_pages import OfferPages
 from storage.outbox import Outbox
 from storage.partitions import keep_partitions
 from storage.postbacks import Postbacks
 from storage.records import CallRecords
+from storage.report_figures import FigureReader
 from storage.report_folding import ReportFolding
 from storage.report_upkeep import ReportUpkeep
 from storage.retention import Retention
@@ -120,7 +128,7 @@ class CallHandling:
         self.reception = Reception(marketplaces, ports)
         self.rerouter = Rerouter(marketplaces, ports, self.ledger)
         self._deliveries = Deliveries(database)
-        records = CallRecords(database, parts.vault, at_once=parts.readers)
+        records = self._records = CallRecords(database, parts.vault, at_once=parts.readers)
         self._parts = parts
         tokens = KnownTokens(parts.tokens, parts.bootstrap_token, marketplaces.source_tokens)
         self.services = ApiServices(
@@ -149,24 +157,27 @@ class CallHandling:
 
     def _routes(self) -> tuple[Routes, ...]:
         parts, services = self._parts, self.services
+        tokens, clock, terms = services.tokens, services.clock, parts.marketplaces.terms
+        numbers = SuppressedNumbers(parts.database)
+        hashed = parts.vault.hash_number
         return (
-            TokenHandlers(TokenKeeping(parts.database), services.tokens, services.clock).add_to,
-            SuppressionHandlers(
-                SuppressedNumbers(parts.database),
-                services.tokens,
-                parts.marketplaces.terms,
-                parts.vault.hash_number,
-                parts.drain,
+            ReportHandlers(FigureReader(self._records), tokens, clock, terms).add_to,
+            OfferPageHandlers(
+                OfferPages(self._records), self.life.lists, tokens, clock, terms
             ).add_to,
-            CallerHandlers(services, self._caller_services()).add_to,
-            management(Managed(parts.database, parts.box), services.tokens),
+            TokenHandlers(TokenKeeping(parts.database), tokens, clock).add_to,
+            SuppressionHandlers(numbers, tokens, terms, hashed, parts.drain).add_to,
+            CallerHandlers(services, self._caller_services(numbers)).add_to,
+            # Before those of rules, which would take `active` for an id.
+            AlertHandlers(AlertBook(parts.database), services.tokens).add_to,
+            management(Managed(parts.database, parts.box), services.tokens, services.clock),
         )
 
-    def _caller_services(self) -> CallerServices:
+    def _caller_services(self, numbers: SuppressedNumbers) -> CallerServices:
         parts = self._parts
         return CallerServices(
             CallerKeeping(parts.database),
-            SuppressedNumbers(parts.database),
+            numbers,
             lambda number: blocklists_of(parts.marketplaces.terms(), number),
             parts.vault.hash_number,
         )
@@ -179,11 +190,15 @@ class CallHandling:
         view = WebhookView(records, parts.marketplaces, as_it_was, offers_of)
         hooks = parts.marketplaces.webhooks
         worker = WebhookWorker(self._deliveries, hooks, view.show, sender)
+        due = DueChanges(parts.database, parts.box)
+        background.keep_running("scheduled changes", due.run)
         background.keep_running("load", self._load.run)
         background.keep_running("usage view", self._usage.run)
         background.keep_running("sweeper", self._sweeper.run)
         background.keep_running("figures", ReportFolding(parts.database).run)
         background.keep_running("whole days", ReportUpkeep(parts.database, self._zone).run)
+        alerts = AlertWatch(parts.database, parts.marketplaces.alert_rules)
+        background.keep_running("alerts", alerts.run)
         background.keep_running("partitions", partial(keep_partitions, parts.database))
         retention = Retention(
             parts.database,

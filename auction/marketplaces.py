@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from auction.alerts.rules import RulesInForce, compile_rules
+from auction.differences import differences
 from auction.domain.ids import BuyerId, CampaignId, OfferId
 from auction.domain.terms import Catalogue, Subscriber
 from auction.ports import Snapshot, StorageUnavailableError
@@ -26,8 +28,9 @@ from config.sealing import resolve_secret, seal
 from config.secret_box import SecretBox
 from config.secret_values import Secret
 from storage import catalogue
-from storage.catalogue import StoredItem
-from storage.catalogue_items import join, split
+from storage.alert_pausing import ORIGIN as BY_ALERT
+from storage.catalogue import RevisionInfo, StoredItem, StoredMarketplace
+from storage.catalogue_items import CatalogueItem, join, split
 from storage.database import Database
 from storage.errors import RevisionConflictError
 from storage.tokens import TokenGrant
@@ -49,11 +52,15 @@ _LOOKS_AGAIN = 5
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The revision in force after applying a file; ``changed`` False: it was in force before."""
+    """The revision in force after applying a file; ``changed`` False: it was in force before.
+
+    ``differences``: a line for each object that the file changes.
+    """
 
     revision: int
     changed: bool
     check: CheckResult
+    differences: Sequence[str] = ()
 
 
 async def apply_file(
@@ -63,24 +70,47 @@ async def apply_file(
     environ: Mapping[str, str],
     *,
     instead_of: int | None = None,
+    force: bool = False,
+    dry_run: bool = False,
 ) -> Applied:
-    """Make a file the marketplace. Raises ConfigError with every fault.
+    """Make a file the marketplace; what it omits is archived. Raises ConfigError with every fault.
 
+    Not forced, a file that was exported from another revision than the one in force is refused
+    unless it changes nothing. ``dry_run``: only find out what would change.
     Raises RevisionConflictError when another revision than ``instead_of`` is in force, if given.
     """
     result = check_file(path, environ)
     data, _ = result.usable()
     stored = await catalogue.load(database)
-    sealed = seal(data, box, join(stored.items) if stored.items else None)
+    wanted = _wanted(data, box, stored)
+    changed = differences(stored.items, wanted)
+    if changed and not force:
+        _refuse_other_base(data, stored.revision)
+    if dry_run:
+        return Applied(stored.revision, bool(changed), result, changed)
     revision = await catalogue.save(
         database,
-        split(sealed),
+        wanted,
         origin=FROM_FILE,
         file_name=_name(path),
         file_digest=_digest(path),
         expected_revision=stored.revision if instead_of is None else instead_of,
     )
-    return Applied(revision, revision != stored.revision, result)
+    return Applied(revision, revision != stored.revision, result, changed)
+
+
+def _wanted(
+    data: Mapping[str, object], box: SecretBox, stored: StoredMarketplace
+) -> Sequence[CatalogueItem]:
+    plain = {key: value for key, value in data.items() if key != "revision"}
+    return split(seal(plain, box, join(stored.items) if stored.items else None))
+
+
+def _refuse_other_base(data: Mapping[str, object], revision: int) -> None:
+    base = data.get("revision")
+    # An empty database has nothing that a file could undo.
+    if base is not None and revision not in (0, base):
+        raise ConfigError([Fault(("revision",), _OTHER_BASE.format(base=base, revision=revision))])
 
 
 async def load_at_start(
@@ -103,20 +133,37 @@ async def _load_if_ours(
     database: Database, box: SecretBox, path: Path, environ: Mapping[str, str]
 ) -> Applied:
     newest = await catalogue.latest(database)
-    ours = newest is None or (
+    if newest is not None and newest.origin == BY_ALERT:
+        return await _load_over_alerts(database, box, path, environ, newest.revision)
+    known = 0 if newest is None else newest.revision
+    if not _is_ours(newest, path):
+        raise ConfigError([Fault((), _CHANGED_SINCE.format(path=path))])
+    return await apply_file(database, box, path, environ, instead_of=known, force=True)
+
+
+async def _load_over_alerts(
+    database: Database, box: SecretBox, path: Path, environ: Mapping[str, str], revision: int
+) -> Applied:
+    """An alert has paused or resumed offers since: a file that says nothing new leaves them so."""
+    last = await catalogue.latest(database, but=BY_ALERT)
+    if not _is_ours(last, path):
+        raise ConfigError([Fault((), _CHANGED_SINCE.format(path=path))])
+    if last is not None and last.file_digest == _digest(path):
+        return Applied(revision, changed=False, check=check_file(path, environ))
+    return await apply_file(database, box, path, environ, instead_of=revision, force=True)
+
+
+def _is_ours(newest: RevisionInfo | None, path: Path) -> bool:
+    return newest is None or (
         newest.origin == FROM_FILE
         and (newest.file_name == _name(path) or newest.file_digest == _digest(path))
     )
-    if not ours:
-        raise ConfigError([Fault((), _CHANGED_SINCE.format(path=path))])
-    known = 0 if newest is None else newest.revision
-    return await apply_file(database, box, path, environ, instead_of=known)
 
 
 async def export(database: Database) -> str:
     """The marketplace as YAML that ``apply_file`` takes; stored secrets as ``{keep: true}``."""
     stored = await catalogue.load(database)
-    return export_yaml(read_marketplace(join(stored.items)))
+    return export_yaml(read_marketplace(join(stored.items)), stored.revision)
 
 
 class Marketplaces:
@@ -149,6 +196,7 @@ class Marketplaces:
         self._snapshot: Snapshot | None = None
         self._webhooks = Webhooks()
         self._source_tokens: Mapping[bytes, TokenGrant] = {}
+        self._alert_rules: RulesInForce | None = None
         self._old: OrderedDict[int, Catalogue] = OrderedDict()
         self._loading_old = asyncio.Lock()
         self._workbench = Workbench(self._resolve, vault.hash_key_for)
@@ -188,6 +236,10 @@ class Marketplaces:
         """The tokens that sources have in the marketplace in force, by hash."""
         return self._source_tokens
 
+    def alert_rules(self) -> RulesInForce | None:
+        """The alert rules in force, None before the first revision."""
+        return self._alert_rules
+
     async def take_up(self, revision: int) -> None:
         """Load a revision and put it in force for the calls that come."""
         items = await _load(self._database, revision)
@@ -195,7 +247,7 @@ class Marketplaces:
             self._box = await self._renew_box()
         # Compiling thousands of offers takes a while; calls go on being decided meanwhile.
         compiled = await asyncio.to_thread(self._compile, items, revision)
-        self._snapshot, self._webhooks, self._source_tokens, origins = compiled
+        self._snapshot, self._webhooks, self._source_tokens, self._alert_rules, origins = compiled
         if self._connect_ahead is not None:
             self._connect_ahead(origins)
         logger.info(
@@ -225,7 +277,7 @@ class Marketplaces:
 
     def _compile(
         self, items: Sequence[StoredItem], revision: int
-    ) -> tuple[Snapshot, Webhooks, Mapping[bytes, TokenGrant], Iterable[Origin]]:
+    ) -> tuple[Snapshot, Webhooks, Mapping[bytes, TokenGrant], RulesInForce, Iterable[Origin]]:
         with unwatched():
             ready = self._workbench.make(items, revision)
             self._on_change(ready.catalogue)
@@ -236,7 +288,8 @@ class Marketplaces:
             tokens = compile_source_tokens(ready.marketplace.sources, self._resolve)
             guards = self._guards.of(ready.catalogue)
             snapshot = Snapshot(ready.catalogue, gateway, notices, guards)
-            return snapshot, webhooks, tokens, gateway.native_origins()
+            alerts = RulesInForce(ready.catalogue, compile_rules(ready.marketplace.alerts))
+            return snapshot, webhooks, tokens, alerts, gateway.native_origins()
 
 
 async def load_terms(database: Database, revision: int) -> Catalogue:
@@ -265,6 +318,11 @@ def _name(path: Path) -> str:
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
+
+_OTHER_BASE = (
+    "the file was exported from revision {base}, and revision {revision} is in force: export "
+    "again, or apply it all the same with --force"
+)
 
 _CHANGED_SINCE = (
     "the marketplace in the database was changed by other means since {path} was loaded. "

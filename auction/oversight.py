@@ -10,6 +10,7 @@ from auction.web.services import OpsServices
 from metrics.registry import Metrics
 from metrics.usage_figures import usage_figures
 from storage import catalogue
+from storage.alert_book import count_active
 from storage.database import Database
 from storage.readings import read_ledger
 
@@ -33,6 +34,7 @@ def ops_services(
         current = catalogue_now()
         if current is not None:
             reading = await read_ledger(database)
+            metrics.show_alerts(await count_active(database))
             # Thousands of offers take a while; calls go on being decided meanwhile.
             now = datetime.now(UTC)
             metrics.show_usage(await asyncio.to_thread(usage_figures, current, reading.usage, now))

@@ -14,6 +14,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "scale": "benchmarks.scale.command",
     "peers": "benchmarks.peers.command",
     "micro": "benchmarks.micro.command",
+    "reports": "benchmarks.reports.command",
 }
 """The module of each command; it has a click command named ``command``."""
 

@@ -10,6 +10,9 @@ from config.sealing import variables
 
 ANY = "*"
 
+_OF_PINGS = frozenset({"timeout_rate", "error_rate", "bid_rate", "accept_rate", "ping_p95_ms"})
+"""What rules read of pings and posts, which a paused offer gets none of."""
+
 _EMPTY: tuple[object, ...] = (None, [], (), {})
 
 
@@ -34,6 +37,7 @@ def advice_on(data: Mapping[str, object], environ: Mapping[str, str]) -> list[Fa
         *_unset_variables(data, environ),
         *_unknown_sources(top),
         *_forgotten_too_early(top),
+        *_never_resumed(top),
         *(finding for offer in offers(top) for finding in _of_offer(offer)),
     ]
     return [place(data, steps, message) for steps, message in findings]
@@ -117,6 +121,18 @@ def _beyond(owner: Item, rules: tuple[str, ...], kept: int) -> Iterator[Finding]
         if isinstance(days, int) and days > kept:
             told = f"looks no further back than {kept} days: retention takes callers away then"
             yield (*item.steps, key), told
+
+
+def _never_resumed(top: Item) -> Iterator[Finding]:
+    for alert in listed(top, "alerts"):
+        pause = below(alert, "auto_pause")
+        if pause is None or pause.data.get("resume_after_minutes") is not None:
+            continue
+        if alert.data.get("measure") in _OF_PINGS:
+            yield (
+                pause.steps,
+                "is never lifted: a paused offer is not pinged, so set resume_after_minutes",
+            )
 
 
 def _of_offer(offer: Item) -> Iterator[Finding]:

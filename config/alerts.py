@@ -3,7 +3,15 @@
 from decimal import Decimal
 from typing import Annotated, Final, Literal
 
-from pydantic import BeforeValidator, Field, JsonValue, StrictInt, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    JsonValue,
+    StrictInt,
+    ValidationInfo,
+    field_validator,
+)
 
 from auction.domain.alert_terms import OF_CAPS, AlertMeasure
 from config.faults import mistake
@@ -13,6 +21,14 @@ from config.values import Flag, Identifier, Model, Name, Url, read_number
 from config.webhooks import check_body, check_headers
 
 MAXIMUM_RULES: Final = 1_000
+
+ALERT_OWNER: Final = "alert:"
+ALERT_HOOK: Final = "alert"
+ESCALATION_HOOK: Final = "escalation"
+"""Under which owner (with the rule's id) and ids a rule's webhooks are told."""
+
+RESERVED: Final = frozenset({"active", "history"})
+"""No ids of rules: what has fired is asked for by them."""
 
 SOURCES_COUNTED_BY_MINUTES: Final = 15
 """Figures of a source are kept by quarters of an hour."""
@@ -31,6 +47,12 @@ def _read_level(value: object) -> Decimal:
 
 
 Level = Annotated[Decimal, BeforeValidator(_read_level)]
+
+
+def _not_reserved(name: str) -> str:
+    if name in RESERVED:
+        raise mistake(f"can't be {name}, which stands for something else")
+    return name
 
 
 class AlertWebhook(Model):
@@ -54,9 +76,13 @@ class AlertWebhook(Model):
 
 
 class AutoPause(Model):
-    """The offer is paused while its alert fires, or is tried again after so many minutes."""
+    """The offer is paused while its alert fires, or is tried again after so many minutes.
+
+    While ``at_most`` alerts of the rule are active, further ones pause nothing.
+    """
 
     resume_after_minutes: Annotated[StrictInt, _UpToAWeek] | None = None
+    at_most: Annotated[StrictInt, Field(ge=1, le=10_000)] = 10
 
 
 class Escalation(Model):
@@ -74,7 +100,7 @@ class Alert(Model):
     the share of the same measure over that time before.
     """
 
-    id: Identifier
+    id: Annotated[Identifier, AfterValidator(_not_reserved)]
     name: Name = ""
     enabled: Flag = True
     campaign: Identifier | None = None

@@ -161,7 +161,10 @@ class Buyer(Model):
 
 
 class Marketplace(Model):
-    """Everything an operator configures. ``revision`` is set by storage, never compared."""
+    """Everything an operator configures.
+
+    ``revision``: what the file was exported from; it is not a part of the marketplace.
+    """
 
     revision: Annotated[StrictInt, Field(ge=0)] | None = None
     currency: Currency = "USD"
@@ -201,11 +204,12 @@ def to_plain(model: Model, *, as_given: bool = False) -> dict[str, object]:
     return model.model_dump(mode="json", by_alias=True, exclude_unset=True, context=context)
 
 
-def export_yaml(marketplace: Marketplace) -> str:
+def export_yaml(marketplace: Marketplace, revision: int | None = None) -> str:
     """The marketplace as a file that ``apply`` takes, secrets as references.
 
-    Buyers that voice agents make are left out: applying the file makes them again.
+    With a ``revision`` it is refused where another one is in force by then. Buyers that voice
+    agents make are left out: applying the file makes them again.
     """
-    plain = without_voice_bots(to_plain(marketplace))
-    plain.pop("revision", None)
-    return dump_yaml(plain)
+    exported = without_voice_bots(to_plain(marketplace))
+    plain = {key: each for key, each in exported.items() if key != "revision"}
+    return dump_yaml(plain if revision is None else {"revision": revision, **plain})

@@ -69,6 +69,16 @@ def seal(
     return _changed(data, changes)
 
 
+def seal_given(data: Mapping[str, object], box: SecretBox) -> dict[str, object]:
+    """Checked plain data with its plain secrets sealed, and all others as they are."""
+    changes: dict[Steps, object] = {}
+    for _, steps, value in _secrets(Item((), data)):
+        plain = Secret.read(value).plain
+        if plain is not None:
+            changes[steps] = {"sealed": box.seal_text(plain, _PURPOSE)}
+    return _changed(data, changes)
+
+
 def seal_anew(document: object, old: SecretBox, new: SecretBox) -> tuple[object, int]:
     """A stored document with its secrets sealed by another box, and how many could not be opened.
 

@@ -18,6 +18,7 @@ from pydantic import (
     StrictBool,
     StrictInt,
     StrictStr,
+    WithJsonSchema,
 )
 
 from auction.domain.phone import normalise_number
@@ -205,7 +206,11 @@ Many = Annotated[tuple[T, ...], BeforeValidator(_none_as_empty), Field(max_lengt
 Flag = StrictBool
 Text = Annotated[StrictStr, Field(max_length=1000), AfterValidator(_no_control)]
 Name = Annotated[StrictStr, Field(max_length=200), AfterValidator(_no_control)]
-Identifier = Annotated[StrictStr, AfterValidator(check_identifier)]
+Identifier = Annotated[
+    StrictStr,
+    AfterValidator(check_identifier),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,64}$"}),
+]
 FieldName = Annotated[
     StrictStr, Field(max_length=128), AfterValidator(_no_control), AfterValidator(_field_name)
 ]

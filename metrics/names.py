@@ -25,6 +25,7 @@ LEDGER_BATCH_SIZE = "pingpost_ledger_batch_size"
 OVERLOAD_LEVEL = "pingpost_overload_level"
 OVERLOADED_CALLS = "pingpost_overloaded_calls"
 EVENT_LOOP_LAG_SECONDS = "pingpost_event_loop_lag_seconds"
+ALERTS_FIRING = "pingpost_alerts_firing"
 WORKERS = "pingpost_workers"
 WORKER_RESTARTS = "pingpost_worker_restarts"
 

@@ -24,6 +24,7 @@ from metrics.cells import CellStore, PrivateCells
 from metrics.exposition import render
 from metrics.names import OTHER, RESERVED_LABELS, UNKNOWN, CallOutcome, PostOutcome, Unasked
 from metrics.series import (
+    AlertSeries,
     BiddingSeries,
     CampaignSeries,
     CapacitySeries,
@@ -34,6 +35,7 @@ from metrics.series import (
 from metrics.usage_figures import UsageFigures, limit_labels
 
 DEFAULT_LABEL_LIMIT = 2000
+ALERT_LABEL_LIMIT = 1000
 
 _Id = TypeVar("_Id", bound=str)
 
@@ -76,6 +78,7 @@ class Metrics:
         self._service = ServiceSeries(store)
         self._collections = CollectionSeries(store)
         self._workers = WorkerSeries()
+        self._alerts: dict[str, AlertSeries] = {}
         self._processes = (
             ProcessCollector(registry=None) if processes is None else processes,
             PlatformCollector(registry=None),
@@ -221,6 +224,14 @@ class Metrics:
         self._workers.alive.set(alive)
         self._workers.restarts.rise_to(replaced)
 
+    def show_alerts(self, firing: Mapping[str, int]) -> None:
+        """How many alerts are active, by rule; of a rule that is absent there is no series."""
+        before = self._alerts
+        rules = sorted(firing)[:ALERT_LABEL_LIMIT]
+        self._alerts = {rule: before.get(rule) or AlertSeries(rule) for rule in rules}
+        for rule, series in self._alerts.items():
+            series.firing.set(firing[rule])
+
     async def exposition(self) -> bytes:
         """The Prometheus text of everything; gives way to other work every millisecond or so."""
         return await render(self._groups())
@@ -229,7 +240,7 @@ class Metrics:
         bidding = [self._other_bidding, *self._bidding.values()]
         capacity = [self._other_capacity, *self._capacity.values()]
         campaigns = [self._unknown_campaign, self._other_campaign, *self._campaigns.values()]
-        for series in (bidding, capacity, campaigns):
+        for series in (bidding, capacity, campaigns, list(self._alerts.values())):
             for group in zip(*(each.families for each in series), strict=True):
                 yield (part for family in group for part in family.collect())
         for single in (*self._service.families, *self._collections.families):

@@ -218,6 +218,18 @@ class CollectionSeries:
                 counter.rise_to(stat[key])
 
 
+class AlertSeries:
+    """How many alerts of a rule are active: a fact of the database, as ``CapacitySeries``."""
+
+    __slots__ = ("families", "firing")
+
+    def __init__(self, rule: str) -> None:
+        firing = gauges(names.ALERTS_FIRING, "Alerts that fire, acknowledged or not.", "alert")
+        self.firing = firing.labels(rule)
+        keep_apart(firing)
+        self.families: tuple[AnyFamily, ...] = (firing,)
+
+
 class WorkerSeries:
     """What the parent of several workers knows of them; a process alone is one worker."""
 

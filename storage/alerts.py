@@ -19,6 +19,7 @@ _TAKE = query("take_alert_turn")
 _END = query("end_alert_turn")
 _KEEP = query("keep_alert_turn")
 _STATES = query("alert_states")
+_LOCK_STATES = query("lock_alert_states")
 _PUT = query("put_alert_states")
 _DROP = query("drop_alert_states")
 _ADD = query("add_alerts")
@@ -85,8 +86,10 @@ class AlertTurn:
         self.now = now
         self.revision = revision
 
-    async def states(self) -> dict[Key, HeldState]:
-        """Every state that is not quiet."""
+    async def states(self, *, final: bool = False) -> dict[Key, HeldState]:
+        """Every state that is not quiet; ``final``: nobody else changes them until the end."""
+        if final:
+            await self.connection.execute(_LOCK_STATES)
         rows = await self.connection.fetch(_STATES)
         return {(row["rule"], row["subject"]): _held(row) for row in rows}
 

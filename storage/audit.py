@@ -1,5 +1,6 @@
 """Who changed what and when: from the marketplace's revisions, and what else was noted."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -108,7 +109,7 @@ async def read_audit(database: Database, wanted: AuditWanted) -> list[AuditEntry
             *(wanted.kind, wanted.id, wanted.actor),
             *(wanted.since, wanted.until, wanted.limit),
         )
-    return [_entry(row) for row in rows]
+    return await asyncio.to_thread(lambda: [_entry(row) for row in rows])
 
 
 async def add_note(connection: Connection, note: Note) -> None:

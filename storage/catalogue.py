@@ -28,7 +28,7 @@ _ANNOUNCE = query("catalogue_announce")
 
 @dataclass(frozen=True, slots=True)
 class RevisionInfo:
-    """Where a revision comes from. ``origin`` is ``file`` or ``api``."""
+    """Where a revision comes from. ``origin`` is ``file``, ``api`` or ``alert``."""
 
     revision: int
     created_at: datetime
@@ -74,10 +74,13 @@ class StoredItem:
         return CatalogueItem(self.kind, self.id, document, self.parent, self.position)
 
 
-async def latest(database: Database) -> RevisionInfo | None:
-    """The newest revision, None before the first. Raises StorageUnavailableError."""
+async def latest(database: Database, *, but: str | None = None) -> RevisionInfo | None:
+    """The newest revision, or the newest of another origin than ``but``; None where there is none.
+
+    Raises StorageUnavailableError.
+    """
     async with database.connection() as connection:
-        row = await connection.fetchrow(_NEWEST)
+        row = await connection.fetchrow(_NEWEST, but)
     return None if row is None else RevisionInfo(**row)
 
 

@@ -1,5 +1,6 @@
 """Single items of the marketplace: read, listed, and changed one revision at a time."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -64,7 +65,7 @@ async def list_items(database: Database, kind: str, wanted: Wanted) -> list[Held
         rows = await connection.fetch(
             _LIST, kind, wanted.after, wanted.limit, wanted.parent, *filters
         )
-    return [_held(row) for row in rows]
+    return await asyncio.to_thread(lambda: [_held(row) for row in rows])
 
 
 class CatalogueChange:
@@ -87,14 +88,18 @@ class CatalogueChange:
 
     async def children(self, kind: str, parent: str) -> list[CatalogueItem]:
         """The items of a kind that belong to another."""
-        return _read(await self.connection.fetch(_CHILDREN, kind, parent))
+        return await asyncio.to_thread(_read, await self.connection.fetch(_CHILDREN, kind, parent))
 
     async def referring(
-        self, kind: str, path: str, identifier: str, at_most: int | None = None
+        self, kind: str, path: str, identifier: str, after: str, at_most: int
     ) -> list[CatalogueItem]:
-        """The items of a kind with ``identifier`` at ``path``, a SQL/JSON path to ``$id``."""
-        rows = await self.connection.fetch(_REFERRING, kind, path, identifier, at_most)
-        return _read(rows)
+        """The items of a kind with ``identifier`` at ``path``, a SQL/JSON path to ``$id``.
+
+        The first ``at_most`` of those whose ids come after ``after``.
+        """
+        rows = await self.connection.fetch(_REFERRING, kind, path, identifier, after, at_most)
+        # The JSON of thousands of offers takes a while; calls go on being decided meanwhile.
+        return await asyncio.to_thread(_read, rows)
 
     async def sharing(self, kind: str, key: str, values: Collection[str]) -> list[CatalogueItem]:
         """The items of a kind whose list under ``key`` has any of these texts."""

@@ -16,10 +16,10 @@ from auction.domain.report_figures import (
     count_call,
     count_offer,
 )
+from auction.domain.report_question import QUARTER, floor_to
 from auction.domain.terms import BuyerType
-from storage.report_rows import Grain, RowKey, floor_to
+from storage.report_rows import Grain, RowKey
 
-_QUARTER: Final = timedelta(minutes=15)
 _MINUTE: Final = timedelta(minutes=1)
 _FIRST: Final = 1
 _REPLACED: Final = "replaced"
@@ -61,12 +61,17 @@ class Delta:
             yield line["offer"], self.revision
 
 
+Scope: TypeAlias = tuple[datetime, str, str, bool]
+"""A minute, a campaign, a source, and whether the call is a test."""
+
+
 @dataclass(slots=True)
 class FoldedRows:
-    """Sums by minute over all sources, and by quarter of an hour and source."""
+    """Sums by minute, and by quarter of an hour and source; the others are added up from those."""
 
     owners: Mapping[Owned, Owner]
     figures: dict[RowKey, Figures] = field(default_factory=dict)
+    _tallies: dict[Scope, dict[Owned, Tally]] = field(default_factory=dict)
 
     def count(self, delta: Delta) -> None:
         """Add one row. What belongs to no known call adds nothing: the call is gone."""
@@ -78,48 +83,55 @@ class FoldedRows:
         elif row["trace"] is not None:
             self._count_decision(delta, -1 if row["kind"] == _REPLACED else 1)
 
-    def add_to_days(self, days: Mapping[datetime, datetime]) -> None:
-        """Add quarters to the whole days that they belong to."""
+    def add_to_quarters(self) -> None:
+        """Add minutes to the quarters of an hour that they belong to."""
         for key, figures in tuple(self.figures.items()):
-            first = days.get(key.bucket) if key.grain == Grain.QUARTER.value else None
-            if first is not None:
-                self._of(key.at(Grain.DAY, first)).add(figures)
+            if key.grain == _MINUTES:
+                quarter = floor_to(key.bucket, QUARTER)
+                self._of(key.at(Grain.QUARTER, quarter)).add(figures)
+
+    def add_to_days(self, days: Mapping[datetime, datetime]) -> None:
+        """Add quarters to the whole days that they belong to, by when those begin."""
+        for key, figures in tuple(self.figures.items()):
+            grain = _DAYS.get(key.grain)
+            first = days.get(key.bucket)
+            if grain is not None and first is not None:
+                self._of(key.at(grain, first)).add(figures)
 
     def _count_decision(self, delta: Delta, weight: int) -> None:
-        row, attempt = delta.row, delta.row["attempt"]
+        attempt, revision, scope = delta.row["attempt"], delta.revision, _scope(delta.row)
+        tallies = self._tallies.setdefault(scope, {})
         if attempt == _FIRST:
-            call = FigureClass.of(BuyerType.BUYER, test=row["test"])
-            count_call(self._tally(row, "", "", call), delta.lines, weight)
+            calls = tallies.get(_CALLS) or self._tally(scope, _CALLS, _NOBODY)
+            count_call(calls, delta.lines, weight)
         for line in delta.lines:
-            owner = self.owners.get((line["offer"], delta.revision), _NOBODY)
-            tally = self._tally_of_offer(row, line["offer"], owner)
+            owned = (line["offer"], revision)
+            tally = tallies.get(owned) or self._tally(scope, owned, _NOBODY)
             count_offer(tally, line, attempt, weight)
 
     def _count_fact(self, delta: Delta) -> None:
         row = delta.row
         if row["offer"] is None:
             return
-        unknown = Owner(row["buyer"], BuyerType.BUYER)
-        owner = self.owners.get((row["offer"], delta.revision), unknown)
-        for figures in self._tally_of_offer(row, row["offer"], owner):
+        owned, unknown = (row["offer"], delta.revision), Owner(row["buyer"], BuyerType.BUYER)
+        for figures in self._tally(_scope(row), owned, unknown):
             figures.answered += row["answered"]
             figures.completed += row["completed"]
             figures.converted += row["converted"]
             figures.revenue += row["revenue"]
             figures.payout += row["payout"]
 
-    def _tally_of_offer(self, row: asyncpg.Record, offer: str, owner: Owner) -> Tally:
-        figure_class = FigureClass.of(owner.buyer_type, test=row["test"])
-        return self._tally(row, offer, owner.buyer, figure_class)
-
-    def _tally(
-        self, row: asyncpg.Record, offer: str, buyer: str, figure_class: FigureClass
-    ) -> Tally:
-        campaign, source, at = row["campaign"] or "", row["source"] or "", row["received_at"]
-        kind = figure_class.value
-        minute = RowKey(_MINUTES, floor_to(at, _MINUTE), campaign, offer, buyer, "", kind)
-        quarter = RowKey(_QUARTERS, floor_to(at, _QUARTER), campaign, offer, buyer, source, kind)
-        return self._of(minute), self._of(quarter)
+    def _tally(self, scope: Scope, owned: Owned, unknown: Owner) -> Tally:
+        at, campaign, source, test = scope
+        offer, owner = owned[0], self.owners.get(owned, unknown)
+        kind = FigureClass.of(owner.buyer_type, test=test).value
+        quarter = floor_to(at, QUARTER)
+        tally = (
+            self._of(RowKey(_MINUTES, at, campaign, offer, owner.buyer, "", kind)),
+            self._of(RowKey(_SOURCE_QUARTERS, quarter, campaign, offer, owner.buyer, source, kind)),
+        )
+        self._tallies.setdefault(scope, {})[owned] = tally
+        return tally
 
     def _of(self, key: RowKey) -> Figures:
         figures = self.figures.get(key)
@@ -129,5 +141,16 @@ class FoldedRows:
 
 
 _MINUTES: Final = Grain.MINUTE.value
-_QUARTERS: Final = Grain.QUARTER.value
+_SOURCE_QUARTERS: Final = Grain.SOURCE_QUARTER.value
+_DAYS: Final = {
+    Grain.QUARTER.value: Grain.DAY,
+    Grain.SOURCE_QUARTER.value: Grain.SOURCE_DAY,
+}
 _NOBODY: Final = Owner("", BuyerType.BUYER)
+_CALLS: Final = ("", 0)
+"""In the place of an offer: the call itself."""
+
+
+def _scope(row: asyncpg.Record) -> Scope:
+    minute = floor_to(row["received_at"], _MINUTE)
+    return minute, row["campaign"] or "", row["source"] or "", row["test"]

@@ -1,17 +1,18 @@
 """The figures of calls over some time, as alerts, rankings and reports read them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
-from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final, Protocol
 
 from auction.domain.report_figures import FigureClass, Figures
-from storage.database import Database
+from auction.domain.report_question import QUARTER, By, Place, Question, Summed, floor_to
+from storage.database import Connection
 from storage.queries import query
-from storage.report_rows import class_of, floor_to, read_figures
+from storage.report_rows import class_of, read_figures
 
 _SUM = query("sum_figures")
+_HAVE_ROOM = query("have_room")
 
 MINUTES_KEPT: Final = timedelta(hours=48)
 """How long there are figures by the minute."""
@@ -20,62 +21,35 @@ BY_THE_MINUTE: Final = timedelta(hours=6)
 """Up to this span sums are exact to the minute, beyond it to the quarter of an hour."""
 
 _MINUTE: Final = timedelta(minutes=1)
-_QUARTER: Final = timedelta(minutes=15)
-_MOST: Final = 100_000
 
 
-class By(Enum):
-    """What there is one set of figures for."""
-
-    CAMPAIGN = "campaign"
-    OFFER = "offer"
-    BUYER = "buyer"
-    SOURCE = "source"
+READ_S: Final = 30.0
+"""How long one reading may take."""
 
 
-class Place(NamedTuple):
-    """A bucket of time by its number from 0 on, and the id of what is asked about."""
+class Connections(Protocol):
+    """Where figures are read: a database, or the turns of those who read it."""
 
-    bucket: int
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Summed:
-    """Figures of one kind, with the campaign and the buyer of an offer."""
-
-    place: Place
-    figure_class: FigureClass
-    figures: Figures
-    campaign: str
-    buyer: str
+    def connection(self) -> AbstractAsyncContextManager[Connection]:
+        """A connection for one reading. Raises StorageUnavailableError."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """Which figures. ``edges`` are where the buckets begin, from ``since`` on, before ``until``.
+class FigureReader:
+    """Reads figures in turn with others who use these connections."""
 
-    ``minutes``: from figures by the minute, which know no sources, and are kept for some days only.
-    ``detailed``: with what is counted by reason and by size. At most ``most`` sets are answered.
-    """
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
 
-    since: datetime
-    until: datetime
-    edges: Sequence[datetime]
-    by: By | None
-    campaign: str | None = None
-    offer: str | None = None
-    buyer: str | None = None
-    source: str | None = None
-    minutes: bool = False
-    detailed: bool = True
-    most: int = _MOST
+    async def ask(self, question: Question) -> tuple[Summed, ...]:
+        """See ``ask``."""
+        return await ask(self._connections, question)
 
 
-async def ask(database: Database, question: Question) -> tuple[Summed, ...]:
+async def ask(connections: Connections, question: Question) -> tuple[Summed, ...]:
     """The figures that are asked for; what has none is absent. Raises StorageUnavailableError."""
-    async with database.connection() as connection:
-        rows = await connection.fetch(_SUM, *_values(question))
+    async with connections.connection() as connection, connection.transaction(readonly=True):
+        await connection.execute(_HAVE_ROOM)
+        rows = await connection.fetch(_SUM, *_values(question), timeout=READ_S)
     return tuple(
         Summed(
             Place(row["place"] - 1, row["name"]),
@@ -89,7 +63,7 @@ async def ask(database: Database, question: Question) -> tuple[Summed, ...]:
 
 
 async def figures(
-    database: Database,
+    connections: Connections,
     since: datetime,
     until: datetime,
     by: By,
@@ -104,10 +78,10 @@ async def figures(
     ``ping_times``. Raises StorageUnavailableError.
     """
     minutes = until - since <= BY_THE_MINUTE and by is not By.SOURCE
-    width = _MINUTE if minutes else _QUARTER
+    width = _MINUTE if minutes else QUARTER
     first, last = floor_to(since, width), floor_to(until, width)
     question = Question(first, last, [first], by, minutes=minutes, detailed=detailed)
-    summed = await ask(database, question)
+    summed = await ask(connections, question)
     return {
         each.place.name: each.figures
         for each in summed
@@ -128,4 +102,5 @@ def _values(question: Question) -> Sequence[object]:
         question.minutes,
         question.detailed,
         question.most,
+        question.by is By.SOURCE or question.source is not None,
     )

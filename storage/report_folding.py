@@ -76,6 +76,7 @@ class ReportFolding:
         rows = FoldedRows(self._owners)
         async for delta in _in_turn(deltas):
             rows.count(delta)
+        rows.add_to_quarters()
         quarters = sorted({key.bucket for key in rows.figures if key.grain == _QUARTERS})
         days = {row["bucket"]: row["first"] for row in await connection.fetch(_DAYS, quarters)}
         rows.add_to_days(days)

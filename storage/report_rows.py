@@ -1,7 +1,7 @@
 """Figures as rows of ``report_figures``, and back."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
@@ -15,17 +15,19 @@ _COUNT: Final = (1 << _KEY_BITS) - 1
 
 
 class Grain(Enum):
-    """How fine the buckets of a row are in time."""
+    """How fine the buckets of a row are in time, and whether sources are told apart."""
 
     MINUTE = "minute"
     QUARTER = "quarter"
     DAY = "day"
+    SOURCE_QUARTER = "source_quarter"
+    SOURCE_DAY = "source_day"
 
 
 class RowKey(NamedTuple):
     """What no two rows share. ``offer`` and ``buyer`` are empty in rows that count calls.
 
-    ``source`` is empty for calls that name none, and in minutes, which are over all sources.
+    ``source`` is empty for calls that name none, and where sources are not told apart.
     """
 
     grain: str
@@ -91,8 +93,3 @@ def read_figures(row: asyncpg.Record) -> Figures:
 def class_of(row: asyncpg.Record) -> FigureClass:
     """What a row is reported apart as."""
     return FigureClass(row["class"])
-
-
-def floor_to(at: datetime, width: timedelta) -> datetime:
-    """When the minute or quarter of an hour of a moment began: in UTC as in any zone."""
-    return at - (at - datetime.min.replace(tzinfo=at.tzinfo)) % width

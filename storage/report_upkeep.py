@@ -15,11 +15,19 @@ from auction.ports import StorageUnavailableError
 from storage.database import Database
 from storage.queries import query
 from storage.report_figures import MINUTES_KEPT
+from storage.report_rows import Grain
 
 _LOCK = query("lock_folding")
 _FIRST = query("first_unsummed")
 _ADD_UP = query("add_up_day")
+_NOTE = query("note_whole_day")
+_HAVE_ROOM = query("have_room")
 _FORGET = query("forget_minutes")
+
+_ADDED_UP: Final = {
+    Grain.QUARTER: Grain.DAY,
+    Grain.SOURCE_QUARTER: Grain.SOURCE_DAY,
+}
 
 EVERY_S: Final = 300.0
 PAUSE_S: Final = 1.0
@@ -63,7 +71,11 @@ class ReportUpkeep:
             first, until = _day(row, self._zone())
             if until > now - SETTLED_AFTER:
                 return False
-            await connection.execute(_ADD_UP, first, until, timeout=ADD_UP_S)
+            await connection.execute(_HAVE_ROOM)
+            for quarters, days in _ADDED_UP.items():
+                grains = (quarters.value, days.value)
+                await connection.execute(_ADD_UP, first, until, *grains, timeout=ADD_UP_S)
+            await connection.execute(_NOTE, first, until)
         return True
 
     async def forget(self, now: datetime) -> None:

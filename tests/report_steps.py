@@ -52,7 +52,7 @@ _OF_PINGS = {0: "no_bids", 101: "timeouts", 106: "not_awaited", 301: "below_mini
 async def store_owners(database: Database, catalogue: Catalogue) -> None:
     """Store whose offers these are, as a catalogue that was saved would."""
     async with database.connection() as connection:
-        await connection.execute("truncate catalogue_items, catalogue_revisions")
+        await connection.execute("truncate catalogue_items, catalogue_revisions cascade")
         await connection.execute(_REVISION)
         for offer in catalogue.offers.values():
             await connection.execute(_ITEMS, "offer", offer.id, offer.buyer, "{}")
@@ -103,7 +103,7 @@ async def raw_figures(database: Database, catalogue: Catalogue) -> Mapping[Key, 
 async def stored_figures(database: Database) -> Mapping[Key, Sums]:
     """The figures by minute and by quarter of an hour as they are stored."""
     async with database.connection() as connection:
-        rows = await connection.fetch("select * from report_figures where grain <> 'day'")
+        rows = await connection.fetch("select * from report_figures where grain not like '%day'")
     found: dict[Key, Sums] = {}
     for row in rows:
         sums = dict(row)
@@ -137,7 +137,8 @@ def _keys(row: Any, offer: str, buyer: str, kind: BuyerType) -> Iterable[Key]:
     quarter = minute.replace(minute=at.minute // 15 * 15)
     campaign = row["campaign"] or ""
     yield "minute", minute, campaign, offer, buyer, "", group
-    yield "quarter", quarter, campaign, offer, buyer, row["source"] or "", group
+    yield "quarter", quarter, campaign, offer, buyer, "", group
+    yield "source_quarter", quarter, campaign, offer, buyer, row["source"] or "", group
 
 
 def _took(line: Mapping[str, Any]) -> bool:

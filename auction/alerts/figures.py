@@ -6,8 +6,9 @@ from typing import Final
 from auction.alerts.windows import Window
 from auction.domain.alert_terms import EVERYTHING, Subject, SubjectKind
 from auction.domain.report_figures import Figures
+from auction.domain.report_question import By
 from storage.database import Database
-from storage.report_figures import By, figures
+from storage.report_figures import figures
 
 _BY: Final = {
     SubjectKind.MARKETPLACE: By.CAMPAIGN,

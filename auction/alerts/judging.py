@@ -1,17 +1,21 @@
 """One look at everything: from figures and states to what has changed. No I/O here."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
+from auction.alerts.telling import Happening
 from auction.alerts.windows import Window, past_of, window_of
 from auction.domain.alert_measures import could_take_calls, reading
 from auction.domain.alert_terms import (
     OF_CAPS,
     AlertMeasure,
     AlertRule,
+    AlertRuleId,
     Comparison,
+    Condition,
     Subject,
     offers_in,
 )
@@ -28,15 +32,15 @@ from auction.domain.ids import OfferId, OwnerId
 from auction.domain.report_figures import Figures
 from auction.domain.terms import Catalogue
 from auction.domain.usage import Usage
-from storage.alerts import AlertChanges, AlertNews, Fired, HeldState, Key
+from storage.alerts import AlertChanges, HeldState, Key
 
 Read = Mapping[Window, Mapping[Subject, Figures]]
 
-_NOTHING: Final = Figures()
+MOST_AT_ONCE: Final = 1_000
+"""How many alerts of one rule may begin at one look."""
 
-HOOK: Final = "alert"
-ESCALATION: Final = "escalation"
-"""The webhooks of a rule; their owner is ``alert:<rule>``."""
+_NOTHING: Final = Figures()
+_QUIET: Final = HeldState()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +53,33 @@ class Scene:
     usage: Mapping[OwnerId, Usage]
     now: datetime
     new_id: Callable[[], str]
+    _by_rule: Mapping[str, Sequence[tuple[str, HeldState]]] = field(init=False, repr=False)
 
-    def watched(self) -> Iterator[tuple[AlertRule, Subject, HeldState]]:
-        """Every rule with each of its subjects, and where it stands."""
-        for rule in self.rules:
-            for subject in rule.subjects(self.catalogue):
-                yield rule, subject, self.states.get((rule.id, str(subject)), HeldState())
+    def __post_init__(self) -> None:
+        by_rule: defaultdict[str, list[tuple[str, HeldState]]] = defaultdict(list)
+        for (rule, subject), held in self.states.items():
+            by_rule[rule].append((subject, held))
+        object.__setattr__(self, "_by_rule", by_rule)
+
+    def held(self, rule: AlertRule, subject: Subject) -> HeldState:
+        """Where a rule stands with one of its subjects."""
+        return self.states.get((rule.id, str(subject)), _QUIET)
+
+    def stored_of(self, rule: AlertRule) -> Iterator[tuple[Subject, HeldState]]:
+        """The subjects of a rule with which it is not quiet."""
+        for subject, held in self._by_rule.get(rule.id, ()):
+            yield Subject.read(subject), held
 
     def windows(self) -> set[Window]:
         """Every stretch of time that is to be read."""
         found: set[Window] = set()
-        for rule, subject, held in self.watched():
+        for rule in self.rules:
             if rule.condition.measure not in OF_CAPS:
-                window = window_of(rule, subject.kind, held.state, self.now)
-                past = past_of(rule, window)
-                found.update((window,) if past is None else (window, past))
+                states = {QUIET, *(held.state for _, held in self.stored_of(rule))}
+                for window in {window_of(rule, state, self.now) for state in states}:
+                    past = past_of(rule, window)
+                    found.update((window,) if past is None else (window, past))
         return found
-
-    def with_usage(self, usage: Mapping[OwnerId, Usage]) -> "Scene":
-        """The same, with what owners of caps have used."""
-        return replace(self, usage=usage)
 
     def needs_usage(self) -> bool:
         """Whether any rule looks at caps."""
@@ -78,18 +89,68 @@ class Scene:
 def judge(scene: Scene, read: Read) -> AlertChanges:
     """What is different now."""
     changes = AlertChanges()
-    seen: set[Key] = set()
-    for rule, subject, held in scene.watched():
-        seen.add((rule.id, str(subject)))
-        value = _reading(scene, read, rule, subject, held.state)
-        step = look(rule, held.state, value, scene.now)
-        _note(changes, scene, rule, subject, held, step, value)
-    for key, held in scene.states.items():
-        if key not in seen:
-            changes.states[key] = HeldState()
-            if held.alert_id is not None:
-                changes.resolved.append((held.alert_id, Resolution.RULE_GONE))
+    for rule in scene.rules:
+        bounds = _Bounds.of(scene, rule)
+        for subject in _to_look_at(scene, read, rule):
+            held = scene.held(rule, subject)
+            value = _reading(scene, read, rule, subject, held.state)
+            step = look(rule, held.state, value, scene.now)
+            if step.event is not AlertEvent.FIRED:
+                _note(changes, scene, rule, subject, step, value)
+            elif bounds.may_fire():
+                _note(changes, scene, rule, subject, step, value, pauses=bounds.may_pause())
+    _let_go(changes, scene)
     return changes
+
+
+@dataclass(slots=True)
+class _Bounds:
+    """How much more a rule may do at this look, so that one mistake does not stop everything."""
+
+    fires: int
+    pauses: int
+
+    @classmethod
+    def of(cls, scene: Scene, rule: AlertRule) -> "_Bounds":
+        """Room beside what is active already; what finds none fires at a later look."""
+        active = sum(held.state.is_active for _, held in scene.stored_of(rule))
+        return cls(MOST_AT_ONCE, rule.auto_pause.at_most - active if rule.auto_pause else 0)
+
+    def may_fire(self) -> bool:
+        """Whether one more may fire, which is then counted."""
+        self.fires -= 1
+        return self.fires >= 0
+
+    def may_pause(self) -> bool:
+        """Whether one more offer may be paused, which is then counted."""
+        self.pauses -= 1
+        return self.pauses >= 0
+
+
+def _to_look_at(scene: Scene, read: Read, rule: AlertRule) -> Iterable[Subject]:
+    """Of thousands of offers those with which anything can change."""
+    if not rule.each_offer or rule.condition.measure in OF_CAPS or _misses_calls(rule.condition):
+        return rule.subjects(scene.catalogue)
+    lately = {*read[window_of(rule, QUIET, scene.now)]}
+    lately.update(subject for subject, _ in scene.stored_of(rule))
+    return (each for each in sorted(lately) if rule.watches(each, scene.catalogue))
+
+
+def _let_go(changes: AlertChanges, scene: Scene) -> None:
+    """End what is watched no more; a rule that is left tells it."""
+    rules = {rule.id: rule for rule in scene.rules}
+    for key, held in scene.states.items():
+        rule, subject = rules.get(AlertRuleId(key[0])), Subject.read(key[1])
+        if rule is not None and rule.watches(subject, scene.catalogue):
+            continue
+        changes.states[key] = _QUIET
+        if held.alert_id is None:
+            continue
+        if rule is None:
+            changes.resolved.append((held.alert_id, Resolution.GONE))
+        else:
+            facts = (rule, subject, held.alert_id, AlertEvent.RESOLVED, held.state, None, scene.now)
+            _add(changes, Happening(*facts, resolution=Resolution.GONE))
 
 
 def _reading(
@@ -98,7 +159,7 @@ def _reading(
     condition = rule.condition
     if condition.measure in OF_CAPS:
         return _cap_reading(scene, condition.measure, subject)
-    window = window_of(rule, subject.kind, state, scene.now)
+    window = window_of(rule, state, scene.now)
     if _says_nothing(scene, rule, subject, window):
         return None
     past = past_of(rule, window)
@@ -109,13 +170,16 @@ def _reading(
 
 def _says_nothing(scene: Scene, rule: AlertRule, subject: Subject, window: Window) -> bool:
     """Few calls mean nothing while nobody could take any, or since a moment ago only."""
-    condition = rule.condition
-    if condition.measure is not AlertMeasure.CALLS or condition.comparison is not Comparison.BELOW:
+    if not _misses_calls(rule.condition):
         return False
-    if window.minutes < condition.over_minutes:
+    if window.minutes < rule.condition.over_minutes:
         return True
     offers = offers_in(subject, scene.catalogue)
     return not could_take_calls(offers, window.since, window.until)
+
+
+def _misses_calls(condition: Condition) -> bool:
+    return condition.measure is AlertMeasure.CALLS and condition.comparison is Comparison.BELOW
 
 
 def _cap_reading(scene: Scene, measure: AlertMeasure, subject: Subject) -> float | None:
@@ -132,75 +196,35 @@ def _note(
     scene: Scene,
     rule: AlertRule,
     subject: Subject,
-    held: HeldState,
     step: AlertStep,
     value: float | None,
+    *,
+    pauses: bool = False,
 ) -> None:
+    held = scene.held(rule, subject)
     state = _without_stale_past(rule, step.state, scene.now)
     alert_id = scene.new_id() if step.event is AlertEvent.FIRED else held.alert_id
     kept = HeldState(state, alert_id if state.is_active else None)
     if kept != held:
         changes.states[rule.id, str(subject)] = kept
-    if step.event is None or alert_id is None:
-        return
-    if step.event is AlertEvent.FIRED:
-        changes.fired.append(_fired(rule, subject, alert_id, value or 0.0, scene.now))
-    elif step.event is AlertEvent.ESCALATED:
-        changes.escalated.append(alert_id)
-    elif step.resolution is not None:
-        changes.resolved.append((alert_id, step.resolution))
-    data = _data(scene, rule, subject, alert_id, step, value)
-    for hook in _hooks(rule, held.state, step.event):
-        changes.news.append(AlertNews(f"alert:{rule.id}", hook, step.event.value, data))
+    if step.event is not None and alert_id is not None:
+        facts = (rule, subject, alert_id, step.event, held.state, value, scene.now)
+        _add(changes, Happening(*facts, resolution=step.resolution, pauses=pauses))
+
+
+def _add(changes: AlertChanges, happening: Happening) -> None:
+    if happening.event is AlertEvent.FIRED:
+        changes.fired.append(happening.fired())
+    elif happening.event is AlertEvent.ESCALATED:
+        changes.escalated.append(happening.alert_id)
+    elif happening.resolution is not None:
+        changes.resolved.append((happening.alert_id, happening.resolution))
+    changes.news.extend(happening.news())
 
 
 def _without_stale_past(rule: AlertRule, state: AlertState, now: datetime) -> AlertState:
     """A quiet state whose beginning lies before all that is read is like one without any."""
     if state.counted_from is None or state != AlertState(counted_from=state.counted_from):
         return state
-    since = window_of(rule, rule.scope.kind, QUIET, now).since
+    since = window_of(rule, QUIET, now).since
     return QUIET if state.counted_from <= since else state
-
-
-def _fired(rule: AlertRule, subject: Subject, alert_id: str, value: float, now: datetime) -> Fired:
-    return Fired(
-        alert_id=alert_id,
-        key=(rule.id, str(subject)),
-        name=rule.name,
-        measure=rule.condition.measure.value,
-        reading=value,
-        threshold=rule.condition.threshold,
-        at=now,
-        pauses=rule.auto_pause is not None,
-    )
-
-
-def _hooks(rule: AlertRule, before: AlertState, event: AlertEvent) -> Iterator[str]:
-    if rule.told and event is not AlertEvent.ESCALATED:
-        yield HOOK
-    if event is AlertEvent.ESCALATED or (event is AlertEvent.RESOLVED and before.escalated):
-        yield ESCALATION
-
-
-def _data(
-    scene: Scene,
-    rule: AlertRule,
-    subject: Subject,
-    alert_id: str,
-    step: AlertStep,
-    value: float | None,
-) -> Mapping[str, object]:
-    return {
-        "alert_id": alert_id,
-        "rule": rule.id,
-        "name": rule.name,
-        "subject": str(subject),
-        subject.kind.value: subject.id or None,
-        "measure": rule.condition.measure.value,
-        "reading": None if value is None else round(value, 4),
-        "comparison": rule.condition.comparison.value,
-        "threshold": rule.condition.threshold,
-        "over_minutes": rule.condition.over_minutes,
-        "resolution": None if step.resolution is None else step.resolution.value,
-        "at": scene.now.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-    }

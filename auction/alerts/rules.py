@@ -1,6 +1,7 @@
 """Alert rules as an operator writes them, turned into those that the domain judges by."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
@@ -16,6 +17,7 @@ from auction.domain.alert_terms import (
     Subject,
     SubjectKind,
 )
+from auction.domain.terms import Catalogue
 from config.alerts import Alert
 
 _DELAYS: Final = {
@@ -39,6 +41,14 @@ _KINDS: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class RulesInForce:
+    """The rules of a revision and what they speak of."""
+
+    catalogue: Catalogue
+    rules: Sequence[AlertRule]
+
+
 def compile_rules(alerts: Iterable[Alert]) -> tuple[AlertRule, ...]:
     """The rules that are in force."""
     return tuple(_rule(alert) for alert in alerts if alert.enabled)
@@ -51,12 +61,15 @@ def _rule(alert: Alert) -> AlertRule:
         condition=_condition(alert),
         scope=_scope(alert),
         each_offer=alert.each_offer,
-        auto_pause=None
-        if alert.auto_pause is None
-        else AutoPause(alert.auto_pause.resume_after_minutes),
+        auto_pause=_auto_pause(alert),
         escalate_after_minutes=None if alert.escalation is None else alert.escalation.after_minutes,
         told=alert.webhook is not None,
     )
+
+
+def _auto_pause(alert: Alert) -> AutoPause | None:
+    pause = alert.auto_pause
+    return None if pause is None else AutoPause(pause.resume_after_minutes, pause.at_most)
 
 
 def _scope(alert: Alert) -> Subject:

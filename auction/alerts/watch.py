@@ -3,16 +3,16 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from auction.alerts.figures import read_window
 from auction.alerts.judging import Scene, judge
+from auction.alerts.rules import RulesInForce
 from auction.alerts.windows import Window
-from auction.domain.alert_terms import AlertRule, Subject
+from auction.domain.alert_terms import Subject
 from auction.domain.report_figures import Figures
-from auction.domain.terms import Catalogue
 from auction.ports import StorageUnavailableError
 from storage.alert_pausing import switch_offers
 from storage.alerts import AlertTurn, alert_turn
@@ -24,16 +24,11 @@ logger = logging.getLogger(__name__)
 EVERY_S: Final = 15.0
 """How often rules are looked at."""
 
-TURN_S: Final = 3.0
+KEEP_S: Final = 3.0
+"""How long a reading may take before the server is told that we are still there."""
+
+TURN_S: Final = 2.0
 """How often each process asks whether it is time."""
-
-
-@dataclass(frozen=True, slots=True)
-class RulesInForce:
-    """The rules of a revision and what they speak of."""
-
-    catalogue: Catalogue
-    rules: Sequence[AlertRule]
 
 
 class AlertWatch:
@@ -79,20 +74,28 @@ class AlertWatch:
             return True
 
     async def _judge(self, turn: AlertTurn, in_force: RulesInForce) -> None:
-        states = await turn.states()
         scene = Scene(
             rules=in_force.rules,
             catalogue=in_force.catalogue,
-            states=states,
+            states=await turn.states(),
             usage={},
             now=turn.now,
             new_id=lambda: secrets.token_hex(16),
         )
+        read = {window: await self.read(turn, window) for window in scene.windows()}
+        # Only now: who acknowledges one must not wait for all that reading.
+        scene = replace(scene, states=await turn.states(final=True))
         if scene.needs_usage():
-            scene = scene.with_usage(await read_usage_of_all(turn.connection))
-        read: dict[Window, Mapping[Subject, Figures]] = {}
-        for window in await asyncio.to_thread(scene.windows):
-            read[window] = await read_window(self._database, window)
-            await turn.keep()
+            scene = replace(scene, usage=await read_usage_of_all(turn.connection))
         # Thousands of offers take a while; calls go on being decided meanwhile.
         await turn.save(await asyncio.to_thread(judge, scene, read))
+
+    async def read(self, turn: AlertTurn, window: Window) -> Mapping[Subject, Figures]:
+        """The figures of a window, however long they take; the turn stays ours meanwhile."""
+        reading = asyncio.create_task(read_window(self._database, window))
+        try:
+            while not (await asyncio.wait({reading}, timeout=KEEP_S))[0]:
+                await turn.keep()
+            return reading.result()
+        finally:
+            reading.cancel()

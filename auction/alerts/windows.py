@@ -27,14 +27,14 @@ class Window:
         return (self.until - self.since) / _MINUTE
 
 
-def window_of(rule: AlertRule, kind: SubjectKind, state: AlertState, now: datetime) -> Window:
-    """What a rule reads now of such a subject; never what was before its offer was resumed."""
+def window_of(rule: AlertRule, state: AlertState, now: datetime) -> Window:
+    """What a rule reads now; never what was before its offer was resumed."""
     condition = rule.condition
     until = _floor(now - timedelta(minutes=condition.delay_minutes))
     since = until - timedelta(minutes=condition.over_minutes)
     if state.counted_from is not None:
         since = min(max(since, _floor(state.counted_from)), until)
-    return Window(since, until, kind, condition.measure is AlertMeasure.PING_P95_MS)
+    return Window(since, until, rule.kind, condition.measure is AlertMeasure.PING_P95_MS)
 
 
 def past_of(rule: AlertRule, window: Window) -> Window | None:

@@ -39,10 +39,18 @@ def check_command(file: Path) -> None:
 @MARKETPLACE_FILE
 @CONFIG
 @DATA_DIR
+@click.option("--dry-run", is_flag=True, help="Only show what would change.")
+@click.option("--force", is_flag=True, help="Undo what was changed since the file was exported.")
 @click.pass_context
-def apply_command(context: click.Context, file: Path, data_dir: Path | None) -> None:
-    """Make FILE the marketplace in the database; running services follow within a second."""
-    run(_apply(settings_of(context, data_dir=data_dir), file))
+def apply_command(
+    context: click.Context, file: Path, data_dir: Path | None, *, dry_run: bool, force: bool
+) -> None:
+    """Make FILE the marketplace in the database; running services follow within a second.
+
+    What changes is shown first; what the file omits is archived. A file with the `revision` of an
+    export is refused when the marketplace was changed since.
+    """
+    run(_apply(settings_of(context, data_dir=data_dir), file, dry_run=dry_run, force=force))
 
 
 @click.command("export")
@@ -57,13 +65,22 @@ def export_command(context: click.Context, data_dir: Path | None) -> None:
     click.echo(run(_export(settings_of(context, data_dir=data_dir))), nl=False)
 
 
-async def _apply(settings: "Settings", file: Path) -> None:
+async def _apply(settings: "Settings", file: Path, *, dry_run: bool, force: bool) -> None:
     from auction.marketplaces import apply_file
     from auction.stores import open_store
 
     async with open_store(settings) as store:
-        applied = await apply_file(store.database, store.box, file, os.environ)
-    _print(applied.check)
+        database, box = store.database, store.box
+        planned = await apply_file(database, box, file, os.environ, force=force, dry_run=True)
+        _print(planned.check)
+        for line in planned.differences:
+            click.echo(line)
+        if dry_run:
+            click.echo(f"{file}: nothing was changed, revision {planned.revision} is in force")
+            return
+        applied = await apply_file(
+            database, box, file, os.environ, force=force, instead_of=planned.revision
+        )
     told = "now in force" if applied.changed else "in force already, nothing changed"
     click.echo(f"{file}: revision {applied.revision}, {told}")
 

@@ -60,6 +60,12 @@ class Subject:
     def __str__(self) -> str:
         return f"{self.kind.value}:{self.id}" if self.id else self.kind.value
 
+    @classmethod
+    def read(cls, text: str) -> "Subject":
+        """The subject that ``str`` has written so."""
+        kind, _, name = text.partition(":")
+        return cls(SubjectKind(kind), name)
+
 
 EVERYTHING: Final = Subject(SubjectKind.MARKETPLACE)
 
@@ -104,9 +110,13 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class AutoPause:
-    """An offer is paused while it fires; ``resume_after_minutes`` None: until it is good again."""
+    """An offer is paused while it fires; ``resume_after_minutes`` None: until it is good again.
+
+    No more offers than ``at_most`` are paused by one rule at a time.
+    """
 
     resume_after_minutes: int | None = None
+    at_most: int = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +136,11 @@ class AlertRule:
     escalate_after_minutes: int | None = None
     told: bool = False
 
+    @property
+    def kind(self) -> SubjectKind:
+        """What its subjects are."""
+        return SubjectKind.OFFER if self.each_offer else self.scope.kind
+
     def subjects(self, catalogue: Catalogue) -> Iterator[Subject]:
         """Whom it watches by this revision, nobody that is gone."""
         if self.each_offer:
@@ -133,6 +148,14 @@ class AlertRule:
                 yield Subject(SubjectKind.OFFER, offer.id)
         elif _is_there(self.scope, catalogue):
             yield self.scope
+
+    def watches(self, subject: Subject, catalogue: Catalogue) -> bool:
+        """Whether it is one of the ``subjects``."""
+        if not self.each_offer:
+            return subject == self.scope and _is_there(subject, catalogue)
+        is_offer = subject.kind is SubjectKind.OFFER
+        offer = catalogue.offers.get(OfferId(subject.id)) if is_offer else None
+        return offer is not None and _belongs(offer, self.scope)
 
 
 def offers_in(scope: Subject, catalogue: Catalogue) -> Iterator[OfferTerms]:
@@ -147,9 +170,12 @@ def offers_in(scope: Subject, catalogue: Catalogue) -> Iterator[OfferTerms]:
 
 
 def _belongs(offer: OfferTerms, scope: Subject) -> bool:
-    if scope.kind is SubjectKind.CAMPAIGN:
-        return offer.campaign == scope.id
-    return offer.buyer == scope.id if scope.kind is SubjectKind.BUYER else scope == EVERYTHING
+    whose = {
+        SubjectKind.CAMPAIGN: offer.campaign,
+        SubjectKind.BUYER: offer.buyer,
+        SubjectKind.OFFER: offer.id,
+    }
+    return scope == EVERYTHING or whose.get(scope.kind) == scope.id
 
 
 def _is_there(scope: Subject, catalogue: Catalogue) -> bool:

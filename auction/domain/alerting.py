@@ -35,7 +35,8 @@ class Resolution(StrEnum):
     CLEARED = "cleared"
     RESUMED = "resumed"
     """The offer it had paused is tried again."""
-    RULE_GONE = "rule_gone"
+    GONE = "gone"
+    """The rule is, or what it watched."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from typing import Final, NotRequired, TypedDict
 
 from auction.domain.decision import ROUTED_UNANSWERED
@@ -131,8 +132,9 @@ _POSTS: Final[Mapping[int, str]] = {
     Reason.POST_UNKNOWN: "posts_unknown",
     Reason.POST_ERROR: "post_errors",
 }
-_NOT_ASKED: Final = range(Reason.NOT_ASKED, Reason.BID_REFUSED)
-_ELIGIBLE_ALL_THE_SAME: Final = HELD_BACK | {Reason.BUDGET_TOO_SMALL}
+_NOT_ELIGIBLE: Final = (
+    frozenset(range(Reason.NOT_ASKED, Reason.BID_REFUSED)) - HELD_BACK - {Reason.BUDGET_TOO_SMALL}
+)
 _FIRST: Final = 1
 
 
@@ -150,63 +152,58 @@ def count_offer(tally: Tally, line: TracedOffer, attempt: int, weight: int = 1) 
     A later attempt goes by earlier bids and repeats who said no: of it count the pings that it
     sent, what became of the offers that it ranked, and the route.
     """
-    code = line["code"]
-    pinged = line["ms"] is not None
-    news = attempt == _FIRST or pinged or line["rank"] is not None
-    if attempt == _FIRST and _is_eligible(code):
-        _add(tally, "eligible", weight)
-    if pinged:
-        _count_ping(tally, line, weight)
-    if line.get("static", False):
-        _add(tally, "static_wins", weight)
-    elif code is None:
+    code, ms = line["code"], line["ms"]
+    if attempt == _FIRST and code not in _NOT_ELIGIBLE:
+        for figures in tally:
+            figures.eligible += weight
+    if ms is not None:
+        _count_ping(tally, line, round(ms * 1000), weight)
+    if code is None or line.get("static", False):
         _count_win(tally, line, weight)
-    if code is not None and news:
-        _count_reason(tally, code, weight)
+    if code is not None and (attempt == _FIRST or ms is not None or line["rank"] is not None):
+        for figures in tally:
+            figures.reasons[code] = figures.reasons.get(code, 0) + weight
+        if code in _POSTS:
+            _add(tally, _POSTS[code], weight)
 
 
 def _won(line: TracedOffer) -> bool:
     return line["code"] is None or line.get("static", False)
 
 
-def _is_eligible(code: int | None) -> bool:
-    return code not in _NOT_ASKED or code in _ELIGIBLE_ALL_THE_SAME
-
-
-def _count_ping(tally: Tally, line: TracedOffer, weight: int) -> None:
-    micros = round((line["ms"] or 0.0) * 1000)
-    place = bin_of(micros)
+def _count_ping(tally: Tally, line: TracedOffer, micros: int, weight: int) -> None:
+    code, text, place = line["code"], line["bid"], bin_of(micros)
+    no_bid = None if code is None else _NO_VALID_BID.get(code)
+    bid, size = (None, 0) if text is None or no_bid is not None else _read_bid(text)
     for figures in tally:
         figures.pinged += weight
         figures.ping_micros += weight * micros
-        figures.ping_times[place] = figures.ping_times.get(place, 0) + weight
-    code = line["code"]
-    if code is not None and code in _NO_VALID_BID:
-        _add(tally, _NO_VALID_BID[code], weight)
-    elif line["bid"] is not None:
-        _count_bid(tally, Decimal(line["bid"]), weight)
+        times = figures.ping_times
+        times[place] = times.get(place, 0) + weight
+        if bid is not None:
+            figures.bids += weight
+            figures.bid_total += bid if weight == 1 else bid * weight
+            sizes = figures.bid_sizes
+            sizes[size] = sizes.get(size, 0) + weight
+    if no_bid is not None:
+        _add(tally, no_bid, weight)
 
 
-def _count_bid(tally: Tally, bid: Decimal, weight: int) -> None:
-    place = bin_of(to_units(bid))
-    for figures in tally:
-        figures.bids += weight
-        figures.bid_total += weight * bid
-        figures.bid_sizes[place] = figures.bid_sizes.get(place, 0) + weight
+@lru_cache(maxsize=4096)
+def _read_bid(text: str) -> tuple[Decimal, int]:
+    """A bid and the bin of its size: buyers bid the same few amounts all the time."""
+    bid = Decimal(text)
+    return bid, bin_of(to_units(bid))
 
 
 def _count_win(tally: Tally, line: TracedOffer, weight: int) -> None:
-    """A win by auction; the buyer took it, unless its policy is to route without its answer."""
+    """A route; a buyer that won by auction took it, unless its policy is not to wait for that."""
+    if line.get("static", False):
+        _add(tally, "static_wins", weight)
+        return
     _add(tally, "auction_wins", weight)
     unanswered = line["detail"] == ROUTED_UNANSWERED
     _add(tally, "posts_unknown" if unanswered else "posts_accepted", weight)
-
-
-def _count_reason(tally: Tally, code: int, weight: int) -> None:
-    if code in _POSTS:
-        _add(tally, _POSTS[code], weight)
-    for figures in tally:
-        figures.reasons[code] = figures.reasons.get(code, 0) + weight
 
 
 def _add(tally: Tally, name: str, weight: int) -> None:

@@ -10,6 +10,7 @@ from auction.web.call_list import CallListHandlers, CallLists
 from auction.web.calls import CallHandlers
 from auction.web.dead_letters import DeadLetterHandlers, DeadLetters
 from auction.web.edge import edge
+from auction.web.openapi.handlers import DocumentHandlers
 from auction.web.postbacks import PostbackHandlers, Postbacks
 from auction.web.reroutes import RerouteHandlers
 from auction.web.services import ApiServices
@@ -41,6 +42,7 @@ def build_api(services: ApiServices, life: CallLife, *more: Routes) -> web.Appli
     _add_money(application.router, services, life)
     for add_to in more:
         add_to(application.router)
+    DocumentHandlers(application.router).add_to(application.router)
     return application
 
 

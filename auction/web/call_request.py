@@ -53,7 +53,11 @@ def whole(value: object) -> object:
 class CallRequest(BaseModel):
     """The body. Null counts as absent, the empty text too; ``timeout_ms`` is 1 or more."""
 
-    model_config = ConfigDict(strict=True, extra="forbid")
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        json_schema_extra={"anyOf": [{"required": ["campaign"]}, {"required": ["dialed_number"]}]},
+    )
 
     call_id: Identifier
     campaign: Name | None = None

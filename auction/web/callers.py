@@ -13,7 +13,7 @@ from auction.domain.phone import mask, normalise_number
 from auction.web import problems
 from auction.web.authentication import Scope, granted_to_manage
 from auction.web.call_request import LONGEST_NAME
-from auction.web.management.handlers import actor_of
+from auction.web.management.requests import actor_of
 from auction.web.problems import CallerMistakeError, Fault, invalid
 from auction.web.record_view import View, render_cdr, render_history
 from auction.web.services import ApiServices

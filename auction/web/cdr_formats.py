@@ -60,13 +60,13 @@ def accepted_format(accept: str | None) -> CdrFormat:
 
 def render_head(form: CdrFormat) -> bytes:
     """What comes before the first CDR of a stream."""
-    return _csv_lines([CSV_COLUMNS]) if form is CdrFormat.CSV else b""
+    return csv_lines([CSV_COLUMNS]) if form is CdrFormat.CSV else b""
 
 
 def render_cdrs(form: CdrFormat, cdrs: Iterable[Cdr]) -> bytes:
     """CDRs as lines of a stream."""
     if form is CdrFormat.CSV:
-        return _csv_lines(_csv_row(cdr) for cdr in cdrs)
+        return csv_lines(_csv_row(cdr) for cdr in cdrs)
     return b"".join(orjson.dumps(cdr, option=orjson.OPT_APPEND_NEWLINE) for cdr in cdrs)
 
 
@@ -82,7 +82,8 @@ def _read_quality(text: str) -> float:
     return float(text) if re.fullmatch(r"[01](\.\d{0,3})?", text, re.ASCII) else 0.0
 
 
-def _csv_lines(rows: Iterable[Iterable[object]]) -> bytes:
+def csv_lines(rows: Iterable[Iterable[object]]) -> bytes:
+    """Rows as lines of a CSV file."""
     text = StringIO()
     csv.writer(text, lineterminator="\r\n").writerows(rows)
     return text.getvalue().encode()
@@ -97,13 +98,13 @@ def _csv_row(cdr: Cdr) -> list[object]:
 
 def _cell(name: str, value: object) -> object:
     if isinstance(value, str):
-        return _harmless(name, value)
+        return harmless(name, value)
     if isinstance(value, bool):
         return "true" if value else "false"
     return value
 
 
-def _harmless(name: str, text: str) -> str:
+def harmless(name: str, text: str) -> str:
     """Text that no spreadsheet takes for a formula; telephone numbers stay as they are."""
     if not text.startswith(_STARTS_A_FORMULA):
         return text

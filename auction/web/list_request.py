@@ -7,7 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Literal
 
 from multidict import MultiMapping
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from auction.domain.call_list import CallFilter, CallOutcome, CallPlace
@@ -76,7 +83,13 @@ def _place(value: object) -> CallPlace:
 
 
 Moment = Annotated[datetime, BeforeValidator(_moment)]
-Limit = Annotated[int, BeforeValidator(_limit)]
+Limit = Annotated[
+    int,
+    BeforeValidator(_limit),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MOST_AT_ONCE}),
+]
+A_TEXT: Final = WithJsonSchema({"type": "string"})
+"""What the token of a page is to others."""
 
 
 class ListRequest(BaseModel):
@@ -94,7 +107,7 @@ class ListRequest(BaseModel):
         Literal["auction", "static", "routed", "no_route", "answered", "converted", "lost"] | None
     ) = None
     limit: Limit | None = None
-    after: Annotated[CallPlace, BeforeValidator(_place)] | None = None
+    after: Annotated[CallPlace, BeforeValidator(_place), A_TEXT] | None = None
     test: Literal["true", "false"] = "false"
     format: Literal["json", "csv", "ndjson"] | None = None
 

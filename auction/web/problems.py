@@ -30,6 +30,7 @@ BODY_TIMEOUT: Final = ProblemKind(408, "body-timeout", "The body did not arrive 
 CONFLICT: Final = ProblemKind(409, "conflict", "The same id came before with other content")
 EXISTS: Final = ProblemKind(409, "exists", "There is one of this id already")
 IN_USE: Final = ProblemKind(409, "in-use", "Others refer to it")
+SETTLED: Final = ProblemKind(409, "settled", "It is settled already")
 NO_SUCH_ATTEMPT: Final = ProblemKind(409, "no-such-attempt", "The call has no such route")
 STALE: Final = ProblemKind(412, "stale", "It is not as the condition says")
 TOO_LARGE: Final = ProblemKind(413, "too-large", "The body is too large")

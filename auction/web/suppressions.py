@@ -14,7 +14,7 @@ from auction.ports import ListReplacedError
 from auction.web import problems
 from auction.web.authentication import granted_to_manage
 from auction.web.drain import Drain
-from auction.web.management.handlers import actor_of
+from auction.web.management.requests import actor_of
 from auction.web.number_import import (
     How,
     NothingReadableError,

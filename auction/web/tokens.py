@@ -12,7 +12,7 @@ from auction.ports import Clock
 from auction.web import problems
 from auction.web.authentication import Scope, granted_to_manage
 from auction.web.bodies import MAX_BODY_BYTES, expecting, read_object
-from auction.web.management.handlers import actor_of
+from auction.web.management.requests import actor_of
 from auction.web.problems import CallerMistakeError
 from auction.web.services import Grant, Tokens
 from auction.web.token_requests import (

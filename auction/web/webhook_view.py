@@ -8,6 +8,7 @@ from auction.domain.decision import CallRecord
 from auction.domain.ids import CallId
 from auction.web.record_view import View, render_cdr
 from auction.web.services import Records, Revisions
+from config.alerts import ALERT_OWNER
 
 AsItWas = Callable[[CallRecord, Mapping[str, Any]], CallRecord]
 """A record of now with its changing part as it was told."""
@@ -37,8 +38,13 @@ class WebhookView:
     ) -> tuple[Mapping[str, object], Mapping[str, FieldValue]] | None:
         """The CDR and the fields that ``campaign:<id>`` or ``buyer:<id>`` may see.
 
+        Nothing of a call for ``alert:<id>``.
+
         None when nothing is kept of the call. Raises StorageUnavailableError.
         """
+        if owner.startswith(ALERT_OWNER):
+            # An alert is of no call.
+            return {}, {}
         found = await self._records.get_call(call_id)
         if found is None:
             return None

@@ -36,8 +36,9 @@ class Told:
         }
 
     def document(self) -> dict[str, object]:
-        """The default body of the contract."""
-        return {**self._itself(), "call": dict(self.cdr), "data": dict(self.data)}
+        """The default body of the contract; alerts are of no call."""
+        call = {"call": dict(self.cdr)} if self.cdr else {}
+        return {**self._itself(), **call, "data": dict(self.data)}
 
     def _itself(self) -> dict[str, object]:
         return {"event": self.event, "event_id": self.event_id, "at": _instant(self.at)}

@@ -9,6 +9,7 @@ from typing import Final
 
 from auction.webhooks.bodies import CONTENT_TYPES, Render, Told, compile_render
 from auction.webhooks.templates import Values, compile_header
+from config.alerts import ALERT_HOOK, ALERT_OWNER, ESCALATION_HOOK, AlertWebhook
 from config.marketplace import Marketplace
 from config.sealing import SecretUnavailableError, resolve_secret
 from config.secret_box import SecretBox
@@ -24,7 +25,7 @@ TOLD_UNUSABLE: Final = 19
 USER_AGENT: Final = "pingpost"
 
 Key = tuple[str, str]
-"""An owner (``campaign:<id>``, ``buyer:<id>``) and the id of one of its webhooks."""
+"""An owner (``campaign:<id>``, ``buyer:<id>``, ``alert:<id>``) and one of its webhooks' ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +103,23 @@ def compile_webhooks(
     return Webhooks(usable, unusable)
 
 
-def _webhooks(marketplace: Marketplace) -> Iterator[tuple[Key, Webhook]]:
+def _webhooks(marketplace: Marketplace) -> Iterator[tuple[Key, Webhook | AlertWebhook]]:
     for campaign in marketplace.campaigns:
         for webhook in campaign.webhooks:
             yield (f"campaign:{campaign.id}", webhook.id), webhook
     for buyer in marketplace.buyers:
         for webhook in buyer.webhooks:
             yield (f"buyer:{buyer.id}", webhook.id), webhook
+    for alert in marketplace.alerts:
+        owner = f"{ALERT_OWNER}{alert.id}"
+        if alert.webhook is not None:
+            yield (owner, ALERT_HOOK), alert.webhook
+        if alert.escalation is not None:
+            yield (owner, ESCALATION_HOOK), alert.escalation.webhook
 
 
-def _compile(webhook: Webhook, resolve: Callable[[Secret], str]) -> Hook:
-    batch = webhook.batch
+def _compile(webhook: Webhook | AlertWebhook, resolve: Callable[[Secret], str]) -> Hook:
+    batch = webhook.batch if isinstance(webhook, Webhook) else None
     return Hook(
         url=webhook.url,
         render=compile_render(webhook.format, webhook.body, batched=batch is not None),

@@ -21,6 +21,7 @@ from auction.domain.ids import CallId
 from auction.domain.postbacks import ReportStatus
 from auction.ports import PostOrder
 from storage.database import Database
+from storage.report_folding import ReportFolding
 from tests.ledger_steps import LEASE_OVER, rewind
 from tests.unit.engine.harness import ScriptedGateway
 from tests.whole_lives import World, a_busy_catalogue, a_live_call
@@ -101,9 +102,11 @@ async def live(dsn: str, began: datetime, executioner: Executioner) -> None:
 
     await rewind(database, LEASE_OVER, [CallId("swept")])
     await world.sweeper.sweep()
+    await ReportFolding(database, 20).fold()
     await rewind(database, ROUTED_LONG_AGO, [CallId("missing")])
     others = {CallId(name) for name in calls if name != "missing"}
     await world.switches.compare("switch-1", began + timedelta(days=1), others)
+    await ReportFolding(database, 20).fold()
     await database.close()
 
 

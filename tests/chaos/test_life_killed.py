@@ -12,12 +12,15 @@ from typing import Any
 import pytest
 
 from storage.database import Database
+from storage.report_folding import ReportFolding
 from tests.ledger_steps import assert_balanced
-from tests.whole_lives import assert_money_adds_up, empty_tables
+from tests.report_steps import assert_figures_agree, fold_all, store_owners
+from tests.whole_lives import a_busy_catalogue, assert_money_adds_up, empty_tables
 
 pytestmark = pytest.mark.chaos
 
 ROOT = Path(__file__).parents[2]
+CATALOGUE = a_busy_catalogue()
 STRIDE = 5
 """The short form tries one step in so many."""
 
@@ -73,7 +76,9 @@ async def lives(dsn: str) -> AsyncIterator[Lives]:
 
 
 async def what_is_left(database: Database) -> dict[str, Any]:
-    """Everything that must not depend on who died when."""
+    """Everything that must not depend on who died when; figures are what that comes to."""
+    await fold_all(ReportFolding(database))
+    await assert_figures_agree(database, CATALOGUE)
     found: dict[str, Any] = {"usage": await assert_balanced(database)}
     await assert_money_adds_up(database)
     async with database.connection() as connection:
@@ -85,6 +90,7 @@ async def what_is_left(database: Database) -> dict[str, Any]:
 async def test_whoever_is_killed_after_whichever_step_the_totals_are_the_same(
     database: Database, lives: Lives, request: pytest.FixtureRequest
 ) -> None:
+    await store_owners(database, CATALOGUE)
     ended, steps = (await lives.play()).split()
     assert ended == "done"
     expected = await what_is_left(database)

@@ -246,7 +246,7 @@ async def running_api(
             max_requests=max_requests,
         ),
         CallLife(lists=unused, postbacks=unused, switch_calls=unused, dead_letters=unused),
-        *(() if managed is None else (management(managed, fake),)),
+        *(() if managed is None else (management(managed, fake, fake),)),
     )
     async with serving(application) as port, a_client() as session:
         yield Api(fake, session, port, drain)

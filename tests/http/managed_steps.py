@@ -48,6 +48,17 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         },
     },
     "suppressions": {"id": "clients", "scope": "buyer", "buyer": "acme"},
+    "alerts": {
+        "id": "slow",
+        "name": "A buyer that times out",
+        "buyer": "acme",
+        "each_offer": True,
+        "measure": "timeout_rate",
+        "above": "0.10",
+        "auto_pause": {"resume_after_minutes": 30},
+        "webhook": {"url": "https://ops.example/", "secret": "correct horse"},
+        "escalation": {"after_minutes": 15, "webhook": {"url": "https://boss.example/"}},
+    },
 }
 """By path: what a client may create in the marketplace of ``tests/fixtures``."""
 

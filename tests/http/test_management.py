@@ -14,6 +14,7 @@ PATCHES: dict[str, dict[str, object]] = {
     "sources": {"name": "Other"},
     "buyers": {"tags": None, "concurrency": 4},
     "offers": {"weight": 3},
+    "alerts": {"above": "0.2"},
 }
 
 each_kind = pytest.mark.parametrize("resource", RESOURCES, ids=lambda each: each.path)

@@ -96,6 +96,22 @@ async def test_a_marketplace_that_was_changed_by_other_means_is_left_alone(
     assert await load(database) == before
 
 
+async def test_a_start_leaves_an_offer_paused_that_an_alert_has_paused(
+    database: Database, tmp_path: Path
+) -> None:
+    path = a_file(tmp_path)
+    await load_at_start(database, BOX, path, {})
+    await save(database, (await load(database)).items[:-1], origin="alert")
+    same = await load_at_start(database, BOX, path, {})
+    assert (same.revision, same.changed) == (2, False)
+    changed = await load_at_start(database, BOX, a_file(tmp_path, minimum=6), {})
+    assert (changed.revision, changed.changed) == (3, True)
+    await save(database, (await load(database)).items[:-1], origin="api")
+    await save(database, (await load(database)).items[:-1], origin="alert")
+    with pytest.raises(ConfigError, match="changed by other means"):
+        await load_at_start(database, BOX, path, {})
+
+
 async def test_an_export_of_a_file_without_secrets_applies_to_an_empty_database(
     database: Database, empty_dsn: str, tmp_path: Path
 ) -> None:

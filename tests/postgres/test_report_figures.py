@@ -11,8 +11,9 @@ import orjson
 
 from auction.domain.log_bins import bin_of
 from auction.domain.report_figures import Figures
+from auction.domain.report_question import By
 from storage.database import Connection, Database
-from storage.report_figures import By, figures
+from storage.report_figures import figures
 from storage.report_folding import ReportFolding
 from storage.report_upkeep import ReportUpkeep
 from tests.builders import NEW_YORK, a_campaign, a_catalogue, a_static_offer, an_offer
@@ -191,4 +192,4 @@ async def test_old_minutes_go_and_quarters_stay(database: Database) -> None:
         await fold_all(ReportFolding(database))
         await ReportUpkeep(database, lambda: NEW_YORK).forget(NOON)
         rows = await connection.fetch("select grain, count(*) from report_figures group by grain")
-    assert dict(map(tuple, rows)) == {"minute": 2, "quarter": 4}
+    assert dict(map(tuple, rows)) == {"minute": 2, "quarter": 4, "source_quarter": 4}

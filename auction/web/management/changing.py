@@ -82,12 +82,22 @@ async def put(change: CatalogueChange, draft: Draft, box: SecretBox, about: Abou
         item = replace(item, position=before.position)
     else:
         item = replace(item, position=await change.next_position(item.kind, item.parent))
-    relatives = await relatives_of(change, draft.resource, item, before)
-    await asyncio.to_thread(check_among, item, before, relatives)
+    async for relatives in relatives_of(change, draft.resource, item, before):
+        await asyncio.to_thread(check_among, item, before, relatives)
     container = await container_with(change, draft.resource, item.parent)
     added = [item, *container]
     closed = [each.key for each in (*([before] if before else []), *container)]
     return HeldItem(item, await change.save(closed, added, about))
+
+
+async def rehearse(change: CatalogueChange, draft: Draft, box: SecretBox, about: About) -> None:
+    """Raises CallerMistakeError as ``put`` does, and leaves everything as it is."""
+    attempt = change.connection.transaction()
+    await attempt.start()
+    try:
+        await put(change, draft, box, about)
+    finally:
+        await attempt.rollback()
 
 
 async def delete(
@@ -114,6 +124,12 @@ def with_same_id(content: Document, identifier: str) -> dict[str, object]:
     if content.get("id", identifier) != identifier:
         raise invalid(Fault("id", "can't be changed: create another and delete this one"))
     return {"id": identifier, **{key: each for key, each in content.items() if key != "id"}}
+
+
+def unknown(resource: Resource) -> CallerMistakeError:
+    """There is no such object: 404."""
+    message = f"There is no {resource.title} of this id."
+    return CallerMistakeError(problems.NOT_FOUND, message)
 
 
 def _owner(resource: Resource, document: dict[str, object]) -> str | Fault | None:

@@ -59,6 +59,11 @@ def shown(resource: Resource, item: CatalogueItem) -> dict[str, object]:
     return {"id": item.id, resource.parent: item.parent, **rest}
 
 
+def shown_patch(resource: Resource, patch: Document, owner: str | None) -> dict[str, object]:
+    """A merge patch with its secrets as in an export."""
+    return unwrap(resource, hide(wrap(resource, patch, owner)))
+
+
 def named(resource: Resource, document: Document, owner: str | None) -> dict[str, object]:
     """The document with every id that it lacks, made from names as for a file."""
     return unwrap(resource, with_ids(wrap(resource, document, owner)))
@@ -96,16 +101,17 @@ def check_among(
     """
     around = list(relatives)
     item, before = _last(item), _last(before) if before else None
-    found = list(_faults_among([*around, item]))
+    data = join([*around, item])
+    own = _steps_in(data, item)
+    found = list(_faults_among(data, own))
     if not found:
         return
-    own = _steps_in(join([*around, item]), item)
     nested = BY_KIND[item.kind].nested
     own_faults = [each for each in found if _in(each, own, nested)]
     within = [fault_at(each.steps[len(own) :], each.message) for each in own_faults]
     others = [each for each in found if each not in own_faults]
     if others:
-        known = set(_faults_among([*around, before] if before else around))
+        known = set(_known_faults(around, before))
         within += [
             Fault("", f"would break {each.within or 'another object'}, {each.path}: {each.message}")
             for each in others
@@ -120,12 +126,27 @@ def _last(item: CatalogueItem) -> CatalogueItem:
     return replace(item, position=_BEHIND_ALL)
 
 
-def _faults_among(items: list[CatalogueItem]) -> Iterable[config_faults.Fault]:
-    data = join(items)
+def _known_faults(
+    around: list[CatalogueItem], before: CatalogueItem | None
+) -> Iterable[config_faults.Fault]:
+    """What was wrong without the change; owners of what is owned are among the relatives."""
+    if before is None:
+        return reference_faults(join(around))
+    data = join([*around, before])
+    return _faults_among(data, _steps_in(data, before))
+
+
+def _faults_among(data: Mapping[str, object], own: Steps) -> Iterable[config_faults.Fault]:
+    """Of top-level objects only the one that has changed is validated: no other one knows it."""
+    name, index = own[:2]
+    listed = data[str(name)]
+    assert isinstance(listed, list), "join makes lists"
+    alone = {str(name): [listed[int(index)]]}
     try:
-        Marketplace.model_validate(data)
+        Marketplace.model_validate(alone)
     except ValidationError as error:
-        yield from faults_of(error, data, partial(keys_at, Marketplace))
+        for fault in faults_of(error, alone, partial(keys_at, Marketplace)):
+            yield replace(fault, steps=(name, index, *fault.steps[2:]))
     yield from reference_faults(data)
 
 

@@ -1,12 +1,14 @@
 """The handlers of one kind of object."""
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 from urllib.parse import quote
 
 from aiohttp import hdrs, web
 
-from auction.web import problems
+from auction.ports import Clock
 from auction.web.authentication import MAY_MANAGE, MAY_VIEW, unbound
 from auction.web.management import changing
 from auction.web.management.answers import json_answer
@@ -14,13 +16,14 @@ from auction.web.management.changing import Draft
 from auction.web.management.conditions import etag, read_condition
 from auction.web.management.fragments import shown
 from auction.web.management.requests import (
+    actor_of,
     known_only,
     read_exact_object,
     read_number,
     read_wanted,
 )
 from auction.web.management.resources import Resource
-from auction.web.problems import CallerMistakeError
+from auction.web.management.schedule import accepted, read_effective_at, schedule
 from auction.web.services import Grant, Tokens
 from config.secret_box import SecretBox
 from config.values import is_identifier
@@ -35,11 +38,6 @@ _NOTHING: Final[frozenset[str]] = frozenset()
 Change = Callable[[CatalogueChange, HeldItem | None, About], Awaitable[HeldItem]]
 
 
-def actor_of(grant: Grant) -> str:
-    """Who changes something, for the revisions and the audit log."""
-    return grant.name if grant.name == grant.id else f"{grant.name} ({grant.id})"
-
-
 CurrentBox = Callable[[], Awaitable[SecretBox]]
 """The box of the key in force, asked for while no rotation can go on."""
 
@@ -48,21 +46,27 @@ class ResourceHandlers:
     """Lists, shows and changes the objects of one kind."""
 
     def __init__(
-        self, resource: Resource, database: Database, box: CurrentBox, tokens: Tokens
+        self,
+        resource: Resource,
+        database: Database,
+        box: CurrentBox,
+        tokens: Tokens,
+        clock: Clock,
     ) -> None:
         self._resource = resource
         self._database = database
         self._box = box
         self._tokens = tokens
+        self._clock = clock
 
     async def list(self, request: web.Request) -> web.Response:
         """``GET``: in the order of their ids; ``next`` goes into ``after``."""
         await unbound(request, self._tokens, MAY_VIEW)
         wanted = read_wanted(request, self._resource)
         found = await list_items(self._database, self._resource.kind, wanted)
-        page = [shown(self._resource, each.item) for each in found[: wanted.limit - 1]]
-        more = page[-1]["id"] if len(found) == wanted.limit else None
-        return json_answer(200, {self._resource.list_name: page, "next": more})
+        more = found[-2].item.id if len(found) == wanted.limit else None
+        # A thousand objects take a while; calls go on being decided meanwhile.
+        return await asyncio.to_thread(self._page, found[: wanted.limit - 1], more)
 
     async def create(self, request: web.Request) -> web.Response:
         """``POST``: a new object; its id is made from its name where it has none."""
@@ -74,7 +78,7 @@ class ResourceHandlers:
         return self._changed(held, created=True)
 
     async def show(self, request: web.Request) -> web.Response:
-        """``GET`` one, as it is or with ``revision`` as it was."""
+        """``GET``: one, as it is or with ``revision`` as it was."""
         await unbound(request, self._tokens, MAY_VIEW)
         known_only(request, {"revision"})
         condition = read_condition(request)
@@ -82,7 +86,7 @@ class ResourceHandlers:
         kind, identifier = self._resource.kind, self._id(request)
         held = await read_item(self._database, kind, identifier, revision)
         if held is None:
-            raise self._unknown()
+            raise changing.unknown(self._resource)
         if condition.seen(held.since):
             return web.Response(status=304, headers={hdrs.ETAG: etag(held.since)})
         condition.check(held.since)
@@ -102,17 +106,21 @@ class ResourceHandlers:
         return await self._change(request, grant, put, may_create=True)
 
     async def patch(self, request: web.Request) -> web.Response:
-        """``PATCH``: what a merge patch (RFC 7396) says."""
+        """``PATCH``: what a merge patch (RFC 7396) says, now or at ``effective_at``."""
         grant = await unbound(request, self._tokens, MAY_MANAGE)
-        known_only(request, _NOTHING)
-        return await self._patch(request, grant, await read_exact_object(request))
+        known_only(request, {"effective_at"})
+        effective_at = read_effective_at(request, self._clock)
+        content = await read_exact_object(request)
+        if effective_at is not None:
+            return await self._schedule(request, grant, content, effective_at)
+        return await self._patch(request, grant, content)
 
     async def pause(self, request: web.Request) -> web.Response:
         """``POST …/pause``: no call goes there until it is resumed."""
         return await self._switch(request, enabled=False)
 
     async def resume(self, request: web.Request) -> web.Response:
-        """``POST …/resume``."""
+        """``POST …/resume``: calls go there again."""
         return await self._switch(request, enabled=True)
 
     async def delete(self, request: web.Request) -> web.Response:
@@ -124,7 +132,7 @@ class ResourceHandlers:
             held = await under_way.item(self._resource.kind, self._id(request))
             condition.check(None if held is None else held.since)
             if held is None:
-                raise self._unknown()
+                raise changing.unknown(self._resource)
             await changing.delete(under_way, self._resource, held.item, _about(grant))
         return web.Response(status=204)
 
@@ -143,6 +151,30 @@ class ResourceHandlers:
 
         return await self._change(request, grant, put, may_create=False)
 
+    async def _schedule(
+        self,
+        request: web.Request,
+        grant: Grant,
+        content: Mapping[str, object],
+        effective_at: datetime,
+    ) -> web.Response:
+        condition = read_condition(request)
+        async with change(self._database) as under_way:
+            held = await under_way.item(self._resource.kind, self._id(request))
+            condition.check(None if held is None else held.since)
+            if held is None:
+                raise changing.unknown(self._resource)
+            waiting = await schedule(
+                under_way,
+                self._resource,
+                held,
+                content,
+                await self._box(),
+                effective_at,
+                actor_of(grant),
+            )
+        return accepted(waiting)
+
     async def _change(
         self, request: web.Request, grant: Grant, put: Change, *, may_create: bool
     ) -> web.Response:
@@ -151,9 +183,13 @@ class ResourceHandlers:
             before = await under_way.item(self._resource.kind, self._id(request))
             condition.check(None if before is None else before.since)
             if before is None and not may_create:
-                raise self._unknown()
+                raise changing.unknown(self._resource)
             held = await put(under_way, before, _about(grant))
         return self._changed(held, created=before is None)
+
+    def _page(self, page: Sequence[HeldItem], more: str | None) -> web.Response:
+        shown_items = [shown(self._resource, each.item) for each in page]
+        return json_answer(200, {self._resource.list_name: shown_items, "next": more})
 
     def _changed(self, held: HeldItem, *, created: bool) -> web.Response:
         response = self._answer(201 if created else 200, held)
@@ -169,12 +205,8 @@ class ResourceHandlers:
     def _id(self, request: web.Request) -> str:
         identifier = request.match_info["id"]
         if not is_identifier(identifier):
-            raise self._unknown()
+            raise changing.unknown(self._resource)
         return identifier
-
-    def _unknown(self) -> CallerMistakeError:
-        message = f"There is no {self._resource.title} of this id."
-        return CallerMistakeError(problems.NOT_FOUND, message)
 
 
 def _about(grant: Grant) -> About:

@@ -1,6 +1,6 @@
 """What an object has to do with: what it names, what names it, what it shares values with."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -9,37 +9,41 @@ from auction.web.problems import Fault, invalid
 from config.marketplace import Marketplace
 from config.plain_data import texts
 from config.values import Model
-from storage.catalogue_items import MAIN, MARKETPLACE, CatalogueItem
+from storage.catalogue_items import MAIN, MARKETPLACE, CatalogueItem, Key
 from storage.managing import CatalogueChange
 
 NAMED_USERS: Final = 4
+AT_ONCE: Final = 500
 
 
 async def relatives_of(
     change: CatalogueChange, resource: Resource, item: CatalogueItem, before: CatalogueItem | None
-) -> list[CatalogueItem]:
-    """All that an item is to be checked with, owners of owned ones included.
+) -> AsyncIterator[list[CatalogueItem]]:
+    """All that an item is to be checked with, some at a time, owners of owned ones included.
 
     Raises CallerMistakeError: 422 where its own owner is not there.
     """
-    found = [
-        *await _named_by(change, resource, item, before),
-        *await _naming(change, resource, item, before),
-    ]
+    found = await _named_by(change, resource, item, before)
     for kind, key in resource.shares:
         found += await change.sharing(kind, key, texts(item.document.get(key)))
-    found += await _owners(change, found)
-    unique = {each.key: each for each in found if each.key != item.key}
-    if resource.parent_kind and (resource.parent_kind, item.parent) not in unique:
+    naming = [] if before is None else _affected(resource, item, before)
+    for other, reference in naming:
+        if reference.path is None:
+            found += await change.children(other.kind, item.id)
+    close = await _with_owners(change, item, found)
+    if resource.parent_kind and (resource.parent_kind, item.parent) not in close:
         raise invalid(Fault(resource.parent or "", f"names a {resource.parent} that is not there"))
-    return list(unique.values())
+    yield list(close.values())
+    for other, reference in naming:
+        async for some in _naming(change, other, reference, item.id):
+            yield list({**close, **await _with_owners(change, item, some)}.values())
 
 
 async def users_of(change: CatalogueChange, kind: str, identifier: str) -> list[str]:
     """Some of the objects that name this one, such as ``offer acme-auto``."""
     found: list[CatalogueItem] = []
     for resource, reference in referrers(kind):
-        found += await _found(change, resource, reference, identifier, NAMED_USERS)
+        found += await _users(change, resource, reference, identifier)
     told = [f"{BY_KIND[each.kind].title} {each.id}" for each in found]
     return told if len(told) < NAMED_USERS else [*told[: NAMED_USERS - 1], "and more"]
 
@@ -86,41 +90,55 @@ async def _named_by(
     return found
 
 
+def _affected(
+    resource: Resource, item: CatalogueItem, before: CatalogueItem
+) -> list[tuple[Resource, Reference]]:
+    """Whom a change may break of those that name the item."""
+    return [
+        (other, reference)
+        for other, reference in referrers(resource.kind)
+        if any(item.document.get(key) != before.document.get(key) for key in reference.matters)
+    ]
+
+
 async def _naming(
-    change: CatalogueChange,
-    resource: Resource,
-    item: CatalogueItem,
-    before: CatalogueItem | None,
-) -> list[CatalogueItem]:
-    if before is None:
-        return []
-    found: list[CatalogueItem] = []
-    for other, reference in referrers(resource.kind):
-        if any(item.document.get(key) != before.document.get(key) for key in reference.matters):
-            found += await _found(change, other, reference, item.id)
-    return found
+    change: CatalogueChange, resource: Resource, reference: Reference, identifier: str
+) -> AsyncIterator[list[CatalogueItem]]:
+    """The objects that name another, some at a time: thousands at once would stop the loop."""
+    if reference.path is None:
+        return
+    path, after = _naming_path(reference.path), ""
+    while some := await change.referring(resource.kind, path, identifier, after, AT_ONCE):
+        yield some
+        after = some[-1].id
 
 
-async def _found(
-    change: CatalogueChange,
-    resource: Resource,
-    reference: Reference,
-    identifier: str,
-    at_most: int | None = None,
+async def _users(
+    change: CatalogueChange, resource: Resource, reference: Reference, identifier: str
 ) -> list[CatalogueItem]:
     if reference.path is None:
-        return (await change.children(resource.kind, identifier))[:at_most]
-    path = f"{reference.path} ? (@ == $id)"
-    return await change.referring(resource.kind, path, identifier, at_most)
+        return (await change.children(resource.kind, identifier))[:NAMED_USERS]
+    path = _naming_path(reference.path)
+    return await change.referring(resource.kind, path, identifier, "", NAMED_USERS)
 
 
-async def _owners(change: CatalogueChange, items: Iterable[CatalogueItem]) -> list[CatalogueItem]:
+def _naming_path(path: str) -> str:
+    return f"{path} ? (@ == $id)"
+
+
+async def _with_owners(
+    change: CatalogueChange, item: CatalogueItem, found: Iterable[CatalogueItem]
+) -> dict[Key, CatalogueItem]:
+    """The items and the owners of those that are owned, but for the one that they are of."""
+    listed = list(found)
     wanted: dict[str, set[str]] = {}
-    for item in items:
-        kind = BY_KIND[item.kind].parent_kind
-        if kind is not None and item.parent is not None:
-            wanted.setdefault(kind, set()).add(item.parent)
-    return [each for kind, ids in wanted.items() for each in await change.items(kind, ids)]
+    for each in listed:
+        kind = BY_KIND[each.kind].parent_kind
+        if kind is not None and each.parent is not None:
+            wanted.setdefault(kind, set()).add(each.parent)
+    for kind, ids in wanted.items():
+        listed += await change.items(kind, ids)
+    return {each.key: each for each in listed if each.key != item.key}
 
 
 def names_at(item: CatalogueItem, reference: Reference) -> set[str]:

@@ -3,15 +3,19 @@
 import asyncio
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 from aiohttp import web
+from multidict import MultiMapping
+from pydantic import BaseModel, ValidationError
 
 from auction.web import problems
 from auction.web.bodies import read_bytes
+from auction.web.faults import faults_of
 from auction.web.management.fragments import fault_at
 from auction.web.management.resources import Filter, FilterKind, Resource
 from auction.web.problems import CallerMistakeError, Fault, invalid
+from auction.web.services import Grant
 from config.faults import ConfigError
 from config.json_file import NotJsonError, load_json
 from config.values import is_identifier
@@ -26,6 +30,8 @@ MOST: Final = 1000
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _FLAGS: Final = {"true": True, "false": False}
 _NUMBER: Final = re.compile(r"[0-9]{1,15}", re.ASCII)
+Query = TypeVar("Query", bound=BaseModel)
+
 _PAGING: Final = frozenset({"limit", "after"})
 
 
@@ -70,8 +76,8 @@ def read_number(request: web.Request, name: str) -> int | None:
 def read_wanted(request: web.Request, resource: Resource) -> Wanted:
     """Which objects a list is to show, one more than asked for. Raises CallerMistakeError: 422."""
     known_only(request, _PAGING | set(resource.filters))
-    after = request.query.get("after", "")
-    if after and not is_identifier(after):
+    after = request.query.get("after")
+    if after is not None and not is_identifier(after):
         raise invalid(Fault("after", "must be the `next` of an earlier answer"))
     parent: str | None = None
     having: dict[str, object] = {}
@@ -86,7 +92,23 @@ def read_wanted(request: web.Request, resource: Resource) -> Wanted:
             having[key] = _read_filter(name, each, text)
             if each.default is not None:
                 absent[key] = each.default
-    return Wanted(after, read_limit(request) + 1, parent, having, absent)
+    return Wanted(after or "", read_limit(request) + 1, parent, having, absent)
+
+
+def read_query(model: type[Query], query: MultiMapping[str]) -> Query:
+    """The query as a model. Raises CallerMistakeError (422) with every fault at once."""
+    twice = [Fault(name, "must be given once") for name in query if len(query.getall(name)) > 1]
+    if twice:
+        raise invalid(twice[0])
+    try:
+        return model.model_validate(dict(query))
+    except ValidationError as error:
+        raise invalid(*faults_of(error)) from None
+
+
+def actor_of(grant: Grant) -> str:
+    """Who changes something, for the revisions and the audit log."""
+    return grant.name if grant.name == grant.id else f"{grant.name} ({grant.id})"
 
 
 def known_only(request: web.Request, names: frozenset[str] | set[str]) -> None:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from config.alerts import Alert
 from config.marketplace import Buyer, Campaign, Source
 from config.offers import Offer
 from config.suppressions import Suppression
@@ -141,6 +142,27 @@ RESOURCES: Final[tuple[Resource, ...]] = (
         title="suppression list",
         references=(Reference("campaign", "$.campaign"), Reference(BUYER, "$.buyer")),
         filters={"scope": Filter(default="global"), "campaign": Filter(), "buyer": Filter()},
+    ),
+    Resource(
+        kind="alert",
+        path="alerts",
+        list_name="alerts",
+        model=Alert,
+        title="alert rule",
+        references=(
+            Reference("campaign", "$.campaign"),
+            Reference(BUYER, "$.buyer"),
+            Reference(OFFER, "$.offer"),
+        ),
+        filters={
+            "campaign": Filter(),
+            "buyer": Filter(),
+            "offer": Filter(),
+            "source": Filter(),
+            "measure": Filter(),
+            "enabled": Filter(FilterKind.FLAG, default=True),
+        },
+        switchable=True,
     ),
 )
 

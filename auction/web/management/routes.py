@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from auction.ports import Clock
 from auction.web.bodies import expecting
 from auction.web.management.audit import AuditHandlers
 from auction.web.management.handlers import CurrentBox, ResourceHandlers
 from auction.web.management.requests import MAX_OBJECT_BYTES
 from auction.web.management.resources import RESOURCES, Resource
+from auction.web.management.schedule import PATH, ScheduleHandlers
 from auction.web.services import Tokens
 from storage.database import Database
 
@@ -24,13 +26,19 @@ class Managed:
     box: CurrentBox
 
 
-def management(managed: Managed, tokens: Tokens) -> Callable[[web.UrlDispatcher], None]:
+def management(
+    managed: Managed, tokens: Tokens, clock: Clock
+) -> Callable[[web.UrlDispatcher], None]:
     """What adds the routes of every kind of object."""
 
     def add_to(router: web.UrlDispatcher) -> None:
         for resource in RESOURCES:
-            handlers = ResourceHandlers(resource, managed.database, managed.box, tokens)
+            handlers = ResourceHandlers(resource, managed.database, managed.box, tokens, clock)
             _add_resource(router, resource, handlers)
+        waiting = ScheduleHandlers(managed.database, tokens)
+        router.add_get(PATH, waiting.list)
+        router.add_get(f"{PATH}/{{id:[^/]+}}", waiting.show)
+        router.add_delete(f"{PATH}/{{id:[^/]+}}", waiting.cancel)
         router.add_get("/v1/audit", AuditHandlers(managed.database, tokens).list)
 
     return add_to

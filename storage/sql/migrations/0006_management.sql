@@ -40,4 +40,4 @@ create table scheduled_changes (
 );
 
 create index scheduled_changes_due on scheduled_changes (effective_at, id) where state = 'pending';
-create index scheduled_changes_listed on scheduled_changes (created_at, id);
+create index scheduled_changes_listed on scheduled_changes (effective_at, id);

@@ -20,9 +20,9 @@ create table report_deltas (
     payout numeric(14, 4) not null default 0
 ) with (autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_scale_factor = 0);
 
--- Sums by the time calls came in: minutes over all sources (kept for some days), quarters of an hour by
--- source, and whole days added up from those. ``offer`` and ``buyer`` are empty in the rows that count
--- calls, ``source`` where there is none. ``class`` keeps apart what is not sold: test calls, and offers
+-- Sums by the time calls came in: minutes (kept for some days), quarters of an hour, and whole days added
+-- up from those; quarters and days once over all sources and once by source, which are many more rows.
+-- ``offer`` and ``buyer`` are empty in the rows that count calls, ``source`` where there is none. ``class`` keeps apart what is not sold: test calls, and offers
 -- of quality assurance and voice bots. Packed columns hold a count per key,
 -- key * 2^40 + count, the count modulo 2^40.
 create table report_figures (
@@ -67,11 +67,17 @@ create table report_minutes partition of report_figures for values in ('minute')
     with (fillfactor = 70);
 create table report_quarters partition of report_figures for values in ('quarter')
     with (fillfactor = 70);
+create table report_source_quarters partition of report_figures for values in ('source_quarter')
+    with (fillfactor = 70);
+create table report_source_days partition of report_figures for values in ('source_day')
+    with (fillfactor = 70);
 create table report_days partition of report_figures for values in ('day') with (fillfactor = 70);
+
+create index report_days_by_offer on report_days (offer, bucket);
 
 comment on column report_figures.ping_micros is 'the time of all pings together';
 
--- Days of which report_days has everything that report_quarters has; they never overlap. Days were those
+-- Days of which days have everything that quarters have; they never overlap. Days were those
 -- of the marketplace's time zone when they were added up.
 create table report_whole_days (
     first timestamptz primary key,

@@ -17,8 +17,10 @@ update alert_turn set looked_at = now()
 select
     rule, subject, phase, since, good_since, escalated, paused_at, counted_from, alert_id
 from alert_states
-order by rule, subject
-for update
+
+-- name: lock_alert_states
+-- Others who lock one of them lock no other.
+select from alert_states order by rule, subject for update
 
 -- name: put_alert_states
 insert into alert_states as s (
@@ -102,11 +104,9 @@ update alerts set pause = $2, pause_revision = coalesce($3, pause_revision) wher
 update alert_states set paused_at = now() where alert_id = $1
 
 -- name: active_alerts
-select a.*, s.phase, s.since, s.paused_at
-from alerts as a
-left join alert_states as s using (alert_id)
-where a.resolved_at is null
-order by a.fired_at desc, a.alert_id desc
+select * from alerts
+where resolved_at is null
+order by fired_at desc, alert_id desc
 limit $1
 
 -- name: alert_history
@@ -128,7 +128,11 @@ set acknowledged_at = now(), acknowledged_by = $2
 where alert_id = $1 and acknowledged_at is null and resolved_at is null
 
 -- name: count_active_alerts
-select rule, count(*) as firing from alerts where resolved_at is null group by rule
+select i.id as rule, count(a.alert_id) as firing
+from catalogue_items as i
+left join alerts as a on a.rule = i.id and a.resolved_at is null
+where i.kind = 'alert' and i.last_revision is null
+group by i.id
 
 -- name: purge_alerts
 delete from alerts

@@ -4,6 +4,7 @@ select pg_advisory_xact_lock(7241530002)
 -- name: catalogue_newest
 select revision, created_at, origin, actor, file_name, file_digest, note
 from catalogue_revisions
+where $1::text is null or origin <> $1
 order by revision desc
 limit 1
 

@@ -32,10 +32,10 @@ limit $3
 -- name: managed_referring
 select kind, id, parent, position, document, first_revision
 from catalogue_items
-where kind = $1 and last_revision is null
+where kind = $1 and id > $4 and last_revision is null
   and jsonb_path_exists(document::jsonb, $2::text::jsonpath, jsonb_build_object('id', $3::text))
 order by id
-limit $4
+limit $5
 
 -- name: managed_sharing
 select kind, id, parent, position, document, first_revision

@@ -135,8 +135,8 @@ on conflict (grain, bucket, campaign, offer, buyer, source, class) do update set
 
 -- name: sum_figures
 -- From $1 until $2, in the buckets that begin at $3, per campaign, offer, buyer or source ($4), or of
--- all. Whole days that lie in one bucket stand for their quarters; $9: minutes instead of both, which
--- know no sources. $10: with what is counted by key.
+-- all. Whole days that lie in one bucket stand for their quarters; $9: minutes instead of both. $12: by
+-- source. $10: with what is counted by key.
 with whole as materialized (
     select d.first, d.until
     from report_whole_days as d
@@ -154,17 +154,24 @@ rest as materialized (
     ) as span
 ),
 kept as (
-    select f.* from whole join report_days as f on f.bucket = whole.first
+    select f.* from whole join report_days as f on f.bucket = whole.first where not $12::boolean
     union all
-    select f.*
-    from rest
-    join report_quarters as f on f.bucket >= rest.first and f.bucket < rest.until
-    where not $9::boolean
+    select f.* from whole join report_source_days as f on f.bucket = whole.first where $12::boolean
     union all
     select f.*
     from rest
     join report_minutes as f on f.bucket >= rest.first and f.bucket < rest.until
     where $9::boolean
+    union all
+    select f.*
+    from rest
+    join report_quarters as f on f.bucket >= rest.first and f.bucket < rest.until
+    where not $9::boolean and not $12::boolean
+    union all
+    select f.*
+    from rest
+    join report_source_quarters as f on f.bucket >= rest.first and f.bucket < rest.until
+    where $12::boolean
 ),
 chosen as materialized (
     select
@@ -191,9 +198,9 @@ chosen as materialized (
         and ($8::text is null or f.source = $8)
         and ($4::text not in ('offer', 'buyer') or f.offer <> '')
 ),
-summed as (
+summed as materialized (
     select
-        place, name, class, max(campaign) as campaign, max(buyer) as buyer,
+        row_number() over () as number, place, name, class, max(campaign) as campaign, max(buyer) as buyer,
         sum(calls)::bigint as calls,
         sum(unrouted)::bigint as unrouted,
         sum(eligible)::bigint as eligible,
@@ -221,32 +228,40 @@ summed as (
     from chosen
     group by place, name, class
 ),
+listed as (
+    select summed.number, chosen.reasons, chosen.bid_sizes, chosen.ping_times
+    from chosen
+    join summed using (place, name, class)
+),
 counted as (
-    select place, name, class, kind, key << 40 | (sum(count)::bigint & 1099511627775) as item
+    -- The set of figures, which of its columns, and the key there, in one number.
+    select
+        slot >> 26 as number, (slot >> 24) & 3 as kind,
+        ((slot & 16777215) << 40) | (sum(count)::bigint & 1099511627775) as item
     from (
-        select place, name, class, 1 as kind, item >> 40 as key, item & 1099511627775 as count
-        from chosen cross join lateral unnest(reasons) as item
+        select (number << 26) | (1 << 24) | (item >> 40) as slot, item & 1099511627775 as count
+        from listed cross join lateral unnest(reasons) as item
         union all
-        select place, name, class, 2, item >> 40, item & 1099511627775
-        from chosen cross join lateral unnest(bid_sizes) as item
+        select (number << 26) | (2 << 24) | (item >> 40), item & 1099511627775
+        from listed cross join lateral unnest(bid_sizes) as item
         union all
-        select place, name, class, 3, item >> 40, item & 1099511627775
-        from chosen cross join lateral unnest(ping_times) as item
+        select (number << 26) | (3 << 24) | (item >> 40), item & 1099511627775
+        from listed cross join lateral unnest(ping_times) as item
     ) as each
-    group by place, name, class, kind, key
+    group by slot
 ),
 packed as (
     select
-        place, name, class,
+        number,
         array_agg(item) filter (where kind = 1) as reasons,
         array_agg(item) filter (where kind = 2) as bid_sizes,
         array_agg(item) filter (where kind = 3) as ping_times
     from counted
-    group by place, name, class
+    group by number
 )
 select summed.*, packed.reasons, packed.bid_sizes, packed.ping_times
 from summed
-left join packed using (place, name, class)
+left join packed using (number)
 limit $11
 
 -- name: first_unsummed
@@ -270,56 +285,111 @@ from (
 ) as loose
 
 -- name: add_up_day
+-- The rows of grain $3 from $1 until $2 added up to one of grain $4 for each key.
 with quarter as materialized (
-    select * from report_quarters
-    where bucket >= $1::timestamptz and bucket < $2::timestamptz
+    select * from report_figures
+    where grain = $3::text and bucket >= $1::timestamptz and bucket < $2::timestamptz
+),
+summed as materialized (
+    select
+        row_number() over () as number, campaign, offer, buyer, source, class,
+        sum(calls) as calls, sum(unrouted) as unrouted, sum(eligible) as eligible,
+        sum(pinged) as pinged, sum(bids) as bids, sum(no_bids) as no_bids, sum(timeouts) as
+        timeouts, sum(errors) as errors, sum(below_minimum) as below_minimum,
+        sum(invalid_bids) as invalid_bids, sum(not_awaited) as not_awaited,
+        sum(auction_wins) as auction_wins, sum(static_wins) as static_wins,
+        sum(posts_accepted) as posts_accepted, sum(posts_rejected) as posts_rejected,
+        sum(posts_unknown) as posts_unknown, sum(post_errors) as post_errors, sum(answered)
+        as answered, sum(completed) as completed, sum(converted) as converted,
+        sum(bid_total) as bid_total, sum(revenue) as revenue, sum(payout) as payout,
+        sum(ping_micros) as ping_micros
+    from quarter
+    group by campaign, offer, buyer, source, class
+),
+listed as (
+    select summed.number, quarter.reasons, quarter.bid_sizes, quarter.ping_times
+    from quarter
+    join summed using (campaign, offer, buyer, source, class)
 ),
 counted as (
     select
-        campaign, offer, buyer, source, class, kind,
-        key << 40 | (sum(count)::bigint & 1099511627775) as item
+        slot >> 26 as number, (slot >> 24) & 3 as kind,
+        ((slot & 16777215) << 40) | (sum(count)::bigint & 1099511627775) as item
     from (
-        select
-            campaign, offer, buyer, source, class, 1 as kind, item >> 40 as key,
-            item & 1099511627775 as count
-        from quarter cross join lateral unnest(reasons) as item
+        select (number << 26) | (1 << 24) | (item >> 40) as slot, item & 1099511627775 as count
+        from listed cross join lateral unnest(reasons) as item
         union all
-        select campaign, offer, buyer, source, class, 2, item >> 40, item & 1099511627775
-        from quarter cross join lateral unnest(bid_sizes) as item
+        select (number << 26) | (2 << 24) | (item >> 40), item & 1099511627775
+        from listed cross join lateral unnest(bid_sizes) as item
         union all
-        select campaign, offer, buyer, source, class, 3, item >> 40, item & 1099511627775
-        from quarter cross join lateral unnest(ping_times) as item
+        select (number << 26) | (3 << 24) | (item >> 40), item & 1099511627775
+        from listed cross join lateral unnest(ping_times) as item
     ) as each
-    group by campaign, offer, buyer, source, class, kind, key
+    group by slot
 ),
 packed as (
     select
-        campaign, offer, buyer, source, class,
+        number,
         array_agg(item) filter (where kind = 1) as reasons,
         array_agg(item) filter (where kind = 2) as bid_sizes,
         array_agg(item) filter (where kind = 3) as ping_times
     from counted
-    group by campaign, offer, buyer, source, class
-),
-added as (
-    insert into report_days
-    select
-        'day', $1, summed.*, coalesce(packed.reasons, '{}'), coalesce(packed.bid_sizes, '{}'),
-        coalesce(packed.ping_times, '{}')
-    from (
-        select
-            campaign, offer, buyer, source, class,
-        sum(calls), sum(unrouted), sum(eligible), sum(pinged), sum(bids), sum(no_bids),
-        sum(timeouts), sum(errors), sum(below_minimum), sum(invalid_bids), sum(not_awaited),
-        sum(auction_wins), sum(static_wins), sum(posts_accepted), sum(posts_rejected),
-        sum(posts_unknown), sum(post_errors), sum(answered), sum(completed), sum(converted),
-        sum(bid_total), sum(revenue), sum(payout), sum(ping_micros)
-        from quarter
-        group by campaign, offer, buyer, source, class
-    ) as summed
-    left join packed using (campaign, offer, buyer, source, class)
+    group by number
 )
+insert into report_figures
+select
+    $4::text, $1, summed.campaign, summed.offer, summed.buyer, summed.source, summed.class,
+        summed.calls, summed.unrouted, summed.eligible, summed.pinged, summed.bids,
+        summed.no_bids, summed.timeouts, summed.errors, summed.below_minimum,
+        summed.invalid_bids, summed.not_awaited, summed.auction_wins, summed.static_wins,
+        summed.posts_accepted, summed.posts_rejected, summed.posts_unknown,
+        summed.post_errors, summed.answered, summed.completed, summed.converted,
+        summed.bid_total, summed.revenue, summed.payout, summed.ping_micros,
+    coalesce(packed.reasons, '{}'), coalesce(packed.bid_sizes, '{}'),
+    coalesce(packed.ping_times, '{}')
+from summed
+left join packed using (number)
+
+-- name: note_whole_day
 insert into report_whole_days (first, until) values ($1, $2)
+
+-- name: have_room
+-- For what is added up from many rows in this transaction.
+select set_config('work_mem', '64MB', true), set_config('enable_mergejoin', 'off', true)
 
 -- name: forget_minutes
 delete from report_minutes where bucket < $1
+
+-- name: offer_totals
+-- Of all time, and the bids from $2 on: by whole days on one side of it, else by quarters of an hour.
+with whole as materialized (
+    select first, until from report_whole_days where until <= $2::timestamptz or first >= $2
+),
+rest as materialized (
+    select coalesce(lower(span), '-infinity') as first, coalesce(upper(span), 'infinity') as until
+    from unnest(
+        tstzmultirange(tstzrange(null, null))
+        - coalesce((select range_agg(tstzrange(first, until)) from whole), '{}')
+    ) as span
+),
+kept as (
+    select d.*
+    from report_days as d
+    join whole on d.bucket = whole.first
+    where d.offer = $1
+    union all
+    select q.*
+    from rest
+    join report_quarters as q on q.bucket >= rest.first and q.bucket < rest.until
+    where q.offer = $1
+)
+select
+    coalesce(sum(auction_wins + static_wins), 0)::bigint as calls,
+    coalesce(sum(answered), 0)::bigint as answered,
+    coalesce(sum(completed), 0)::bigint as completed,
+    coalesce(sum(converted), 0)::bigint as converted,
+    coalesce(sum(revenue), 0) as revenue,
+    coalesce(sum(bids) filter (where bucket >= $2), 0)::bigint as month_bids,
+    coalesce(sum(bid_total) filter (where bucket >= $2), 0) as month_bid_total
+from kept
+where class <> 'test'

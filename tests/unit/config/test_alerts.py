@@ -1,6 +1,8 @@
 """Alert rules in a marketplace file."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +10,7 @@ from config.check import check, check_text
 from config.marketplace import export_yaml, read_marketplace
 from config.sealing import hide, seal
 from config.secret_box import SecretBox
-from tests.unit.config.samples import SET, changed, check_changed
+from tests.unit.config.samples import ACCEPTANCE, SET, changed, check_changed
 
 SLOW = {"id": "slow", "offer": "acme-auto", "measure": "timeout_rate", "above": "0.10"}
 HOOK = {
@@ -105,3 +107,28 @@ def test_secrets_of_both_webhooks_are_sealed_kept_and_never_exported() -> None:
     assert exported.count("keep: true") == 2
     again, _ = check_text(exported.encode(), SET).usable()
     assert seal(again, box, stored) == stored
+
+
+def test_the_documented_rules_have_no_fault() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "alerts.md").read_text()
+    [rules] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    result = check_text((ACCEPTANCE.read_text() + rules).encode(), SET)
+    assert result.faults == ()
+    assert result.marketplace is not None
+    assert len(result.marketplace.alerts) == 9
+
+
+@pytest.mark.parametrize(
+    ("pause", "measure", "warned"),
+    [
+        ({}, "timeout_rate", True),
+        ({"resume_after_minutes": 5}, "timeout_rate", False),
+        ({}, "unanswered_calls", False),
+    ],
+)
+def test_a_pause_that_nothing_would_ever_lift_is_warned_of(
+    pause: dict[str, object], measure: str, *, warned: bool
+) -> None:
+    rule = {**SLOW, "measure": measure, "above": 5, "auto_pause": pause}
+    warnings = [str(each) for each in check_changed((("alerts",), [rule])).warnings]
+    assert any("alerts[0].auto_pause" in each for each in warnings) is warned

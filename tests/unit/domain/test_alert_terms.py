@@ -36,5 +36,21 @@ def test_a_rule_watches_its_scope_or_each_offer_in_it(
     assert [str(subject) for subject in one_by_one] == [f"offer:{offer}" for offer in each]
 
 
+@pytest.mark.parametrize("each_offer", [True, False])
+@pytest.mark.parametrize("kind", list(SubjectKind))
+def test_a_rule_watches_just_its_subjects(kind: SubjectKind, each_offer: bool) -> None:
+    names = ["", "acme", "auto-insurance", "acme-auto", "gone"]
+    everyone = [Subject(each, name) for each in SubjectKind for name in names]
+    for name in names:
+        rule = replace(a_rule(scope=Subject(kind, name)), each_offer=each_offer)
+        watched = [each for each in everyone if rule.watches(each, CATALOGUE)]
+        assert {*watched} == {*rule.subjects(CATALOGUE)} & {*everyone}
+
+
+def test_a_subject_is_read_as_it_was_written() -> None:
+    for subject in (EVERYTHING, Subject(SubjectKind.OFFER, "a:b")):
+        assert Subject.read(str(subject)) == subject
+
+
 def test_without_a_scope_it_watches_everything() -> None:
     assert a_rule().scope == EVERYTHING

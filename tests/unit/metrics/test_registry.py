@@ -324,6 +324,18 @@ async def test_live_calls_of_folded_offers_add_up() -> None:
     assert value(samples, "pingpost_live_calls", offer="other") == 4
 
 
+async def test_alerts_are_shown_by_rule_of_those_that_there_are_and_never_too_many() -> None:
+    metrics, shown = Metrics(), "pingpost_alerts_firing"
+    metrics.show_alerts({"slow": 2, "no-calls": 0})
+    samples = await scrape(metrics)
+    assert value(samples, shown, alert="slow") == 2
+    assert value(samples, shown, alert="no-calls") == 0
+    metrics.show_alerts({f"rule-{number:04}": 1 for number in range(1_200)})
+    labels = labels_shown(await scrape(metrics), shown, "alert")
+    assert len(labels) == 1_000
+    assert "slow" not in labels
+
+
 async def test_breaker_batch_and_lag_are_shown() -> None:
     metrics = loaded()
     closed = value(await scrape(metrics), "pingpost_breaker_state", offer=ACME)

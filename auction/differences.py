@@ -1,0 +1,85 @@
+"""What a file changes in the marketplace, in lines for people."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+
+from auction.web.management.fragments import shown
+from auction.web.management.resources import BY_KIND
+from config.faults import Step, render_path
+from storage.catalogue_items import LISTS, MARKETPLACE, CatalogueItem, changes
+
+MOST_LINES = 200
+MOST_VALUES = 6
+LONGEST_VALUE = 60
+
+Leaves = dict[tuple[Step, ...], object]
+
+
+def differences(stored: Iterable[CatalogueItem], wanted: Iterable[CatalogueItem]) -> list[str]:
+    """A line for each object added (+), changed (~) or archived (-); no secret is shown."""
+    before = {item.key: item for item in stored}
+    difference = changes(before.values(), wanted)
+    after = {item.key: item for item in difference.added}
+    lines = [
+        line for key, item in after.items() if (line := _line(before.get(key), item)) is not None
+    ]
+    lines += [f"- {_name(before[key])} (archived)" for key in difference.closed if key not in after]
+    if len(lines) > MOST_LINES:
+        lines = [*lines[:MOST_LINES], f"… and {len(lines) - MOST_LINES} more"]
+    return lines
+
+
+def _line(before: CatalogueItem | None, after: CatalogueItem) -> str | None:
+    if before is None:
+        return f"+ {_name(after)}"
+    values = list(_changed(_leaves(_view(before)), _leaves(_view(after))))
+    if not values and _own(before) != _own(after):
+        values = ["a secret"]
+    elif not values and before.position != after.position:
+        values = ["its place"]
+    elif not values:
+        return None
+    if len(values) > MOST_VALUES:
+        values = [*values[:MOST_VALUES], f"and {len(values) - MOST_VALUES} more"]
+    return f"~ {_name(after)}: {', '.join(values)}"
+
+
+def _name(item: CatalogueItem) -> str:
+    if item.kind == MARKETPLACE:
+        return "the marketplace's settings"
+    owner = f" of {item.parent}" if item.parent else ""
+    return f"{BY_KIND[item.kind].title} {item.id}{owner}"
+
+
+def _view(item: CatalogueItem) -> Mapping[str, object]:
+    return _own(item) if item.kind == MARKETPLACE else shown(BY_KIND[item.kind], item)
+
+
+def _own(item: CatalogueItem) -> Mapping[str, object]:
+    """The document without the empty lists that keep places for other objects."""
+    others = LISTS if item.kind == MARKETPLACE else BY_KIND[item.kind].nested
+    return {key: value for key, value in item.document.items() if key not in others}
+
+
+def _leaves(value: object, steps: tuple[Step, ...] = ()) -> Leaves:
+    if isinstance(value, Mapping) and value:
+        below = [_leaves(each, (*steps, key)) for key, each in value.items()]
+    elif isinstance(value, list | tuple) and value:
+        below = [_leaves(each, (*steps, index)) for index, each in enumerate(value)]
+    else:
+        return {steps: value}
+    return {place: leaf for leaves in below for place, leaf in leaves.items()}
+
+
+def _changed(before: Leaves, after: Leaves) -> Iterator[str]:
+    for steps in dict.fromkeys((*before, *after)):
+        old, new = _told(before, steps), _told(after, steps)
+        if old != new:
+            yield f"{render_path(steps)} {old} -> {new}"
+
+
+def _told(leaves: Leaves, steps: tuple[Step, ...]) -> str:
+    if steps not in leaves:
+        return "none"
+    text = json.dumps(leaves[steps], ensure_ascii=False)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
