@@ -15,12 +15,14 @@ from auction.caller_keeping import CallerKeeping, blocklists_of, campaigns_of
 from auction.engine.reception import Reception
 from auction.engine.rerouting import Rerouter
 from auction.engine.world import Ports
+from auction.forecasting import HistoryForecasts
 from auction.known_tokens import KnownTokens
 from auction.marketplaces import Marketplaces
 from auction.token_keeping import TokenKeeping
 from auction.web.alerts import AlertHandlers
 from auction.web.api import CallLife, Routes, build_api
 from auction.web.callers import CallerHandlers, CallerServices
+from auction.web.claims import ClaimHandlers
 from auction.web.drain import Drain
 from auction.web.management.due import DueChanges
 from auction.web.management.handlers import CurrentBox
@@ -37,10 +39,12 @@ from metrics.load import LoadTerms, LoadWatch
 from metrics.registry import Metrics
 from storage.alert_book import AlertBook
 from storage.call_lists import CallLists
+from storage.claims import Claims
 from storage.database import Database
 from storage.deliveries import Deliveries
 from storage.events import CallEvents
 from storage.ledger import PostgresLedger
+from storage.offer_history import OfferHistory
 from storage.offer_pages import OfferPages
 from storage.outbox import Outbox
 from storage.partitions import keep_partitions
@@ -124,7 +128,11 @@ class CallHandling:
             queued=lambda: self.ledger.waiting + self.events.waiting,
             on_level=metrics.load_level,
         )
-        ports = Ports(self.ledger, self._usage, clock, RandomIds(), metrics, self._load)
+        history = OfferHistory(database)
+        self._forecasts = HistoryForecasts(history, clock, marketplaces.terms)
+        ports = Ports(
+            self.ledger, self._usage, clock, RandomIds(), metrics, self._load, self._forecasts
+        )
         self.reception = Reception(marketplaces, ports)
         self.rerouter = Rerouter(marketplaces, ports, self.ledger)
         self._deliveries = Deliveries(database)
@@ -161,6 +169,9 @@ class CallHandling:
         numbers = SuppressedNumbers(parts.database)
         hashed = parts.vault.hash_number
         return (
+            ClaimHandlers(
+                services, self.life.postbacks, Claims(parts.database, self._records)
+            ).add_to,
             ReportHandlers(FigureReader(self._records), tokens, clock, terms).add_to,
             OfferPageHandlers(
                 OfferPages(self._records), self.life.lists, tokens, clock, terms
@@ -169,8 +180,8 @@ class CallHandling:
             SuppressionHandlers(numbers, tokens, terms, hashed, parts.drain).add_to,
             CallerHandlers(services, self._caller_services(numbers)).add_to,
             # Before those of rules, which would take `active` for an id.
-            AlertHandlers(AlertBook(parts.database), services.tokens).add_to,
-            management(Managed(parts.database, parts.box), services.tokens, services.clock),
+            AlertHandlers(AlertBook(parts.database), tokens).add_to,
+            management(Managed(parts.database, parts.box), tokens, clock),
         )
 
     def _caller_services(self, numbers: SuppressedNumbers) -> CallerServices:
@@ -194,6 +205,7 @@ class CallHandling:
         background.keep_running("scheduled changes", due.run)
         background.keep_running("load", self._load.run)
         background.keep_running("usage view", self._usage.run)
+        background.keep_running("forecasts", self._forecasts.run)
         background.keep_running("sweeper", self._sweeper.run)
         background.keep_running("figures", ReportFolding(parts.database).run)
         background.keep_running("whole days", ReportUpkeep(parts.database, self._zone).run)

@@ -25,6 +25,7 @@ from auction.domain.money import to_units
 from auction.domain.numbers import NumberTerms, PoolTerms
 from auction.domain.phone import country_of
 from auction.domain.ping_rate import PingRateTerms
+from auction.domain.quality import QualityRule, QualityTerms
 from auction.domain.terms import (
     AuctionTerms,
     Boost,
@@ -42,6 +43,7 @@ from auction.domain.terms import (
     Period,
     PingPostTerms,
     Retention,
+    ReturnTerms,
     Segment,
     Subscriber,
     Trigger,
@@ -55,6 +57,7 @@ from config.endpoints import Breaker, MaxPingRate, PingPost
 from config.faults import ConfigError, Fault
 from config.offers import read_week
 from config.privacy import Retention as ConfiguredRetention
+from config.quality import Quality
 from config.requirements import ConsentRule, Validation, requirement_of
 from config.suppressions import Suppression
 from config.values import DEFAULT_COUNTRY
@@ -125,6 +128,7 @@ class TermsOf:
             ping_post=self._share(_ping_post(offer.ping_post)),
             conversions=self._share(tuple(map(_conversion, offer.conversions))) or _WHEN_ABSENT,
             duplicates=self._share(own_rule) or self._rules[offer.campaign],
+            returns=self._share(_returns(offer.returns)),
         )
 
     def catalogue(self, offers: Iterable[OfferTerms], revision: int) -> Catalogue:
@@ -219,6 +223,19 @@ def _campaign(
             for each in lists
             if each.campaign is None or each.campaign == campaign.id
         },
+        quality=None if campaign.quality is None else _quality(campaign.quality),
+    )
+
+
+def _quality(quality: Quality) -> QualityTerms:
+    history = quality.source_history
+    return QualityTerms(
+        base=quality.base,
+        rules=tuple(
+            QualityRule(tuple(filter_of(each) for each in rule.when), rule.points)
+            for rule in quality.rules
+        ),
+        source_points=0 if history is None else history.points,
     )
 
 
@@ -304,6 +321,13 @@ def _hours(hours: configured_offers.Hours | None, zone: str) -> Hours | None:
 def _requirements(offer: configured_offers.Offer) -> tuple[Requirement, ...]:
     rules: list[Validation | ConsentRule] = [*offer.validations, *offer.consents]
     return tuple(map(requirement_of, rules))
+
+
+def _returns(returns: configured_offers.Returns | None) -> ReturnTerms | None:
+    if returns is None:
+        return None
+    withdraws = returns.payout == "withdraw"
+    return ReturnTerms(returns.within_days, frozenset(returns.reasons), withdraws)
 
 
 def _outside(campaign: configured.Campaign, buyer: configured.Buyer) -> tuple[Segment, ...]:

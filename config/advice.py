@@ -1,76 +1,30 @@
-"""What a marketplace says that is allowed and probably not meant, or that nothing enforces yet."""
+"""What a marketplace says that is allowed and probably not meant."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from config.delivery_profiles import expanded
 from config.faults import Fault, place
 from config.plain_data import Item, Steps, below, listed, offers, text_of
 from config.references import Finding, early_tokens
+from config.routing_advice import routing_advice
 from config.sealing import variables
-
-ANY = "*"
 
 _OF_PINGS = frozenset({"timeout_rate", "error_rate", "bid_rate", "accept_rate", "ping_p95_ms"})
 """What rules read of pings and posts, which a paused offer gets none of."""
 
-_EMPTY: tuple[object, ...] = (None, [], (), {})
-
-
-@dataclass(frozen=True, slots=True)
-class Unenforced:
-    """A key that nothing acts on yet: its path without indexes, and only where it has ``value``."""
-
-    path: tuple[str, ...]
-    value: object = ANY
-
-
-UNENFORCED: tuple[Unenforced, ...] = (
-    Unenforced(("campaigns", "auction", "rank"), value="expected_revenue"),
-)
-
 
 def advice_on(data: Mapping[str, object], environ: Mapping[str, str]) -> list[Fault]:
     """Every warning about plain data, whatever else may be wrong with it."""
-    top = Item((), data)
+    top = Item((), expanded(data))
     findings = [
-        *_unenforced(data),
         *_unset_variables(data, environ),
         *_unknown_sources(top),
-        *_forgotten_too_early(top),
+        *routing_advice(top),
         *_never_resumed(top),
+        *_forgotten_too_early(top),
         *(finding for offer in offers(top) for finding in _of_offer(offer)),
     ]
     return [place(data, steps, message) for steps, message in findings]
-
-
-def _unenforced(data: Mapping[str, object]) -> Iterator[Finding]:
-    for entry in UNENFORCED:
-        places = [steps for steps, value in _found(data, entry.path, ()) if _acts(entry, value)]
-        if places:
-            told = "" if entry.value == ANY else f": {_word(entry.value)}"
-            yield places[0], f"`{entry.path[-1]}{told}` is not enforced yet{_more(places)}"
-
-
-def _acts(entry: Unenforced, value: object) -> bool:
-    return value not in _EMPTY and entry.value in (ANY, value)
-
-
-def _more(places: list[Steps]) -> str:
-    return f" (so in {len(places)} places)" if len(places) > 1 else ""
-
-
-def _word(value: object) -> str:
-    return "true" if value is True else str(value)
-
-
-def _found(value: object, path: tuple[str, ...], steps: Steps) -> Iterator[tuple[Steps, object]]:
-    if not path:
-        yield steps, value
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from _found(item, path, (*steps, index))
-    elif isinstance(value, Mapping) and path[0] in value:
-        yield from _found(value[path[0]], path[1:], (*steps, path[0]))
 
 
 def _unset_variables(data: Mapping[str, object], environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -82,12 +36,28 @@ def _unset_variables(data: Mapping[str, object], environ: Mapping[str, str]) -> 
         yield found[0], f"the environment variable {name} is not set here{_more(found)}"
 
 
+def _more(places: list[Steps]) -> str:
+    return f" (so in {len(places)} places)" if len(places) > 1 else ""
+
+
 def _unknown_sources(top: Item) -> Iterator[Finding]:
     known = {"*", *(source.id for source in listed(top, "sources"))}
     for campaign in listed(top, "campaigns"):
         for payout in listed(campaign, "payouts"):
             if text_of(payout.data.get("source")) not in {None, *known}:
                 yield (*payout.steps, "source"), "names a source that is not in this file"
+
+
+def _never_resumed(top: Item) -> Iterator[Finding]:
+    for alert in listed(top, "alerts"):
+        pause = below(alert, "auto_pause")
+        if pause is None or pause.data.get("resume_after_minutes") is not None:
+            continue
+        if alert.data.get("measure") in _OF_PINGS:
+            yield (
+                pause.steps,
+                "is never lifted: a paused offer is not pinged, so set resume_after_minutes",
+            )
 
 
 def _forgotten_too_early(top: Item) -> Iterator[Finding]:
@@ -121,18 +91,6 @@ def _beyond(owner: Item, rules: tuple[str, ...], kept: int) -> Iterator[Finding]
         if isinstance(days, int) and days > kept:
             told = f"looks no further back than {kept} days: retention takes callers away then"
             yield (*item.steps, key), told
-
-
-def _never_resumed(top: Item) -> Iterator[Finding]:
-    for alert in listed(top, "alerts"):
-        pause = below(alert, "auto_pause")
-        if pause is None or pause.data.get("resume_after_minutes") is not None:
-            continue
-        if alert.data.get("measure") in _OF_PINGS:
-            yield (
-                pause.steps,
-                "is never lifted: a paused offer is not pinged, so set resume_after_minutes",
-            )
 
 
 def _of_offer(offer: Item) -> Iterator[Finding]:

@@ -28,6 +28,7 @@ def with_ids(data: Mapping[str, object]) -> dict[str, object]:
     _fill(result, "pools", _from_name("pool"))
     _fill(result, "voice_agents", _from_name("voice-agent"))
     _fill(result, "alerts", _from_name("alert"))
+    _fill(result, "delivery_profiles", _from_name("profile"))
     for key in ("campaigns", "buyers"):
         _change_each(result, key, _with_webhook_ids)
     _change_each(result, "buyers", lambda buyer: _with_offer_ids(buyer, offer_ids))

@@ -21,6 +21,7 @@ LISTS: Mapping[str, str] = {
     "pools": "pool",
     "voice_agents": "voice_agent",
     "alerts": "alert",
+    "delivery_profiles": "delivery_profile",
 }
 
 # Room between two neighbours, so that a newcomer rarely moves anyone else.

@@ -22,6 +22,7 @@ from auction.domain.ids import (
     SuppressionId,
 )
 from auction.domain.numbers import PoolTerms
+from auction.domain.quality import Quality
 from auction.domain.reasons import Reason
 from auction.domain.scoring import Weight
 from auction.domain.terms import (
@@ -473,3 +474,4 @@ class Trace:
     timings: Timings
     offers: tuple[TraceEntry, ...] = field(default_factory=tuple)
     suppressed: tuple[SuppressionId, ...] = ()
+    quality: Quality | None = None

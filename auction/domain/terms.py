@@ -22,6 +22,7 @@ from auction.domain.ids import (
 )
 from auction.domain.numbers import NumberTerms, PoolTerms
 from auction.domain.ping_rate import PingRateTerms
+from auction.domain.quality import QualityTerms
 from auction.domain.suppression import SuppressionRules
 from auction.domain.validation import Requirement
 
@@ -168,6 +169,18 @@ class Subscriber:
     events: frozenset[WebhookEvent]
 
 
+@dataclass(frozen=True, slots=True)
+class ReturnTerms:
+    """What an offer's buyer may claim.
+
+    ``reasons`` empty: any; ``claws_back``: a return takes the payout back too.
+    """
+
+    within_days: int
+    reasons: frozenset[str] = frozenset()
+    claws_back: bool = False
+
+
 class OnUnknown(Enum):
     """What to do when a post was sent and no readable answer came."""
 
@@ -248,6 +261,7 @@ class OfferTerms:
     ping_post: PingPostTerms | None = None
     conversions: tuple[ConversionRule, ...] = (ConversionRule(Trigger.ANSWERED),)
     duplicates: DuplicateRule | None = None
+    returns: ReturnTerms | None = None
 
     @property
     def auctioned(self) -> bool:
@@ -309,6 +323,7 @@ class Campaign:
     subscribers: tuple[Subscriber, ...] = ()
     suppressions: SuppressionRules = field(default_factory=dict)
     retention: Retention = Retention()
+    quality: QualityTerms | None = None
 
 
 @dataclass(frozen=True, slots=True)

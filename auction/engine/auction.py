@@ -8,6 +8,7 @@ from auction.domain.call_view import CallView
 from auction.domain.decision import Candidate, Opened, Rerouting, Superseded
 from auction.domain.ids import OfferId
 from auction.domain.overload import LoadLevel
+from auction.domain.quality import QualityTerms, rate
 from auction.domain.reasons import HELD_BACK, NoRouteReason, Reason
 from auction.domain.suppression import Suppressed, on_list, suppressed
 from auction.domain.terms import Campaign, OfferTerms
@@ -79,6 +80,8 @@ class Auction:
         if self.campaign is None:
             reason = NoRouteReason.UNKNOWN_CAMPAIGN
             return await store(opened.epoch, outcomes, None, reason, binding=False)
+        if self.campaign.quality is not None:
+            self._score(self.campaign.quality, outcomes, again)
         lists = suppressed(self.campaign.suppressions, opened.suppressed)
         blocked = self._blocked(self.campaign, lists, planned=opened.plan is not None)
         if blocked is not None:
@@ -115,6 +118,16 @@ class Auction:
         if self.call.caller.number in campaign.caller_blocklist:
             return _ON_THE_BLOCKLIST
         return None if planned or lists.blocked_by is None else on_list(lists.blocked_by)
+
+    def _score(self, terms: QualityTerms, outcomes: Outcomes, again: Rerouting | None) -> None:
+        """Give the call its quality; later attempts keep the first one's."""
+        quality = Outcomes.restored(again.traces[0]).quality if again and again.traces else None
+        if quality is None:
+            source = self.call.source
+            standing = None if source is None else self.ports.forecasts.standing(source)
+            quality = rate(self.call, terms, standing)
+        outcomes.quality = quality
+        self.call = self._conclusion.call = replace(self.call, quality=quality.score)
 
     def _refuse_all(
         self, campaign: Campaign, outcomes: Outcomes, reason: Reason, detail: str

@@ -200,7 +200,7 @@ class BiddingRound:
         if not terms.scored:
             return None
         by_revenue = terms.rank_by is RankBy.EXPECTED_REVENUE
-        book = self.ports.odds.current() if by_revenue else None
+        book = self.ports.forecasts.odds() if by_revenue else None
         return {
             order.offer.id: weigh(
                 order.offer, self.call.source, None if book is None else book.of(order.offer)
@@ -214,12 +214,12 @@ class BiddingRound:
         for each in invited:
             outcome, bid = each.outcome, each.bid
             assert outcome is not None, "the fan-out gives every invited offer an outcome"
-            outcome.ping_id = each.order.ping_id
             if weights is not None:
                 outcome.weight = weights[outcome.offer]
             record(outcome)
             if outcome.ms is None:
                 continue
+            outcome.ping_id = each.order.ping_id
             if bid is not None:
                 recorder.pinged(bid.offer, "bid", outcome.ms / 1000)
                 recorder.bid(bid.offer, bid.amount)

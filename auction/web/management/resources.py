@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 from config.alerts import Alert
+from config.delivery_profiles import DeliveryProfile
 from config.marketplace import Buyer, Campaign, Source
 from config.offers import Offer
 from config.suppressions import Suppression
@@ -85,6 +86,8 @@ class Resource:
         return next((each.kind for each in self.references if each.path is None), None)
 
 
+PROFILE_SETTINGS: Final = tuple(set(DeliveryProfile.model_fields) - {"id", "name"})
+
 RESOURCES: Final[tuple[Resource, ...]] = (
     Resource(
         kind="campaign",
@@ -124,6 +127,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
         title="offer",
         references=(
             Reference("campaign", "$.campaign", matters=("private_fields",)),
+            Reference("delivery_profile", "$.ping_post.profile", matters=PROFILE_SETTINGS),
             Reference(BUYER, None, matters=("type",)),
         ),
         filters={
@@ -135,13 +139,11 @@ RESOURCES: Final[tuple[Resource, ...]] = (
         switchable=True,
     ),
     Resource(
-        kind="suppression",
-        path="suppressions",
-        list_name="suppressions",
-        model=Suppression,
-        title="suppression list",
-        references=(Reference("campaign", "$.campaign"), Reference(BUYER, "$.buyer")),
-        filters={"scope": Filter(default="global"), "campaign": Filter(), "buyer": Filter()},
+        kind="delivery_profile",
+        path="delivery-profiles",
+        list_name="delivery_profiles",
+        model=DeliveryProfile,
+        title="delivery profile",
     ),
     Resource(
         kind="alert",
@@ -163,6 +165,15 @@ RESOURCES: Final[tuple[Resource, ...]] = (
             "enabled": Filter(FilterKind.FLAG, default=True),
         },
         switchable=True,
+    ),
+    Resource(
+        kind="suppression",
+        path="suppressions",
+        list_name="suppressions",
+        model=Suppression,
+        title="suppression list",
+        references=(Reference("campaign", "$.campaign"), Reference(BUYER, "$.buyer")),
+        filters={"scope": Filter(default="global"), "campaign": Filter(), "buyer": Filter()},
     ),
 )
 

@@ -13,8 +13,10 @@ from auction.web.openapi import answers
 from auction.web.openapi.access import ACCESS_OPERATIONS
 from auction.web.openapi.alerts import ALERT_OPERATIONS
 from auction.web.openapi.calls import CALL_OPERATIONS
+from auction.web.openapi.claims import CLAIM_OPERATIONS
 from auction.web.openapi.managed import managed_operations
 from auction.web.openapi.operation import ALWAYS, ANY, JSON, Content, Operation, Operations, Schema
+from auction.web.openapi.reports import REPORT_OPERATIONS
 from auction.web.openapi.schemas import Name, Schemas
 from auction.web.problems import CONTENT_TYPE
 
@@ -35,8 +37,14 @@ _UNLISTED: Final = Operation(
 
 def operations() -> Operations:
     """Every operation that is described."""
-    known = (ACCESS_OPERATIONS, CALL_OPERATIONS, ALERT_OPERATIONS, managed_operations())
-    return {key: each for some in known for key, each in some.items()}
+    return {
+        **ACCESS_OPERATIONS,
+        **CALL_OPERATIONS,
+        **CLAIM_OPERATIONS,
+        **ALERT_OPERATIONS,
+        **REPORT_OPERATIONS,
+        **managed_operations(),
+    }
 
 
 def openapi(router: web.UrlDispatcher) -> dict[str, object]:
