@@ -169,6 +169,7 @@ async def test_nothing_tells_of_a_caller_who_was_erased_and_the_money_stays(
             "traces": 2,
             "plans": 2,
             "conversion_entries": 2,
+            "call_claims": 2,
             "webhook_deliveries": 2,
             "webhook_deliveries_pending": 2,
         },
