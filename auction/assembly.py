@@ -172,6 +172,8 @@ class CallHandling:
     def _routes(self) -> tuple[Routes, ...]:
         parts, services = self._parts, self.services
         tokens, clock, terms = services.tokens, services.clock, parts.marketplaces.terms
+        numbers = SuppressedNumbers(parts.database)
+        hashed = parts.vault.hash_number
         return (
             ClaimHandlers(
                 services, self.life.postbacks, Claims(parts.database, self._records)
@@ -181,14 +183,8 @@ class CallHandling:
                 OfferPages(self._records), self.life.lists, tokens, clock, terms
             ).add_to,
             TokenHandlers(TokenKeeping(parts.database), tokens, clock).add_to,
-            SuppressionHandlers(
-                SuppressedNumbers(parts.database),
-                tokens,
-                terms,
-                parts.vault.hash_number,
-                parts.drain,
-            ).add_to,
-            CallerHandlers(services, self._caller_services()).add_to,
+            SuppressionHandlers(numbers, tokens, terms, hashed, parts.drain).add_to,
+            CallerHandlers(services, self._caller_services(numbers)).add_to,
             PoolHandlers(self._leases, terms, tokens).add_to,
             CoverageHandlers(terms, tokens, clock).add_to,
             # Before those of rules, which would take `active` for an id.
@@ -198,11 +194,11 @@ class CallHandling:
             ),
         )
 
-    def _caller_services(self) -> CallerServices:
+    def _caller_services(self, numbers: SuppressedNumbers) -> CallerServices:
         parts = self._parts
         return CallerServices(
             CallerKeeping(parts.database),
-            SuppressedNumbers(parts.database),
+            numbers,
             lambda number: blocklists_of(parts.marketplaces.terms(), number),
             parts.vault.hash_number,
         )

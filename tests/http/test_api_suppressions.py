@@ -130,21 +130,27 @@ async def test_a_list_is_asked_for_its_size_and_for_one_number(dsn: str, tmp_pat
         assert (told["added"], told["duplicates"], told["numbers"]) == (1, 1, 1)
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body", "kind", "status"),
-    [
-        ("POST", "nowhere/numbers", "+13105550001", "text/plain", 404),
-        ("GET", "nowhere/numbers", None, "", 404),
-        ("POST", "dnc/numbers", "+13105550001", "application/pdf", 415),
-        ("POST", "dnc/numbers", "1" * 5000, "text/plain", 413),
-        ("PUT", "dnc/numbers", "name\nAnn\n", "text/plain", 422),
-    ],
-)
-async def test_what_is_no_list_of_numbers_is_refused(
-    dsn: str, tmp_path: Path, method: str, path: str, body: str | None, kind: str, status: int
-) -> None:
+async def test_a_list_may_be_larger_than_any_other_body(dsn: str, tmp_path: Path) -> None:
+    body = "".join(f"+1310{number:07}\n" for number in range(20_000))
     async with a_market(dsn, tmp_path) as market:
-        assert (await market.send(method, path, body, kind))[0] == status
+        status, told = await market.send("PUT", "dnc/numbers", body)
+        assert (status, told["added"], told["numbers"]) == (200, 20_000, 20_000)
+
+
+NO_LISTS = (
+    ("POST", "nowhere/numbers", "+13105550001", "text/plain", 404),
+    ("GET", "nowhere/numbers", None, "", 404),
+    ("POST", "dnc/numbers", "+13105550001", "application/pdf", 415),
+    ("POST", "dnc/numbers", "1" * 5000, "text/plain", 413),
+    ("PUT", "dnc/numbers", "name\nAnn\n", "text/plain", 422),
+)
+
+
+async def test_what_is_no_list_of_numbers_is_refused(dsn: str, tmp_path: Path) -> None:
+    async with a_market(dsn, tmp_path) as market:
+        for method, path, body, kind, status in NO_LISTS:
+            assert (await market.send(method, path, body, kind))[0] == status, (path, kind)
+        assert (await market.send("GET", "dnc/numbers"))[1]["numbers"] == 0
 
 
 async def test_a_client_that_goes_away_in_the_middle_replaces_nothing(

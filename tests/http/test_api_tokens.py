@@ -151,43 +151,6 @@ async def test_a_token_over_its_limit_is_told_when_to_come_back(api: Api) -> Non
     assert (await api.get("/v1/tokens", ROOT)).status == 200
 
 
-def asking(**asked: object) -> dict[str, object]:
-    return {"name": "n", "scopes": ["read"], **asked}
-
-
-@pytest.mark.parametrize(
-    ("asked", "path"),
-    [
-        ({"scopes": ["read"]}, "name"),
-        ({"name": "n", "scopes": []}, "scopes"),
-        ({"name": "n", "scopes": ["root"]}, "scopes.0"),
-        ({"name": "n", "scopes": ["read"], "extra": 1}, "extra"),
-        (
-            {"name": "n", "scopes": ["read"], "rate_limit": {"per_second": 0}},
-            "rate_limit.per_second",
-        ),
-        ({"name": "n", "scopes": ["read"], "rate_limit": {}}, "rate_limit.per_second"),
-        ({"name": "n", "scopes": ["read"], "expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
-        ({"name": "n", "scopes": ["read"], "expires_at": "soon"}, "expires_at"),
-        ({"name": "n", "scopes": ["admin"], "source": "p"}, "scopes"),
-        ({"name": "n", "scopes": ["calls"], "buyer": "b"}, "scopes"),
-        ({"name": "n", "scopes": ["postback"]}, "buyer"),
-        ({"name": "\n", "scopes": ["read"]}, "name"),
-    ],
-)
-async def test_what_makes_no_token_is_told_with_its_path(
-    api: Api, asked: dict[str, object], path: str
-) -> None:
-    reply = await api.post("/v1/tokens", asked, ROOT)
-    assert reply.status == 422
-    assert [each["path"] for each in reply.json()["errors"]] == [path]
-
-
-@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "after=x", "page=2"])
-async def test_a_page_that_is_none_is_refused(api: Api, query: str) -> None:
-    assert (await api.get(f"/v1/tokens?{query}", ROOT)).status == 422
-
-
 async def test_only_operators_manage_tokens_and_give_no_more_than_they_have(api: Api) -> None:
     reader, admin = await made(api, scopes=["read"]), await made(api)
 

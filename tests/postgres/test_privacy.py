@@ -69,6 +69,7 @@ async def store(
         ("reservations", attempt),
         ("conversions", a_conversion_row(name)),
         ("conversion_entries", an_entry(name, f"sold to {number}")),
+        ("call_claims", a_claim(name, f"sold to {number}")),
         ("traces", {**trace, "trace": f"knows {number}".encode()}),
         ("plans", plan),
         ("events", {**event, "result": "applied"}),
@@ -95,6 +96,21 @@ def an_entry(name: str, note: str) -> Row:
         "change": EARNED,
         "actor": "buyer:acme",
         "note": note,
+    }
+
+
+def a_claim(name: str, note: str) -> Row:
+    """What a buyer said of the call."""
+    return {
+        "call_id": name,
+        "buyer": "acme",
+        "kind": "complaint",
+        "event_id": "e",
+        "fingerprint": b"",
+        "reason": "rude",
+        "note": note,
+        "offer": "acme-auto",
+        "received_at": NOW,
     }
 
 
@@ -153,6 +169,7 @@ async def test_nothing_tells_of_a_caller_who_was_erased_and_the_money_stays(
             "traces": 2,
             "plans": 2,
             "conversion_entries": 2,
+            "call_claims": 2,
             "webhook_deliveries": 2,
             "webhook_deliveries_pending": 2,
         },

@@ -12,10 +12,12 @@ import asyncpg
 import pytest
 
 from auction.marketplaces import Marketplaces, apply_file
+from auction.stores import secret_box
 from buyers.notices import NoticeBoard
 from config.sealing import resolve_secret, seal
 from config.secret_box import SecretBox, new_key, read_key
 from config.secret_values import Secret
+from config.settings import Settings
 from storage.catalogue import latest, load
 from storage.catalogue_items import join
 from storage.database import Database
@@ -177,7 +179,22 @@ def test_a_key_of_a_rotation_waits_beside_the_one_in_force(tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["secret.key"]
 
 
-@pytest.mark.parametrize("stuck_at", ["service_keys", "catalogue_items", "catalogue_revisions"])
+@pytest.mark.parametrize("committed", [False, True])
+async def test_a_rotation_in_a_data_directory_that_was_cut_off_is_ended_at_the_next_start(
+    database: Database, tmp_path: Path, committed: bool
+) -> None:
+    settings = Settings(data_dir=tmp_path)
+    old = load_or_make_secret_key(tmp_path)
+    keys = await keys_of(database, await secret_box(database, settings))
+    new = load_or_make_next_key(tmp_path)
+    if committed:
+        await rotate(database, SecretBox(old), SecretBox(new))
+    box = await secret_box(database, settings)
+    assert await keys_of(database, box) == keys
+    assert keys_in(tmp_path) == ([new] if committed else [old, new])
+
+
+@pytest.mark.parametrize("stuck_at", ["service_keys", "catalogue_revisions"])
 async def test_a_rotation_that_is_killed_leaves_the_old_key_in_force(
     database: Database, dsn: str, tmp_path: Path, stuck_at: str
 ) -> None:

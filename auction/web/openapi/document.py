@@ -10,6 +10,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from auction.web.openapi import answers
+from auction.web.openapi.access import ACCESS_OPERATIONS
 from auction.web.openapi.alerts import ALERT_OPERATIONS
 from auction.web.openapi.calls import CALL_OPERATIONS
 from auction.web.openapi.claims import CLAIM_OPERATIONS
@@ -37,6 +38,7 @@ _UNLISTED: Final = Operation(
 def operations() -> Operations:
     """Every operation that is described."""
     return {
+        **ACCESS_OPERATIONS,
         **CALL_OPERATIONS,
         **CLAIM_OPERATIONS,
         **ALERT_OPERATIONS,
@@ -163,7 +165,7 @@ def _schema(schemas: Schemas, content: Content, mode: str = "validation") -> Sch
 
 def _problem_responses() -> Iterator[tuple[str, object]]:
     schema = {"$ref": f"#/components/schemas/{_PROBLEM}"}
-    for status in (400, 401, 403, 404, 408, 409, 412, 413, 422, 429, 503):
+    for status in (400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 429, 503):
         yield (
             _problem_name(status),
             {

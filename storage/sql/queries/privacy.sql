@@ -39,6 +39,12 @@ update conversion_entries as e set note = null
 from unnest($1::text[]) as item (call_id)
 where e.call_id = item.call_id and e.note is not null
 
+-- name: erase_claims
+-- What buyers wrote with returns and complaints; what these come to is money, and stays.
+update call_claims as k set note = null
+from unnest($1::text[]) as item (call_id)
+where k.call_id = item.call_id and k.note is not null
+
 -- name: erase_traces
 delete from traces as t
 using unnest($1::text[], $2::timestamptz[]) as item (call_id, received_at)

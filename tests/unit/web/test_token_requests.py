@@ -1,0 +1,60 @@
+"""What may be asked of ``/v1/tokens``."""
+
+import pytest
+from multidict import MultiDict
+
+from auction.domain.throttle import RateLimit
+from auction.web import problems
+from auction.web.problems import CallerMistakeError
+from auction.web.token_requests import read_page, read_token_request, write_place
+from tests.builders import NOON
+
+
+def asking(**asked: object) -> dict[str, object]:
+    return {"name": "n", "scopes": ["read"], **asked}
+
+
+@pytest.mark.parametrize(
+    ("asked", "path"),
+    [
+        ({"scopes": ["read"]}, "name"),
+        ({"name": "n", "scopes": []}, "scopes"),
+        ({"name": "n", "scopes": ["root"]}, "scopes.0"),
+        ({"name": "n", "scopes": ["read"], "extra": 1}, "extra"),
+        (
+            {"name": "n", "scopes": ["read"], "rate_limit": {"per_second": 0}},
+            "rate_limit.per_second",
+        ),
+        ({"name": "n", "scopes": ["read"], "rate_limit": {}}, "rate_limit.per_second"),
+        ({"name": "n", "scopes": ["read"], "expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
+        ({"name": "n", "scopes": ["read"], "expires_at": "soon"}, "expires_at"),
+        ({"name": "n", "scopes": ["admin"], "source": "p"}, "scopes"),
+        ({"name": "n", "scopes": ["calls"], "buyer": "b"}, "scopes"),
+        ({"name": "n", "scopes": ["postback"]}, "buyer"),
+        ({"name": "\n", "scopes": ["read"]}, "name"),
+    ],
+)
+def test_what_makes_no_token_is_told_with_its_path(asked: dict[str, object], path: str) -> None:
+    with pytest.raises(CallerMistakeError) as refused:
+        read_token_request(asked, NOON)
+    assert refused.value.kind is problems.INVALID
+    assert [each.path for each in refused.value.faults] == [path]
+
+
+@pytest.mark.parametrize(
+    "query", [{"limit": "0"}, {"limit": "1001"}, {"after": "x"}, {"page": "2"}]
+)
+def test_a_page_that_is_none_is_refused(query: dict[str, str]) -> None:
+    with pytest.raises(CallerMistakeError):
+        read_page(MultiDict(query))
+
+
+def test_a_page_ends_with_a_place_that_the_next_begins_at() -> None:
+    place = (NOON, "tok_0123456789abcdef")
+    assert read_page(MultiDict(after=write_place(place), limit="7")) == (7, place)
+
+
+def test_a_burst_is_a_seconds_worth_unless_it_is_given() -> None:
+    limits = [{"per_second": 2.5}, {"per_second": 0.1}, {"per_second": 5, "burst": 50}]
+    found = [read_token_request(asking(rate_limit=each), NOON).limit() for each in limits]
+    assert found == [RateLimit(2.5, 3), RateLimit(0.1, 1), RateLimit(5, 50)]
