@@ -11,6 +11,7 @@ from aiohttp import web
 
 from auction.alerts.watch import AlertWatch
 from auction.background import Background
+from auction.caller_keeping import CallerKeeping, blocklists_of, campaigns_of
 from auction.engine.reception import Reception
 from auction.engine.rerouting import Rerouter
 from auction.engine.world import Ports
@@ -20,6 +21,7 @@ from auction.marketplaces import Marketplaces
 from auction.token_keeping import TokenKeeping
 from auction.web.alerts import AlertHandlers
 from auction.web.api import CallLife, Routes, build_api
+from auction.web.callers import CallerHandlers, CallerServices
 from auction.web.claims import ClaimHandlers
 from auction.web.drain import Drain
 from auction.web.management.due import DueChanges
@@ -28,6 +30,7 @@ from auction.web.management.routes import Managed, management
 from auction.web.offer_pages import OfferPageHandlers
 from auction.web.reports import ReportHandlers
 from auction.web.services import ApiServices
+from auction.web.suppressions import SuppressionHandlers
 from auction.web.tokens import TokenHandlers
 from auction.web.webhook_view import WebhookView
 from auction.webhooks.sender import WebhookSender
@@ -50,7 +53,9 @@ from storage.records import CallRecords
 from storage.report_figures import FigureReader
 from storage.report_folding import ReportFolding
 from storage.report_upkeep import ReportUpkeep
+from storage.retention import Retention
 from storage.snapshots import as_it_was, offers_of
+from storage.suppressions import SuppressedNumbers
 from storage.sweeper import Sweeper
 from storage.switch_calls import SwitchCalls
 from storage.tokens import TokenStore
@@ -160,7 +165,6 @@ class CallHandling:
 
     def _routes(self) -> tuple[Routes, ...]:
         parts, services = self._parts, self.services
-        access = TokenKeeping(parts.database)
         tokens, clock, terms = services.tokens, services.clock, parts.marketplaces.terms
         return (
             ClaimHandlers(
@@ -170,10 +174,27 @@ class CallHandling:
             OfferPageHandlers(
                 OfferPages(self._records), self.life.lists, tokens, clock, terms
             ).add_to,
-            TokenHandlers(access, services.tokens, services.clock).add_to,
+            TokenHandlers(TokenKeeping(parts.database), tokens, clock).add_to,
+            SuppressionHandlers(
+                SuppressedNumbers(parts.database),
+                tokens,
+                terms,
+                parts.vault.hash_number,
+                parts.drain,
+            ).add_to,
+            CallerHandlers(services, self._caller_services()).add_to,
             # Before those of rules, which would take `active` for an id.
-            AlertHandlers(AlertBook(parts.database), services.tokens).add_to,
-            management(Managed(parts.database, parts.box), services.tokens, services.clock),
+            AlertHandlers(AlertBook(parts.database), tokens).add_to,
+            management(Managed(parts.database, parts.box), tokens, clock),
+        )
+
+    def _caller_services(self) -> CallerServices:
+        parts = self._parts
+        return CallerServices(
+            CallerKeeping(parts.database),
+            SuppressedNumbers(parts.database),
+            lambda number: blocklists_of(parts.marketplaces.terms(), number),
+            parts.vault.hash_number,
         )
 
     def keep_running(self, background: Background, sender: WebhookSender) -> None:
@@ -195,6 +216,12 @@ class CallHandling:
         alerts = AlertWatch(parts.database, parts.marketplaces.alert_rules)
         background.keep_running("alerts", alerts.run)
         background.keep_running("partitions", partial(keep_partitions, parts.database))
+        retention = Retention(
+            parts.database,
+            lambda: campaigns_of(parts.marketplaces.terms()),
+            SuppressedNumbers(parts.database),
+        )
+        background.keep_running("retention", retention.run)
         background.keep_running("webhooks", worker.run)
         background.keep_running("purge of deliveries", worker.keep_purged)
 

@@ -45,6 +45,10 @@ class OverloadedError(Exception):
     """There is too much to do here; nothing was begun, and the caller may retry."""
 
 
+class ListReplacedError(Exception):
+    """Another content took a list's place meanwhile; what was not stored yet is not."""
+
+
 class Clock(Protocol):
     """Time, as the engine sees it."""
 

@@ -17,6 +17,7 @@ from auction.domain.ids import (
     OfferId,
     OwnerId,
     SourceId,
+    SuppressionId,
     buyer_owner,
     offer_owner,
 )
@@ -41,6 +42,7 @@ from auction.domain.terms import (
     PayoutRule,
     Period,
     PingPostTerms,
+    Retention,
     ReturnTerms,
     Segment,
     Subscriber,
@@ -54,8 +56,10 @@ from config import offers as configured_offers
 from config.endpoints import Breaker, MaxPingRate, PingPost
 from config.faults import ConfigError, Fault
 from config.offers import read_week
+from config.privacy import Retention as ConfiguredRetention
 from config.quality import Quality
 from config.requirements import ConsentRule, Validation, requirement_of
+from config.suppressions import Suppression
 from config.values import DEFAULT_COUNTRY
 from config.webhooks import Webhook
 
@@ -138,7 +142,13 @@ class TermsOf:
         pools = [pool_terms(each) for each in market.pools]
         dialled = _dialled(market, numbers, pools)
         campaigns = [
-            _campaign(each, by_campaign[each.id], self._rules, dialled[CampaignId(each.id)])
+            _campaign(
+                each,
+                by_campaign[each.id],
+                self._rules,
+                dialled[CampaignId(each.id)],
+                market.suppressions,
+            )
             for each in market.campaigns
         ]
         return Catalogue(
@@ -156,6 +166,7 @@ class TermsOf:
                 for buyer in market.buyers
                 if buyer.webhooks
             },
+            suppression_lists=frozenset(SuppressionId(each.id) for each in market.suppressions),
             numbers={each.number: each for each in numbers},
             pools={each.id: each for each in pools},
             pool_by_number={number: each for each in pools for number in each.numbers},
@@ -180,6 +191,7 @@ def _campaign(
     offers: Iterable[OfferTerms],
     rules: Mapping[str, DuplicateRule | None],
     dialled: Sequence[str],
+    lists: Iterable[Suppression],
 ) -> Campaign:
     auction = campaign.auction
     return Campaign(
@@ -206,6 +218,12 @@ def _campaign(
         payouts=tuple(_payout(rule) for rule in campaign.payouts),
         subscribers=_subscribers(f"campaign:{campaign.id}", campaign.webhooks),
         quality=None if campaign.quality is None else _quality(campaign.quality),
+        retention=_retention(campaign.retention),
+        suppressions={
+            SuppressionId(each.id): None if each.buyer is None else BuyerId(each.buyer)
+            for each in lists
+            if each.campaign is None or each.campaign == campaign.id
+        },
     )
 
 
@@ -243,6 +261,12 @@ def _left_to_lend(market: configured.Marketplace) -> Mapping[SourceId, int]:
         for source in market.sources
         if source.number_cap is not None
     }
+
+
+def _retention(retention: ConfiguredRetention | None) -> Retention:
+    if retention is None:
+        return Retention()
+    return Retention(retention.pii_days, retention.calls_days)
 
 
 def _countries(campaign: configured.Campaign, dialled: Iterable[str]) -> frozenset[str]:

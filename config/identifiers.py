@@ -23,6 +23,7 @@ def with_ids(data: Mapping[str, object]) -> dict[str, object]:
     _fill(result, "campaigns", _from_name("campaign"))
     _fill(result, "sources", _from_name("source"))
     _fill(result, "buyers", _from_name("buyer"))
+    _fill(result, "suppressions", _from_name("suppression"))
     _fill(result, "numbers", _from_number)
     _fill(result, "pools", _from_name("pool"))
     _fill(result, "voice_agents", _from_name("voice-agent"))

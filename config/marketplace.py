@@ -24,9 +24,11 @@ from config.delivery_profiles import DeliveryProfile, Settings, knowing, known_p
 from config.faults import ConfigError, faults_of, mistake
 from config.numbers import Number, Pool, VoiceAgent
 from config.offers import Caps, ConnectedSeconds, Destination, Duplicates, Offer
+from config.privacy import Retention
 from config.quality import Quality
 from config.routing import BoostRule, SegmentRule
 from config.secret_values import SHOW_SECRETS, Secret
+from config.suppressions import Suppression
 from config.values import (
     Concurrency,
     Country,
@@ -115,6 +117,7 @@ class Campaign(Model):
     duplicates: Duplicates | None = None
     payouts: Many[Payout] = ()
     webhooks: Many[Webhook] = ()
+    retention: Retention | None = None
 
 
 class Source(Model):
@@ -175,6 +178,7 @@ class Marketplace(Model):
     campaigns: Many[Campaign] = ()
     sources: Many[Source] = ()
     buyers: Many[Buyer] = ()
+    suppressions: Many[Suppression] = ()
     numbers: Many[Number] = ()
     pools: Many[Pool] = ()
     voice_agents: Many[VoiceAgent] = ()

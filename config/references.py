@@ -32,12 +32,7 @@ def reference_faults(data: Mapping[str, object]) -> list[Fault]:
 
 def _duplicate_ids(top: Item) -> Iterator[Finding]:
     keys = (
-        "campaigns",
-        "sources",
-        "buyers",
-        "numbers",
-        "pools",
-        "voice_agents",
+        *("campaigns", "sources", "buyers", "numbers", "pools", "voice_agents", "suppressions"),
         "alerts",
         PROFILES,
     )
@@ -94,6 +89,9 @@ def _unknown_names(top: Item) -> Iterator[Finding]:
     yield from _unknown(top, (*of_campaigns, *agents), "campaigns", "campaign")
     of_sources = (*listed(top, "numbers"), *listed(top, "pools"))
     yield from _unknown(top, of_sources, "sources", "source")
+    lists = tuple(listed(top, "suppressions"))
+    yield from _unknown(top, lists, "campaigns", "campaign")
+    yield from _unknown(top, lists, "buyers", "buyer")
     known = {offer.id for offer in offers(top)}
     for number in listed(top, "numbers"):
         for rule in listed(number, "rules"):

@@ -16,6 +16,7 @@ LISTS: Mapping[str, str] = {
     "campaigns": "campaign",
     "sources": "source",
     "buyers": BUYER,
+    "suppressions": "suppression",
     "numbers": "number",
     "pools": "pool",
     "voice_agents": "voice_agent",

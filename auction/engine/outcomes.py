@@ -7,7 +7,7 @@ import orjson
 
 from auction.domain.bidding import Bid, Quote
 from auction.domain.decision import Candidate, Timings
-from auction.domain.ids import OfferId
+from auction.domain.ids import OfferId, SuppressionId
 from auction.domain.quality import Quality
 from auction.domain.reasons import HELD_BACK, Reason
 from auction.engine.outcome import JsonValue, Outcome, read_weight
@@ -19,6 +19,8 @@ class Outcomes:
     def __init__(self, revision: int) -> None:
         self.timings = Timings()
         self.quality: Quality | None = None
+        self.suppressed: Sequence[SuppressionId] = ()
+        """The lists that the caller is on."""
         self._revision = revision
         # None: eligible, and so far nothing more is known. Most of these get an outcome of a ping.
         self._by_offer: dict[OfferId, Outcome | None] = {}
@@ -28,6 +30,7 @@ class Outcomes:
         """The outcomes that a decider which died had stored with its plan."""
         stored = orjson.loads(trace)
         outcomes = cls(int(stored["revision"]))
+        outcomes.suppressed = stored.get("suppressed", ())
         for name in ("eligible_ms", "ping_ms", "post_ms"):
             setattr(outcomes.timings, name, float(stored[name]))
         outcomes.quality = read_quality(stored.get("quality"))
@@ -117,12 +120,14 @@ class Outcomes:
     def dump(self) -> bytes:
         """The trace as stored: JSON, money as text."""
         timings = self.timings
+        suppressed = {"suppressed": self.suppressed} if self.suppressed else {}
         trace = {
             "revision": self._revision,
             "eligible_ms": round(timings.eligible_ms, 3),
             "ping_ms": round(timings.ping_ms, 3),
             "post_ms": round(timings.post_ms, 3),
             "total_ms": round(timings.total_ms, 3),
+            **suppressed,
             "offers": [orjson.Fragment(each.entry()) for each in self.all()],
         }
         if self.quality is not None:

@@ -64,6 +64,7 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         "webhook": {"url": "https://ops.example/", "secret": "correct horse"},
         "escalation": {"after_minutes": 15, "webhook": {"url": "https://boss.example/"}},
     },
+    "suppressions": {"id": "clients", "scope": "buyer", "buyer": "acme"},
 }
 """By path: what a client may create in the marketplace of ``tests/fixtures``."""
 

@@ -35,6 +35,15 @@ ADDED = (
         (*BEACON, "ping_post", "proxy"),
         {"url": "http://proxy.example:3128", "user": "us", "password": "opensesame"},
     ),
+    (("campaigns", 0, "retention"), {"pii_days": 30, "calls_days": 400}),
+    (
+        ("suppressions",),
+        [
+            {"id": "dnc", "name": "Do not call"},
+            {"id": "fraud", "scope": "campaign", "campaign": "auto-insurance"},
+            {"id": "clients", "scope": "buyer", "buyer": "acme"},
+        ],
+    ),
     (
         ("alerts",),
         [

@@ -17,6 +17,7 @@ from config.alerts import Alert
 from config.delivery_profiles import DeliveryProfile
 from config.marketplace import Buyer, Campaign, Source
 from config.offers import Offer
+from config.suppressions import Suppression
 from config.values import Model
 from storage.catalogue_items import BUYER, OFFER
 
@@ -164,6 +165,15 @@ RESOURCES: Final[tuple[Resource, ...]] = (
             "enabled": Filter(FilterKind.FLAG, default=True),
         },
         switchable=True,
+    ),
+    Resource(
+        kind="suppression",
+        path="suppressions",
+        list_name="suppressions",
+        model=Suppression,
+        title="suppression list",
+        references=(Reference("campaign", "$.campaign"), Reference(BUYER, "$.buyer")),
+        filters={"scope": Filter(default="global"), "campaign": Filter(), "buyer": Filter()},
     ),
 )
 
