@@ -217,13 +217,13 @@ def _campaign(
         duplicates=rules[campaign.id],
         payouts=tuple(_payout(rule) for rule in campaign.payouts),
         subscribers=_subscribers(f"campaign:{campaign.id}", campaign.webhooks),
-        quality=None if campaign.quality is None else _quality(campaign.quality),
         retention=_retention(campaign.retention),
         suppressions={
             SuppressionId(each.id): None if each.buyer is None else BuyerId(each.buyer)
             for each in lists
             if each.campaign is None or each.campaign == campaign.id
         },
+        quality=None if campaign.quality is None else _quality(campaign.quality),
     )
 
 
@@ -250,6 +250,12 @@ def _dialled(
         found[number.campaign].append(number.number)
     for pool in pools:
         found[pool.campaign] += pool.numbers
+    known = {number for each in found.values() for number in each}
+    for pool in pools:
+        # A number that visitors are shown must lead somewhere, even one that nobody has written.
+        if pool.fallback_number is not None and pool.fallback_number not in known:
+            known.add(pool.fallback_number)
+            found[pool.campaign].append(pool.fallback_number)
     return found
 
 

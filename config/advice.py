@@ -27,10 +27,6 @@ def advice_on(data: Mapping[str, object], environ: Mapping[str, str]) -> list[Fa
     return [place(data, steps, message) for steps, message in findings]
 
 
-def _more(places: list[Steps]) -> str:
-    return f" (so in {len(places)} places)" if len(places) > 1 else ""
-
-
 def _unset_variables(data: Mapping[str, object], environ: Mapping[str, str]) -> Iterator[Finding]:
     places: dict[str, list[Steps]] = {}
     for steps, name in variables(data):
@@ -38,6 +34,10 @@ def _unset_variables(data: Mapping[str, object], environ: Mapping[str, str]) -> 
             places.setdefault(name, []).append((*steps, "env"))
     for name, found in places.items():
         yield found[0], f"the environment variable {name} is not set here{_more(found)}"
+
+
+def _more(places: list[Steps]) -> str:
+    return f" (so in {len(places)} places)" if len(places) > 1 else ""
 
 
 def _unknown_sources(top: Item) -> Iterator[Finding]:

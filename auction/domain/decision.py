@@ -473,5 +473,5 @@ class Trace:
     revision: int
     timings: Timings
     offers: tuple[TraceEntry, ...] = field(default_factory=tuple)
-    quality: Quality | None = None
     suppressed: tuple[SuppressionId, ...] = ()
+    quality: Quality | None = None

@@ -321,9 +321,9 @@ class Campaign:
     duplicates: DuplicateRule | None = None
     payouts: tuple[PayoutRule, ...] = ()
     subscribers: tuple[Subscriber, ...] = ()
-    quality: QualityTerms | None = None
     suppressions: SuppressionRules = field(default_factory=dict)
     retention: Retention = Retention()
+    quality: QualityTerms | None = None
 
 
 @dataclass(frozen=True, slots=True)

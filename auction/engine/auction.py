@@ -110,6 +110,15 @@ class Auction:
         refusal = None if taken else _no_route_reason(outcomes)
         return await store(opened.epoch, outcomes, taken, refusal)
 
+    def _blocked(self, campaign: Campaign, lists: Suppressed, *, planned: bool) -> str | None:
+        """Why the campaign takes nothing from this caller; None: it does.
+
+        What a decider that died had planned it may have sold: the lists were looked at then.
+        """
+        if self.call.caller.number in campaign.caller_blocklist:
+            return _ON_THE_BLOCKLIST
+        return None if planned or lists.blocked_by is None else on_list(lists.blocked_by)
+
     def _score(self, terms: QualityTerms, outcomes: Outcomes, again: Rerouting | None) -> None:
         """Give the call its quality; later attempts keep the first one's."""
         quality = Outcomes.restored(again.traces[0]).quality if again and again.traces else None
@@ -119,15 +128,6 @@ class Auction:
             quality = rate(self.call, terms, standing)
         outcomes.quality = quality
         self.call = self._conclusion.call = replace(self.call, quality=quality.score)
-
-    def _blocked(self, campaign: Campaign, lists: Suppressed, *, planned: bool) -> str | None:
-        """Why the campaign takes nothing from this caller; None: it does.
-
-        What a decider that died had planned it may have sold: the lists were looked at then.
-        """
-        if self.call.caller.number in campaign.caller_blocklist:
-            return _ON_THE_BLOCKLIST
-        return None if planned or lists.blocked_by is None else on_list(lists.blocked_by)
 
     def _refuse_all(
         self, campaign: Campaign, outcomes: Outcomes, reason: Reason, detail: str

@@ -18,9 +18,9 @@ class Outcomes:
 
     def __init__(self, revision: int) -> None:
         self.timings = Timings()
-        self.quality: Quality | None = None
         self.suppressed: Sequence[SuppressionId] = ()
         """The lists that the caller is on."""
+        self.quality: Quality | None = None
         self._revision = revision
         # None: eligible, and so far nothing more is known. Most of these get an outcome of a ping.
         self._by_offer: dict[OfferId, Outcome | None] = {}
@@ -120,16 +120,16 @@ class Outcomes:
     def dump(self) -> bytes:
         """The trace as stored: JSON, money as text."""
         timings = self.timings
-        suppressed = {"suppressed": self.suppressed} if self.suppressed else {}
         trace = {
             "revision": self._revision,
             "eligible_ms": round(timings.eligible_ms, 3),
             "ping_ms": round(timings.ping_ms, 3),
             "post_ms": round(timings.post_ms, 3),
             "total_ms": round(timings.total_ms, 3),
-            **suppressed,
             "offers": [orjson.Fragment(each.entry()) for each in self.all()],
         }
+        if self.suppressed:
+            trace["suppressed"] = self.suppressed
         if self.quality is not None:
             trace["quality"] = quality_entry(self.quality)
         return orjson.dumps(trace)

@@ -27,13 +27,9 @@ def read_trace(stored: bytes) -> Trace:
         total_ms=content["total_ms"],
     )
     offers = tuple(_entry(**each) for each in content["offers"])
-    return Trace(
-        revision=content["revision"],
-        timings=timings,
-        offers=offers,
-        quality=read_quality(content.get("quality")),
-        suppressed=tuple(content.get("suppressed", ())),
-    )
+    suppressed = tuple(content.get("suppressed", ()))
+    quality = read_quality(content.get("quality"))
+    return Trace(content["revision"], timings, offers, suppressed, quality)
 
 
 def explain(campaign: Campaign | None, call: Call, trace: Trace) -> tuple[TraceEntry, ...]:

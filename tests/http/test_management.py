@@ -15,6 +15,9 @@ PATCHES: dict[str, dict[str, object]] = {
     "buyers": {"tags": None, "concurrency": 4},
     "offers": {"weight": 3},
     "delivery-profiles": {"post": {"timeout_ms": 900}},
+    "numbers": {"tags": {"keyword": None}, "source": None},
+    "pools": {"cap": None, "lease_s": 60},
+    "voice-agents": {"sip_url": "sip:robin@other.example", "concurrency": None},
     "alerts": {"above": "0.2"},
 }
 
