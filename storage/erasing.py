@@ -42,6 +42,7 @@ _BY_CALL: Final[Mapping[Erase, Mapping[str, str]]] = {
         "events": query("forget_events"),
         "next_steps": query("forget_next_steps"),
         "postbacks": query("forget_postbacks"),
+        "call_claims": query("forget_claims"),
         "conversions": query("forget_conversions"),
     },
 }

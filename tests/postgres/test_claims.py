@@ -21,6 +21,7 @@ from auction.domain.returns import Claim, ClaimKind
 from auction.domain.terms import PayoutRule, Trigger
 from storage.claims import Claims
 from storage.database import Database
+from storage.erasing import Erase, erase
 from storage.events import CallEvents
 from storage.ledger import PostgresLedger
 from storage.postbacks import Postbacks
@@ -200,3 +201,25 @@ async def test_rates_count_the_calls_that_came_in_in_the_period(
         assert rates.converted == 1
         assert (rates.credited, rates.withheld) == (Decimal(52), Decimal(11))
     assert await Claims(database, database).rates(until, until + timedelta(hours=1), "offer") == []
+
+
+async def test_erasing_a_call_takes_a_buyers_words_and_forgetting_it_takes_the_claim(
+    database: Database, ledger: PostgresLedger, events: CallEvents
+) -> None:
+    call = a_recent_call()
+    await route(ledger, call, SOLD)
+    for kind in (EventType.ANSWERED, EventType.ENDED):
+        await events.record(an_event(call, kind, 8, event_id=kind.value))
+    await result_of(database, a_return())
+    async with database.transaction() as connection:
+        # As if it were over for a while and all of it in the reports.
+        await connection.execute("update calls set ended_at = now() - interval '2 minutes'")
+        await connection.execute("delete from report_deltas")
+        erased = await erase(connection, Erase.PII, [call.call_id])
+    assert (erased.in_use, erased.rows["call_claims"]) == ([], 1)
+    [kept] = await claims(database)
+    assert kept[2:4] == ("erased", None)
+    async with database.transaction() as connection:
+        forgotten = await erase(connection, Erase.CALLS, [call.call_id])
+    assert forgotten.rows["call_claims"] == 1
+    assert await claims(database) == []

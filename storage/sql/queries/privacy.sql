@@ -40,10 +40,10 @@ from unnest($1::text[]) as item (call_id)
 where e.call_id = item.call_id and e.note is not null
 
 -- name: erase_claims
--- What buyers wrote with returns and complaints; what these come to is money, and stays.
-update call_claims as k set note = null
+-- A reason may be a buyer's own words, too.
+update call_claims as k set note = null, reason = 'erased'
 from unnest($1::text[]) as item (call_id)
-where k.call_id = item.call_id and k.note is not null
+where k.call_id = item.call_id and (k.note is not null or k.reason <> 'erased')
 
 -- name: erase_traces
 delete from traces as t
@@ -90,6 +90,10 @@ where n.call_id = item.call_id
 -- name: forget_postbacks
 delete from postbacks as p using unnest($1::text[]) as item (call_id)
 where p.call_id = item.call_id
+
+-- name: forget_claims
+delete from call_claims as k using unnest($1::text[]) as item (call_id)
+where k.call_id = item.call_id
 
 -- name: forget_conversions
 -- What a call came to; the entries that it is the sum of stay.
