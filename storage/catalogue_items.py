@@ -17,10 +17,12 @@ LISTS: Mapping[str, str] = {
     "campaigns": "campaign",
     "sources": "source",
     "buyers": BUYER,
+    "suppressions": "suppression",
     "numbers": "number",
     "pools": "pool",
     "voice_agents": VOICE_AGENT,
     "alerts": "alert",
+    "delivery_profiles": "delivery_profile",
 }
 
 # Room between two neighbours, so that a newcomer rarely moves anyone else.

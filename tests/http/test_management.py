@@ -17,6 +17,7 @@ PATCHES: dict[str, dict[str, object]] = {
     "numbers": {"tags": {"keyword": None}, "source": None},
     "pools": {"cap": None, "lease_s": 60},
     "voice-agents": {"sip_url": "sip:robin@other.example", "concurrency": None},
+    "delivery-profiles": {"post": {"timeout_ms": 900}},
     "alerts": {"above": "0.2"},
 }
 

@@ -75,6 +75,13 @@ async def answers_on_a_call_fit(service: ServiceProcess, switch: Switch) -> None
     async with switch.session.get(f"{service.url}/v1/calls") as response:
         listed = await response.json()
     check("CallsListed", listed)
+    for path, name in {
+        "reports/offers?compare=previous": "ReportShown",
+        "offers/acme-auto/usage": "OfferUsage",
+        "offers/acme-auto/summary": "OfferSummary",
+    }.items():
+        async with switch.session.get(f"{service.url}/v1/{path}") as response:
+            check(name, await response.json())
     with pytest.raises(jsonschema_rs.ValidationError):
         check("CallsListed", {**listed, "next": 1})
 

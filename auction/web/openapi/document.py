@@ -12,9 +12,11 @@ from aiohttp import hdrs, web
 from auction.web.openapi import answers
 from auction.web.openapi.alerts import ALERT_OPERATIONS
 from auction.web.openapi.calls import CALL_OPERATIONS
+from auction.web.openapi.claims import CLAIM_OPERATIONS
 from auction.web.openapi.managed import managed_operations
 from auction.web.openapi.numbers import NUMBER_OPERATIONS
 from auction.web.openapi.operation import ALWAYS, ANY, JSON, Content, Operation, Operations, Schema
+from auction.web.openapi.reports import REPORT_OPERATIONS
 from auction.web.openapi.schemas import Name, Schemas
 from auction.web.problems import CONTENT_TYPE
 
@@ -35,7 +37,14 @@ _UNLISTED: Final = Operation(
 
 def operations() -> Operations:
     """Every operation that is described."""
-    return {**CALL_OPERATIONS, **ALERT_OPERATIONS, **NUMBER_OPERATIONS, **managed_operations()}
+    return {
+        **CALL_OPERATIONS,
+        **CLAIM_OPERATIONS,
+        **ALERT_OPERATIONS,
+        **NUMBER_OPERATIONS,
+        **REPORT_OPERATIONS,
+        **managed_operations(),
+    }
 
 
 def openapi(router: web.UrlDispatcher) -> dict[str, object]:
