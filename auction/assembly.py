@@ -189,10 +189,10 @@ class CallHandling:
                 parts.drain,
             ).add_to,
             CallerHandlers(services, self._caller_services()).add_to,
-            # Before those of rules, which would take `active` for an id.
-            AlertHandlers(AlertBook(parts.database), tokens).add_to,
             PoolHandlers(self._leases, terms, tokens).add_to,
             CoverageHandlers(terms, tokens, clock).add_to,
+            # Before those of rules, which would take `active` for an id.
+            AlertHandlers(AlertBook(parts.database), tokens).add_to,
             management(
                 Managed(parts.database, parts.box, voice_bots=parts.voice_bots), tokens, clock
             ),
@@ -226,13 +226,13 @@ class CallHandling:
         alerts = AlertWatch(parts.database, parts.marketplaces.alert_rules)
         background.keep_running("alerts", alerts.run)
         background.keep_running("partitions", partial(keep_partitions, parts.database))
-        background.keep_running("forgetting leases", self._leases.keep_forgetting)
         retention = Retention(
             parts.database,
             lambda: campaigns_of(parts.marketplaces.terms()),
             SuppressedNumbers(parts.database),
         )
         background.keep_running("retention", retention.run)
+        background.keep_running("forgetting leases", self._leases.keep_forgetting)
         background.keep_running("webhooks", worker.run)
         background.keep_running("purge of deliveries", worker.keep_purged)
 

@@ -47,6 +47,12 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
             }
         },
     },
+    "delivery-profiles": {
+        "id": "house",
+        "name": "Our own",
+        "fixed_amount": "22.00",
+        "ping": {"timeout_ms": 400, "format": "form", "body": {"zip": "{{ fields.zip_code }}"}},
+    },
     "numbers": {
         "id": "brand",
         "name": "Brand page",
@@ -75,12 +81,6 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         "campaign": "auto-insurance",
         "sip_url": "sip:robin@bots.example",
         "concurrency": 3,
-    },
-    "delivery-profiles": {
-        "id": "house",
-        "name": "Our own",
-        "fixed_amount": "22.00",
-        "ping": {"timeout_ms": 400, "format": "form", "body": {"zip": "{{ fields.zip_code }}"}},
     },
     "alerts": {
         "id": "slow",

@@ -14,11 +14,12 @@ PATCHES: dict[str, dict[str, object]] = {
     "sources": {"name": "Other"},
     "buyers": {"tags": None, "concurrency": 4},
     "offers": {"weight": 3},
+    "delivery-profiles": {"post": {"timeout_ms": 900}},
     "numbers": {"tags": {"keyword": None}, "source": None},
     "pools": {"cap": None, "lease_s": 60},
     "voice-agents": {"sip_url": "sip:robin@other.example", "concurrency": None},
-    "delivery-profiles": {"post": {"timeout_ms": 900}},
     "alerts": {"above": "0.2"},
+    "suppressions": {"name": "Clients"},
 }
 
 each_kind = pytest.mark.parametrize("resource", RESOURCES, ids=lambda each: each.path)

@@ -167,6 +167,13 @@ RESOURCES: Final[tuple[Resource, ...]] = (
         switchable=True,
     ),
     Resource(
+        kind="delivery_profile",
+        path="delivery-profiles",
+        list_name="delivery_profiles",
+        model=DeliveryProfile,
+        title="delivery profile",
+    ),
+    Resource(
         kind="number",
         path="numbers",
         list_name="numbers",
@@ -200,13 +207,6 @@ RESOURCES: Final[tuple[Resource, ...]] = (
         filters={"campaign": Filter(), "enabled": Filter(FilterKind.FLAG, default=True)},
         makes=("buyers",),
         switchable=True,
-    ),
-    Resource(
-        kind="delivery_profile",
-        path="delivery-profiles",
-        list_name="delivery_profiles",
-        model=DeliveryProfile,
-        title="delivery profile",
     ),
     Resource(
         kind="alert",

@@ -41,8 +41,8 @@ def operations() -> Operations:
         **CALL_OPERATIONS,
         **CLAIM_OPERATIONS,
         **ALERT_OPERATIONS,
-        **NUMBER_OPERATIONS,
         **REPORT_OPERATIONS,
+        **NUMBER_OPERATIONS,
         **managed_operations(),
     }
 
