@@ -18,6 +18,7 @@ from storage.vault import CallerVault
 
 _OWNER_LOCK = query("lease_owner_lock")
 _ADD_NUMBERS = query("add_pool_numbers")
+_DROP_NUMBERS = query("drop_pool_numbers")
 _MOVE_NUMBERS = query("move_pool_numbers")
 _LOCK_OWN = query("lock_own_lease")
 _COUNT = query("count_lent")
@@ -25,7 +26,6 @@ _LOCK_FREE = query("lock_free_number")
 _LEND = query("lend_number")
 _KEEP = query("keep_lease")
 _END = query("end_lease")
-_DROP = query("drop_lease")
 _FORGET = query("forget_lapsed_leases")
 
 TRIES: Final = 5
@@ -67,8 +67,7 @@ class NumberLeases:
         """The lease, kept for longer; None when it is over. Raises StorageUnavailableError."""
         session = self._vault.session(pool.id, session_id)
         async with self._turn(), self._database.transaction() as connection:
-            terms = (pool.heartbeat_s, pool.grace_s, list(pool.numbers))
-            row = await connection.fetchrow(_KEEP, pool.id, session, *terms)
+            row = await connection.fetchrow(_KEEP, pool.id, session, pool.heartbeat_s, pool.grace_s)
         return None if row is None else Leased(row["number"], row["expires_at"])
 
     async def give_back(self, pool: PoolTerms, session_id: str) -> bool:
@@ -81,6 +80,8 @@ class NumberLeases:
         """Drop the tags of leases that are over, time and again; runs until it is cancelled."""
         while True:
             await asyncio.sleep(FORGET_EVERY_S)
+            # A database that was set back may not know all numbers.
+            self._known.clear()
             await self.forget()
 
     async def forget(self) -> None:
@@ -104,11 +105,10 @@ class NumberLeases:
                 full = await _beyond_caps(connection, pool, source, limit, session)
                 if full is not None:
                     return full
-            number = await self._number_for(connection, pool, own, session)
+            number = await self._number_for(connection, pool, own)
             if number is None:
                 return Exhausted.POOL
-            own_lease = None if own is None or own["number"] != number else own["lease"]
-            lease = own_lease or os.urandom(16).hex()
+            lease = os.urandom(16).hex() if own is None else own["lease"]
             return await self._lend(connection, pool, number, request, lease)
 
     async def _make_known(self, pool: PoolTerms) -> None:
@@ -118,27 +118,17 @@ class NumberLeases:
         async with self._turn(), self._database.transaction() as connection:
             await connection.execute(_ADD_NUMBERS, pool.id, list(pool.numbers))
             await connection.execute(_MOVE_NUMBERS, pool.id, list(pool.numbers))
+            await connection.execute(_DROP_NUMBERS, pool.id, list(pool.numbers))
         self._known[pool.id] = pool.numbers
 
     async def _number_for(
-        self,
-        connection: Connection,
-        pool: PoolTerms,
-        own: asyncpg.Record | None,
-        session: bytes,
+        self, connection: Connection, pool: PoolTerms, own: asyncpg.Record | None
     ) -> str | None:
         """The visitor's own number, else a free one. Both are locked."""
-        if own is not None and own["number"] in pool.numbers:
+        if own is not None:
             number: str = own["number"]
             return number
-        if own is not None:
-            await connection.execute(_DROP, pool.id, session)
-        free: str | None = await connection.fetchval(
-            _LOCK_FREE, pool.id, list(pool.numbers), pool.grace_s
-        )
-        if free is None:
-            # Perhaps the database was set back and does not know all numbers.
-            self._known.pop(pool.id, None)
+        free: str | None = await connection.fetchval(_LOCK_FREE, pool.id, pool.grace_s)
         return free
 
     async def _lend(

@@ -259,3 +259,11 @@ async def test_a_cap_holds_however_many_ask_at_once(dsn: str) -> None:
     for each in databases:
         await each.close()
     assert sum(isinstance(each, Leased) for each in answers) == 7
+
+
+async def test_a_number_that_a_pool_has_no_more_is_lent_to_nobody(leases: NumberLeases) -> None:
+    await lent(leases, a_pool(ONE, TWO), a_visitor("ann"))
+    smaller = a_pool(TWO)
+    assert await lent(leases, smaller, a_visitor("bob")) == TWO
+    assert await leases.lease(smaller, a_visitor("eve"), NO_LIMITS) is Exhausted.POOL
+    assert await leases.heartbeat(smaller, "ann") is None

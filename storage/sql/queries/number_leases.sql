@@ -18,6 +18,13 @@ update number_leases set
     kept_until = null
 where number = any($2::text[]) and pool <> $1
 
+-- name: drop_pool_numbers
+-- Those that the pool has no more: they belong to none.
+update number_leases set
+    pool = '', lease = null, session = null, source = null, sealed = null, expires_at = null,
+    kept_until = null
+where pool = $1 and number not in (select given from unnest($2::text[]) as given)
+
 -- name: lock_own_lease
 select number, lease, kept_until > now() as kept
 from number_leases
@@ -38,12 +45,10 @@ select
     ) as of_source
 
 -- name: lock_free_number
--- The number unused for longest. A call that is over frees its number $3 seconds after its end and the
+-- The number unused for longest. A call that is over frees its number $2 seconds after its end and the
 -- last that was heard of its visitor. What was read of a number before it was locked must still stand.
 with free as materialized (
-    select
-        l.number, l.lease, l.kept_until,
-        row_number() over (order by l.last_used_at nulls first, l.number) as place
+    select l.number, l.lease, l.kept_until, l.last_used_at
     from number_leases as l
     left join lateral (
         select
@@ -53,16 +58,15 @@ with free as materialized (
         where c.lease = l.lease
     ) as calls on l.lease is not null
     where l.pool = $1
-        and l.number = any($2::text[])
         and (
             l.lease is null
             or calls.live is not true and (
                 l.kept_until <= now()
-                or calls.over_at + $3::integer * interval '1 second' <= now()
-                and l.last_used_at + $3::integer * interval '1 second' <= now()
+                or calls.over_at + $2::integer * interval '1 second' <= now()
+                and l.last_used_at + $2::integer * interval '1 second' <= now()
             )
         )
-    order by place
+    order by l.last_used_at nulls first, l.number
     limit 100
 )
 select l.number
@@ -71,7 +75,7 @@ join number_leases as l
     on l.number = free.number
         and l.lease is not distinct from free.lease
         and l.kept_until is not distinct from free.kept_until
-order by free.place
+order by free.last_used_at nulls first, free.number
 for update of l skip locked
 limit 1
 
@@ -93,7 +97,7 @@ update number_leases set
     kept_until = greatest(expires_at, now() + $3::integer * interval '1 second')
         + $4::integer * interval '1 second',
     last_used_at = now()
-where pool = $1 and session = $2 and kept_until > now() and number = any($5::text[])
+where pool = $1 and session = $2 and kept_until > now()
 returning number, expires_at
 
 -- name: end_lease
@@ -102,12 +106,6 @@ update number_leases set
     expires_at = least(expires_at, now()), kept_until = now(), last_used_at = now()
 where pool = $1 and session = $2 and kept_until > now()
 returning number
-
--- name: drop_lease
-update number_leases set
-    lease = null, session = null, source = null, sealed = null, expires_at = null, kept_until = null,
-    last_used_at = now()
-where pool = $1 and session = $2
 
 -- name: forget_lapsed_leases
 -- Tags are kept no longer than they can join a call.
