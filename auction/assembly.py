@@ -11,14 +11,18 @@ from aiohttp import web
 
 from auction.alerts.watch import AlertWatch
 from auction.background import Background
+from auction.caller_keeping import CallerKeeping, blocklists_of, campaigns_of
 from auction.engine.reception import Reception
 from auction.engine.rerouting import Rerouter
 from auction.engine.world import Ports
+from auction.forecasting import HistoryForecasts
 from auction.known_tokens import KnownTokens
 from auction.marketplaces import Marketplaces
 from auction.token_keeping import TokenKeeping
 from auction.web.alerts import AlertHandlers
 from auction.web.api import CallLife, Routes, build_api
+from auction.web.callers import CallerHandlers, CallerServices
+from auction.web.claims import ClaimHandlers
 from auction.web.drain import Drain
 from auction.web.management.due import DueChanges
 from auction.web.management.handlers import CurrentBox
@@ -26,6 +30,7 @@ from auction.web.management.routes import Managed, management
 from auction.web.offer_pages import OfferPageHandlers
 from auction.web.reports import ReportHandlers
 from auction.web.services import ApiServices
+from auction.web.suppressions import SuppressionHandlers
 from auction.web.tokens import TokenHandlers
 from auction.web.webhook_view import WebhookView
 from auction.webhooks.sender import WebhookSender
@@ -34,10 +39,12 @@ from metrics.load import LoadTerms, LoadWatch
 from metrics.registry import Metrics
 from storage.alert_book import AlertBook
 from storage.call_lists import CallLists
+from storage.claims import Claims
 from storage.database import Database
 from storage.deliveries import Deliveries
 from storage.events import CallEvents
 from storage.ledger import PostgresLedger
+from storage.offer_history import OfferHistory
 from storage.offer_pages import OfferPages
 from storage.outbox import Outbox
 from storage.partitions import keep_partitions
@@ -46,7 +53,9 @@ from storage.records import CallRecords
 from storage.report_figures import FigureReader
 from storage.report_folding import ReportFolding
 from storage.report_upkeep import ReportUpkeep
+from storage.retention import Retention
 from storage.snapshots import as_it_was, offers_of
+from storage.suppressions import SuppressedNumbers
 from storage.sweeper import Sweeper
 from storage.switch_calls import SwitchCalls
 from storage.tokens import TokenStore
@@ -119,7 +128,11 @@ class CallHandling:
             queued=lambda: self.ledger.waiting + self.events.waiting,
             on_level=metrics.load_level,
         )
-        ports = Ports(self.ledger, self._usage, clock, RandomIds(), metrics, self._load)
+        history = OfferHistory(database)
+        self._forecasts = HistoryForecasts(history, clock, marketplaces.terms)
+        ports = Ports(
+            self.ledger, self._usage, clock, RandomIds(), metrics, self._load, self._forecasts
+        )
         self.reception = Reception(marketplaces, ports)
         self.rerouter = Rerouter(marketplaces, ports, self.ledger)
         self._deliveries = Deliveries(database)
@@ -152,17 +165,36 @@ class CallHandling:
 
     def _routes(self) -> tuple[Routes, ...]:
         parts, services = self._parts, self.services
-        access = TokenKeeping(parts.database)
         tokens, clock, terms = services.tokens, services.clock, parts.marketplaces.terms
         return (
+            ClaimHandlers(
+                services, self.life.postbacks, Claims(parts.database, self._records)
+            ).add_to,
             ReportHandlers(FigureReader(self._records), tokens, clock, terms).add_to,
             OfferPageHandlers(
                 OfferPages(self._records), self.life.lists, tokens, clock, terms
             ).add_to,
-            TokenHandlers(access, services.tokens, services.clock).add_to,
+            TokenHandlers(TokenKeeping(parts.database), tokens, clock).add_to,
+            SuppressionHandlers(
+                SuppressedNumbers(parts.database),
+                tokens,
+                terms,
+                parts.vault.hash_number,
+                parts.drain,
+            ).add_to,
+            CallerHandlers(services, self._caller_services()).add_to,
             # Before those of rules, which would take `active` for an id.
-            AlertHandlers(AlertBook(parts.database), services.tokens).add_to,
-            management(Managed(parts.database, parts.box), services.tokens, services.clock),
+            AlertHandlers(AlertBook(parts.database), tokens).add_to,
+            management(Managed(parts.database, parts.box), tokens, clock),
+        )
+
+    def _caller_services(self) -> CallerServices:
+        parts = self._parts
+        return CallerServices(
+            CallerKeeping(parts.database),
+            SuppressedNumbers(parts.database),
+            lambda number: blocklists_of(parts.marketplaces.terms(), number),
+            parts.vault.hash_number,
         )
 
     def keep_running(self, background: Background, sender: WebhookSender) -> None:
@@ -177,12 +209,19 @@ class CallHandling:
         background.keep_running("scheduled changes", due.run)
         background.keep_running("load", self._load.run)
         background.keep_running("usage view", self._usage.run)
+        background.keep_running("forecasts", self._forecasts.run)
         background.keep_running("sweeper", self._sweeper.run)
         background.keep_running("figures", ReportFolding(parts.database).run)
         background.keep_running("whole days", ReportUpkeep(parts.database, self._zone).run)
         alerts = AlertWatch(parts.database, parts.marketplaces.alert_rules)
         background.keep_running("alerts", alerts.run)
         background.keep_running("partitions", partial(keep_partitions, parts.database))
+        retention = Retention(
+            parts.database,
+            lambda: campaigns_of(parts.marketplaces.terms()),
+            SuppressedNumbers(parts.database),
+        )
+        background.keep_running("retention", retention.run)
         background.keep_running("webhooks", worker.run)
         background.keep_running("purge of deliveries", worker.keep_purged)
 

@@ -22,7 +22,7 @@ from auction.domain.decision import (
     ReserveResult,
     RoutedBy,
 )
-from auction.domain.ids import CallId, CampaignId, OfferId, OwnerId, PingId
+from auction.domain.ids import CallId, CampaignId, OfferId, OwnerId, PingId, SourceId
 from auction.domain.notices import Notice
 from auction.domain.offer_index import OfferIndex, index_offers
 from auction.domain.overload import LoadLevel
@@ -43,6 +43,10 @@ class InvariantViolatedError(Exception):
 
 class OverloadedError(Exception):
     """There is too much to do here; nothing was begun, and the caller may retry."""
+
+
+class ListReplacedError(Exception):
+    """Another content took a list's place meanwhile; what was not stored yet is not."""
 
 
 class Clock(Protocol):
@@ -233,18 +237,29 @@ class AtEase:
         return LoadLevel.NORMAL
 
 
-class OddsSource(Protocol):
-    """How likely bids become revenue, worked out aside from calls."""
+class Forecasts(Protocol):
+    """What history lets us expect, worked out aside from calls."""
 
-    def current(self) -> OddsBook | None:
-        """The newest odds, None before the first; asked once per call."""
+    def odds(self) -> OddsBook | None:
+        """How likely bids become revenue, None where nothing is known; asked once per call."""
+
+    def standing(self, source: SourceId) -> Decimal | None:
+        """How a source's calls convert beside all others': -1 never, 0 as often, 1 twice or more.
+
+        None where nothing is known.
+        """
 
 
-class NoOdds:
-    """Nothing is known, so bids count for their amounts."""
+class NothingKnown:
+    """No history, so bids count for their amounts and sources for nothing."""
 
-    def current(self) -> OddsBook | None:
+    def odds(self) -> OddsBook | None:
         """There are none."""
+        return None
+
+    def standing(self, source: SourceId) -> Decimal | None:
+        """There is none."""
+        del source
         return None
 
 

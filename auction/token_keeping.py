@@ -1,9 +1,10 @@
 """Tokens as the API makes, lists and revokes them."""
 
-import logging
 from collections.abc import Sequence
 
+from auction.web.management.handlers import FROM_API
 from auction.web.token_requests import Place, TokenRequest
+from storage.audit import Actor
 from storage.database import Database
 from storage.tokens import (
     NewToken,
@@ -14,8 +15,6 @@ from storage.tokens import (
     revoke_token,
 )
 
-logger = logging.getLogger(__name__)
-
 
 class TokenKeeping:
     """See ``auction.web.tokens.TokenKeeping``."""
@@ -25,7 +24,7 @@ class TokenKeeping:
 
     async def create(self, asked: TokenRequest, by: str) -> NewToken:
         """Make a token. Raises StorageUnavailableError."""
-        made = await create_token(
+        return await create_token(
             self._database,
             asked.name,
             asked.scopes,
@@ -34,9 +33,8 @@ class TokenKeeping:
             switch=asked.switch,
             rate_limit=asked.limit(),
             expires_at=asked.expires_at,
+            by=Actor(FROM_API, by),
         )
-        _tell("made", made.grant.id, by)
-        return made
 
     async def list(self, limit: int, after: Place | None) -> Sequence[StoredToken]:
         """Tokens in the order they were made. Raises StorageUnavailableError."""
@@ -48,11 +46,4 @@ class TokenKeeping:
 
     async def revoke(self, token_id: str, by: str) -> bool:
         """Make it useless. Raises StorageUnavailableError."""
-        revoked = await revoke_token(self._database, token_id)
-        if revoked:
-            _tell("revoked", token_id, by)
-        return revoked
-
-
-def _tell(what: str, token_id: str, by: str) -> None:
-    logger.info("Token %s was %s by %s", token_id, what, by, extra={"action": f"token_{what}"})
+        return await revoke_token(self._database, token_id, Actor(FROM_API, by))

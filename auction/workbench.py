@@ -16,6 +16,7 @@ from buyers.authentication import Resolve
 from buyers.notice_requests import NoticeRequests, compile_requests
 from buyers.offer_dialect import HashKeyFor, Line, compile_line
 from buyers.terms import TermsOf
+from config.delivery_profiles import PROFILES, Settings, known_profiles
 from config.marketplace import Buyer, Marketplace, read_marketplace, read_offer
 from config.offers import Offer
 from storage.catalogue import StoredItem
@@ -112,14 +113,17 @@ class _Plan:
     buyers: Mapping[str, Buyer]
     offers: Sequence[StoredItem]
     surroundings: Mapping[str, bytes]
-    """Of an offer, by its buyer: the digest of all but itself that its terms depend on."""
+    """Of an offer, by its buyer: the digest of all but itself that it is made of."""
+
+    profiles: Mapping[str, Settings]
 
     @classmethod
     def of(cls, items: Sequence[StoredItem]) -> "_Plan":
         rest = [item.read() for item in items if item.kind != OFFER]
-        marketplace = read_marketplace(join(rest) if rest else {})
+        data = join(rest) if rest else {}
+        marketplace = read_marketplace(data)
         terms = TermsOf(marketplace)
-        common = repr(terms.surroundings)
+        common = repr((terms.surroundings, data.get(PROFILES)))
         texts = {item.id: item.text for item in items if item.kind == BUYER}
         return cls(
             marketplace,
@@ -127,13 +131,14 @@ class _Plan:
             {buyer.id: buyer for buyer in marketplace.buyers},
             [item for item in items if item.kind == OFFER],
             {buyer: _digest(common.encode(), text) for buyer, text in texts.items()},
+            known_profiles(data),
         )
 
     def digest(self, item: StoredItem) -> bytes:
         return _digest(self.surroundings[item.parent or ""], item.text)
 
     def read(self, item: StoredItem) -> Offer:
-        return read_offer(item.read().document)
+        return read_offer(item.read().document, self.profiles)
 
     def terms_of(self, offer: Offer, item: StoredItem) -> OfferTerms:
         return self.terms.offer(offer, self.buyers[item.parent or ""])

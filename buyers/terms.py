@@ -17,6 +17,7 @@ from auction.domain.ids import (
     OfferId,
     OwnerId,
     SourceId,
+    SuppressionId,
     buyer_owner,
     offer_owner,
 )
@@ -24,6 +25,7 @@ from auction.domain.money import to_units
 from auction.domain.numbers import NumberTerms, PoolTerms
 from auction.domain.phone import country_of
 from auction.domain.ping_rate import PingRateTerms
+from auction.domain.quality import QualityRule, QualityTerms
 from auction.domain.terms import (
     AuctionTerms,
     Boost,
@@ -40,6 +42,8 @@ from auction.domain.terms import (
     PayoutRule,
     Period,
     PingPostTerms,
+    Retention,
+    ReturnTerms,
     Segment,
     Subscriber,
     Trigger,
@@ -52,7 +56,10 @@ from config import offers as configured_offers
 from config.endpoints import Breaker, MaxPingRate, PingPost
 from config.faults import ConfigError, Fault
 from config.offers import read_week
+from config.privacy import Retention as ConfiguredRetention
+from config.quality import Quality
 from config.requirements import ConsentRule, Validation, requirement_of
+from config.suppressions import Suppression
 from config.values import DEFAULT_COUNTRY
 from config.webhooks import Webhook
 
@@ -121,6 +128,7 @@ class TermsOf:
             ping_post=self._share(_ping_post(offer.ping_post)),
             conversions=self._share(tuple(map(_conversion, offer.conversions))) or _WHEN_ABSENT,
             duplicates=self._share(own_rule) or self._rules[offer.campaign],
+            returns=self._share(_returns(offer.returns)),
         )
 
     def catalogue(self, offers: Iterable[OfferTerms], revision: int) -> Catalogue:
@@ -134,7 +142,13 @@ class TermsOf:
         pools = [pool_terms(each) for each in market.pools]
         dialled = _dialled(market, numbers, pools)
         campaigns = [
-            _campaign(each, by_campaign[each.id], self._rules, dialled[CampaignId(each.id)])
+            _campaign(
+                each,
+                by_campaign[each.id],
+                self._rules,
+                dialled[CampaignId(each.id)],
+                market.suppressions,
+            )
             for each in market.campaigns
         ]
         return Catalogue(
@@ -152,6 +166,7 @@ class TermsOf:
                 for buyer in market.buyers
                 if buyer.webhooks
             },
+            suppression_lists=frozenset(SuppressionId(each.id) for each in market.suppressions),
             numbers={each.number: each for each in numbers},
             pools={each.id: each for each in pools},
             pool_by_number={number: each for each in pools for number in each.numbers},
@@ -176,6 +191,7 @@ def _campaign(
     offers: Iterable[OfferTerms],
     rules: Mapping[str, DuplicateRule | None],
     dialled: Sequence[str],
+    lists: Iterable[Suppression],
 ) -> Campaign:
     auction = campaign.auction
     return Campaign(
@@ -201,6 +217,25 @@ def _campaign(
         duplicates=rules[campaign.id],
         payouts=tuple(_payout(rule) for rule in campaign.payouts),
         subscribers=_subscribers(f"campaign:{campaign.id}", campaign.webhooks),
+        retention=_retention(campaign.retention),
+        suppressions={
+            SuppressionId(each.id): None if each.buyer is None else BuyerId(each.buyer)
+            for each in lists
+            if each.campaign is None or each.campaign == campaign.id
+        },
+        quality=None if campaign.quality is None else _quality(campaign.quality),
+    )
+
+
+def _quality(quality: Quality) -> QualityTerms:
+    history = quality.source_history
+    return QualityTerms(
+        base=quality.base,
+        rules=tuple(
+            QualityRule(tuple(filter_of(each) for each in rule.when), rule.points)
+            for rule in quality.rules
+        ),
+        source_points=0 if history is None else history.points,
     )
 
 
@@ -226,6 +261,12 @@ def _left_to_lend(market: configured.Marketplace) -> Mapping[SourceId, int]:
         for source in market.sources
         if source.number_cap is not None
     }
+
+
+def _retention(retention: ConfiguredRetention | None) -> Retention:
+    if retention is None:
+        return Retention()
+    return Retention(retention.pii_days, retention.calls_days)
 
 
 def _countries(campaign: configured.Campaign, dialled: Iterable[str]) -> frozenset[str]:
@@ -280,6 +321,13 @@ def _hours(hours: configured_offers.Hours | None, zone: str) -> Hours | None:
 def _requirements(offer: configured_offers.Offer) -> tuple[Requirement, ...]:
     rules: list[Validation | ConsentRule] = [*offer.validations, *offer.consents]
     return tuple(map(requirement_of, rules))
+
+
+def _returns(returns: configured_offers.Returns | None) -> ReturnTerms | None:
+    if returns is None:
+        return None
+    withdraws = returns.payout == "withdraw"
+    return ReturnTerms(returns.within_days, frozenset(returns.reasons), withdraws)
 
 
 def _outside(campaign: configured.Campaign, buyer: configured.Buyer) -> tuple[Segment, ...]:

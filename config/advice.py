@@ -1,76 +1,30 @@
-"""What a marketplace says that is allowed and probably not meant, or that nothing enforces yet."""
+"""What a marketplace says that is allowed and probably not meant."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from config.delivery_profiles import expanded
 from config.faults import Fault, place
 from config.plain_data import Item, Steps, below, listed, offers, text_of
 from config.references import Finding, early_tokens
+from config.routing_advice import routing_advice
 from config.sealing import variables
-
-ANY = "*"
 
 _OF_PINGS = frozenset({"timeout_rate", "error_rate", "bid_rate", "accept_rate", "ping_p95_ms"})
 """What rules read of pings and posts, which a paused offer gets none of."""
 
-_EMPTY: tuple[object, ...] = (None, [], (), {})
-
-
-@dataclass(frozen=True, slots=True)
-class Unenforced:
-    """A key that nothing acts on yet: its path without indexes, and only where it has ``value``."""
-
-    path: tuple[str, ...]
-    value: object = ANY
-
-
-UNENFORCED: tuple[Unenforced, ...] = (
-    Unenforced(("campaigns", "auction", "rank"), value="expected_revenue"),
-    Unenforced(("sources", "token")),
-)
-
 
 def advice_on(data: Mapping[str, object], environ: Mapping[str, str]) -> list[Fault]:
     """Every warning about plain data, whatever else may be wrong with it."""
-    top = Item((), data)
+    top = Item((), expanded(data))
     findings = [
-        *_unenforced(data),
         *_unset_variables(data, environ),
         *_unknown_sources(top),
+        *routing_advice(top),
         *_never_resumed(top),
+        *_forgotten_too_early(top),
         *(finding for offer in offers(top) for finding in _of_offer(offer)),
     ]
     return [place(data, steps, message) for steps, message in findings]
-
-
-def _unenforced(data: Mapping[str, object]) -> Iterator[Finding]:
-    for entry in UNENFORCED:
-        places = [steps for steps, value in _found(data, entry.path, ()) if _acts(entry, value)]
-        if places:
-            told = "" if entry.value == ANY else f": {_word(entry.value)}"
-            yield places[0], f"`{entry.path[-1]}{told}` is not enforced yet{_more(places)}"
-
-
-def _acts(entry: Unenforced, value: object) -> bool:
-    return value not in _EMPTY and entry.value in (ANY, value)
-
-
-def _more(places: list[Steps]) -> str:
-    return f" (so in {len(places)} places)" if len(places) > 1 else ""
-
-
-def _word(value: object) -> str:
-    return "true" if value is True else str(value)
-
-
-def _found(value: object, path: tuple[str, ...], steps: Steps) -> Iterator[tuple[Steps, object]]:
-    if not path:
-        yield steps, value
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from _found(item, path, (*steps, index))
-    elif isinstance(value, Mapping) and path[0] in value:
-        yield from _found(value[path[0]], path[1:], (*steps, path[0]))
 
 
 def _unset_variables(data: Mapping[str, object], environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -80,6 +34,10 @@ def _unset_variables(data: Mapping[str, object], environ: Mapping[str, str]) -> 
             places.setdefault(name, []).append((*steps, "env"))
     for name, found in places.items():
         yield found[0], f"the environment variable {name} is not set here{_more(found)}"
+
+
+def _more(places: list[Steps]) -> str:
+    return f" (so in {len(places)} places)" if len(places) > 1 else ""
 
 
 def _unknown_sources(top: Item) -> Iterator[Finding]:
@@ -100,6 +58,39 @@ def _never_resumed(top: Item) -> Iterator[Finding]:
                 pause.steps,
                 "is never lifted: a paused offer is not pinged, so set resume_after_minutes",
             )
+
+
+def _forgotten_too_early(top: Item) -> Iterator[Finding]:
+    """Rules that look at callers for longer than their campaign knows them."""
+    days: dict[str, int] = {}
+    for campaign in listed(top, "campaigns"):
+        retention = below(campaign, "retention")
+        kept = None if retention is None else _least_days(retention.data)
+        if kept is not None and campaign.id is not None:
+            days[campaign.id] = kept
+            yield from _beyond(campaign, ("payouts",), kept)
+    for offer in offers(top):
+        kept = days.get(text_of(offer.data.get("campaign")) or "")
+        if kept is not None:
+            yield from _beyond(offer, ("conversions",), kept)
+
+
+def _least_days(retention: Mapping[str, object]) -> int | None:
+    days = [
+        each for key in ("pii_days", "calls_days") if isinstance(each := retention.get(key), int)
+    ]
+    return min(days, default=None)
+
+
+def _beyond(owner: Item, rules: tuple[str, ...], kept: int) -> Iterator[Finding]:
+    duplicates = below(owner, "duplicates")
+    places = [] if duplicates is None else [(duplicates, "within_days")]
+    places += [(rule, "dedupe_days") for key in rules for rule in listed(owner, key)]
+    for item, key in places:
+        days = item.data.get(key)
+        if isinstance(days, int) and days > kept:
+            told = f"looks no further back than {kept} days: retention takes callers away then"
+            yield (*item.steps, key), told
 
 
 def _of_offer(offer: Item) -> Iterator[Finding]:

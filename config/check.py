@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from config.advice import advice_on
+from config.delivery_profiles import expanded
 from config.faults import ConfigError, Fault, faults_of
 from config.identifiers import with_ids
 from config.json_file import load_json
@@ -76,7 +77,7 @@ def check(data: object, environ: Mapping[str, str]) -> CheckResult:
     try:
         marketplace = Marketplace.model_validate(named)
     except ValidationError as error:
-        faults += faults_of(error, named, partial(keys_at, Marketplace))
+        faults += faults_of(error, expanded(named), partial(keys_at, Marketplace))
     faults += reference_faults(named)
     warnings = (*dropped, *advice_on(named, environ))
     if faults or marketplace is None:

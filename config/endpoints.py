@@ -24,6 +24,7 @@ from config.request_parts import Body, FieldMapping, Headers, Query, header_faul
 from config.secret_values import Secret
 from config.values import (
     Flag,
+    Identifier,
     Many,
     Model,
     Money,
@@ -294,9 +295,11 @@ class Breaker(Model):
 class PingPost(Model):
     """How an offer bids and is posted.
 
+    ``profile`` names the delivery profile whose settings hold where none are written here.
     ``mapping`` makes the ``fields`` that requests without a body of their own carry.
     """
 
+    profile: Identifier | None = None
     minimum_bid: MoneyOrZero = Decimal(0)
     maximum_bid: Money | None = None
     fixed_amount: Money | None = None

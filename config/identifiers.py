@@ -23,10 +23,12 @@ def with_ids(data: Mapping[str, object]) -> dict[str, object]:
     _fill(result, "campaigns", _from_name("campaign"))
     _fill(result, "sources", _from_name("source"))
     _fill(result, "buyers", _from_name("buyer"))
+    _fill(result, "suppressions", _from_name("suppression"))
     _fill(result, "numbers", _from_number)
     _fill(result, "pools", _from_name("pool"))
     _fill(result, "voice_agents", _from_name("voice-agent"))
     _fill(result, "alerts", _from_name("alert"))
+    _fill(result, "delivery_profiles", _from_name("profile"))
     for key in ("campaigns", "buyers"):
         _change_each(result, key, _with_webhook_ids)
     _change_each(result, "buyers", lambda buyer: _with_offer_ids(buyer, offer_ids))

@@ -2,26 +2,33 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    ModelWrapValidatorHandler,
     StrictInt,
     StrictStr,
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from auction.domain.terms import BuyerType, RankBy, Trigger
 from config.alerts import MAXIMUM_RULES, Alert
+from config.built_in_profiles import BUILT_IN
+from config.delivery_profiles import DeliveryProfile, Settings, knowing, known_profiles
 from config.faults import ConfigError, faults_of, mistake
 from config.numbers import Number, Pool, VoiceAgent
 from config.offers import Caps, ConnectedSeconds, Destination, Duplicates, Offer
+from config.privacy import Retention
+from config.quality import Quality
 from config.routing import BoostRule, SegmentRule
 from config.secret_values import SHOW_SECRETS, Secret
+from config.suppressions import Suppression
 from config.values import (
     Concurrency,
     Country,
@@ -100,6 +107,7 @@ class Campaign(Model):
     private_fields: Many[FieldName] = ()
     auction: AuctionSettings = AuctionSettings()
     segments: Many[SegmentRule] = ()
+    quality: Quality | None = None
     reauction: Flag = False
     max_call_s: Annotated[StrictInt, Field(ge=1, le=86_400)] = 14_400
     reports_answered: Flag = True
@@ -109,6 +117,7 @@ class Campaign(Model):
     duplicates: Duplicates | None = None
     payouts: Many[Payout] = ()
     webhooks: Many[Webhook] = ()
+    retention: Retention | None = None
 
 
 class Source(Model):
@@ -169,10 +178,19 @@ class Marketplace(Model):
     campaigns: Many[Campaign] = ()
     sources: Many[Source] = ()
     buyers: Many[Buyer] = ()
+    suppressions: Many[Suppression] = ()
     numbers: Many[Number] = ()
     pools: Many[Pool] = ()
     voice_agents: Many[VoiceAgent] = ()
     alerts: Annotated[Many[Alert], Field(max_length=MAXIMUM_RULES)] = ()
+    delivery_profiles: Many[DeliveryProfile] = ()
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_its_profiles(cls, data: object, read: ModelWrapValidatorHandler[Self]) -> Self:
+        """Its offers find its own profiles, wherever those stand in the file."""
+        with knowing(known_profiles(data if isinstance(data, Mapping) else {})):
+            return read(data)
 
 
 def read_marketplace(data: Mapping[str, object]) -> Marketplace:
@@ -183,10 +201,14 @@ def read_marketplace(data: Mapping[str, object]) -> Marketplace:
         raise ConfigError(faults_of(error, data)) from None
 
 
-def read_offer(data: Mapping[str, object]) -> Offer:
-    """The offer behind plain data that has its id. Raises ConfigError."""
+def read_offer(data: Mapping[str, object], profiles: Mapping[str, Settings] = BUILT_IN) -> Offer:
+    """The offer behind plain data that has its id. Raises ConfigError.
+
+    ``profiles`` are the delivery profiles of its marketplace.
+    """
     try:
-        return Offer.model_validate(data)
+        with knowing(profiles):
+            return Offer.model_validate(data)
     except ValidationError as error:
         raise ConfigError(faults_of(error, data)) from None
 

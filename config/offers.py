@@ -20,7 +20,8 @@ from pydantic import (
 from auction.domain.filters import Op, prepare
 from auction.domain.hours import Week, parse_weekly, weekly_faults
 from auction.domain.terms import DuplicateAfter, DuplicateScope, Trigger
-from config.endpoints import Endpoint, PingPost, one_way_to_hash
+from config.delivery_profiles import ProfiledPingPost
+from config.endpoints import Endpoint, one_way_to_hash
 from config.faults import faults_of, mistake, mistakes
 from config.requirements import ConsentRule, Validation
 from config.secret_values import Secret
@@ -38,6 +39,7 @@ from config.values import (
     Model,
     Money,
     MoneyOrZero,
+    Name,
     SecondsOrZero,
     SendDigits,
     Text,
@@ -215,6 +217,18 @@ class ConversionRule(Model):
     postback_within_h: Annotated[StrictInt, Field(ge=1, le=2_160)] = 24
 
 
+class Returns(Model):
+    """What the buyer may give back or complain about, up to so many days after the call.
+
+    ``reasons``: the words it may use, any where none are named. ``payout``: whether the source
+    keeps what it earned by a call that is given back.
+    """
+
+    within_days: Days
+    reasons: Annotated[Many[Name], Field(max_length=100)] = ()
+    payout: Literal["keep", "withdraw"] = "keep"
+
+
 class Offer(Model):
     """One buyer's terms on one campaign."""
 
@@ -232,9 +246,10 @@ class Offer(Model):
     priority: Hundreds = 1
     weight: Annotated[StrictInt, Field(ge=0, le=10_000)] = 1
     static_price: Annotated[MoneyOrZero | None, Field(validate_default=True)] = None
-    ping_post: PingPost | None = None
+    ping_post: ProfiledPingPost | None = None
     conversions: Many[ConversionRule] = ()
     duplicates: Duplicates | None = None
+    returns: Returns | None = None
     hash_key: Secret | None = None
     hash: Literal["sha256"] | None = None
 

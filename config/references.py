@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from auction.domain.phone import normalise_number
+from config.built_in_profiles import BUILT_IN
+from config.delivery_profiles import PROFILES, expanded, known_profiles
 from config.faults import Fault, place
 from config.plain_data import Item, Steps, below, listed, offers, text_of, texts
 from config.template_syntax import POST_ONLY_TOKENS, TemplateError, Token, parse_template
@@ -15,7 +17,7 @@ Finding = tuple[Steps, str]
 
 def reference_faults(data: Mapping[str, object]) -> list[Fault]:
     """Duplicate ids, names of nothing, numbers claimed twice, private fields in pings."""
-    top = Item((), data)
+    top = Item((), expanded(data))
     findings = [
         *_duplicate_ids(top),
         *_numbers_claimed_twice(top),
@@ -23,12 +25,17 @@ def reference_faults(data: Mapping[str, object]) -> list[Fault]:
         *_numbers_beyond_caps(top),
         *_unknown_to_alerts(top),
         *_private_fields_in_pings(top),
+        *_unknown_profiles(top),
     ]
     return [place(data, steps, message) for steps, message in findings]
 
 
 def _duplicate_ids(top: Item) -> Iterator[Finding]:
-    keys = ("campaigns", "sources", "buyers", "numbers", "pools", "voice_agents", "alerts")
+    keys = (
+        *("campaigns", "sources", "buyers", "numbers", "pools", "voice_agents", "suppressions"),
+        "alerts",
+        PROFILES,
+    )
     for key in keys:
         yield from _repeated(list(listed(top, key)))
     yield from _repeated(list(offers(top)))
@@ -82,6 +89,9 @@ def _unknown_names(top: Item) -> Iterator[Finding]:
     yield from _unknown(top, (*of_campaigns, *agents), "campaigns", "campaign")
     of_sources = (*listed(top, "numbers"), *listed(top, "pools"))
     yield from _unknown(top, of_sources, "sources", "source")
+    lists = tuple(listed(top, "suppressions"))
+    yield from _unknown(top, lists, "campaigns", "campaign")
+    yield from _unknown(top, lists, "buyers", "buyer")
     known = {offer.id for offer in offers(top)}
     for number in listed(top, "numbers"):
         for rule in listed(number, "rules"):
@@ -126,6 +136,17 @@ def _unknown_to_alerts(top: Item) -> Iterator[Finding]:
 
 
 _A = {"campaign": "a campaign", "buyer": "a buyer", "offer": "an offer"}
+
+
+def _unknown_profiles(top: Item) -> Iterator[Finding]:
+    known = known_profiles(top.data)
+    for offer in offers(top):
+        terms = below(offer, "ping_post")
+        name = None if terms is None else text_of(terms.data.get("profile"))
+        if terms is not None and name is not None and name not in known:
+            built_in = ", ".join(BUILT_IN)
+            told = f"names a delivery profile that is not in this file: built in are {built_in}"
+            yield (*terms.steps, "profile"), told
 
 
 def _private_fields_in_pings(top: Item) -> Iterator[Finding]:

@@ -76,6 +76,30 @@ class Note:
     note: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who did something, and from where."""
+
+    origin: str
+    name: str
+
+    def did(
+        self,
+        action: str,
+        kind: str,
+        item: str,
+        *,
+        before: Document | None = None,
+        after: Document | None = None,
+    ) -> Note:
+        """What they did, to be noted."""
+        return Note(self.origin, self.name, kind, item, action, before, after)
+
+
+COMMAND: Final = Actor("command", "command")
+"""Whoever may run commands on the database."""
+
+
 async def read_audit(database: Database, wanted: AuditWanted) -> list[AuditEntry]:
     """A page of the log. Raises StorageUnavailableError."""
     async with database.connection() as connection:

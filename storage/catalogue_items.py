@@ -16,10 +16,12 @@ LISTS: Mapping[str, str] = {
     "campaigns": "campaign",
     "sources": "source",
     "buyers": BUYER,
+    "suppressions": "suppression",
     "numbers": "number",
     "pools": "pool",
     "voice_agents": "voice_agent",
     "alerts": "alert",
+    "delivery_profiles": "delivery_profile",
 }
 
 # Room between two neighbours, so that a newcomer rarely moves anyone else.

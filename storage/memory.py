@@ -35,7 +35,7 @@ from auction.domain.decision import (
     UnknownCall,
 )
 from auction.domain.duplicates import is_duplicate
-from auction.domain.ids import CallId, OwnerId
+from auction.domain.ids import CallId, OwnerId, SuppressionId
 from auction.domain.lifecycle import CallState
 from auction.domain.numbers import Lent, joined
 from auction.domain.reasons import Reason
@@ -57,13 +57,14 @@ class MemoryLedger:
     """NextLedger and UsageView in one; ``now`` is the clock of its leases and claims.
 
     It keeps no money: calls in ``converted`` have earned their conversion; ``lent`` tells whom the
-    numbers of pools are lent to.
+    numbers of pools are lent to, ``suppressed`` the lists that numbers are on.
     """
 
     now: Callable[[], datetime]
     usage: dict[OwnerId, Usage] = field(default_factory=dict)
     traces: dict[CallId, bytes] = field(default_factory=dict)
     converted: set[CallId] = field(default_factory=set)
+    suppressed: dict[str, tuple[SuppressionId, ...]] = field(default_factory=dict)
     lent: dict[str, Lent] = field(default_factory=dict)
     _calls: dict[CallId, StoredCall] = field(default_factory=dict)
     _routes: dict[str, list[tuple[CallId, PastCall]]] = field(default_factory=dict)
@@ -77,7 +78,8 @@ class MemoryLedger:
             call = self._as_lent(opening)
             stored = StoredCall(replace(opening, call=call), epoch, decide_by)
             self._calls[call.call_id] = stored
-            return Opened(epoch, self._past_calls(call), known_as=_known_as(call, opening))
+            past, on = self._past_calls(call), self._lists_of(call)
+            return Opened(epoch, past, known_as=_known_as(call, opening), suppressed=on)
         if stored.opening.fingerprint != opening.fingerprint:
             return OtherContent()
         if stored.answer is not None:
@@ -89,8 +91,8 @@ class MemoryLedger:
         stored.decide_by = decide_by
         past = self._past_calls(opening.call)
         call = stored.opening.call
-        known_as = _known_as(call, opening)
-        return Opened(stored.epoch, past, stored.plan, call.received_at, known_as)
+        known_as, on = _known_as(call, opening), self._lists_of(call)
+        return Opened(stored.epoch, past, stored.plan, call.received_at, known_as, on)
 
     async def reserve(self, request: ReserveRequest) -> ReserveResult:
         """See ``auction.ports.Ledger``."""
@@ -196,7 +198,8 @@ class MemoryLedger:
         stored.decide_by = self._from_now(request.decide_within_ms)
         stored.binding = True
         past = self._past_calls(stored.opening.call)
-        return rerouting(stored, self.traces[request.call_id], past)
+        again = rerouting(stored, self.traces[request.call_id], past)
+        return replace(again, suppressed=self._lists_of(stored.opening.call))
 
     def _from_now(self, milliseconds: int) -> datetime:
         return self.now() + timedelta(milliseconds=milliseconds)
@@ -259,6 +262,9 @@ class MemoryLedger:
     def _past_calls(self, call: Call) -> tuple[PastCall, ...]:
         known = self._routes.get(call.caller.number or "", ())
         return tuple(past for call_id, past in known if call_id != call.call_id)
+
+    def _lists_of(self, call: Call) -> tuple[SuppressionId, ...]:
+        return self.suppressed.get(call.caller.number or "", ())
 
     @staticmethod
     def _stored_plan(request: ReserveRequest, position: int | None) -> StoredPlan:

@@ -7,7 +7,7 @@ from auction.domain.ids import OfferId, OwnerId
 from auction.domain.offer_page import OfferTotals
 from auction.domain.usage import Usage
 from storage.queries import query
-from storage.report_figures import READ_S, Connections
+from storage.report_figures import READ_S, Connections, adding_up
 from storage.usage_rows import decode
 
 _USAGE = query("read_usage")
@@ -31,7 +31,7 @@ class OfferPages:
 
         Test calls are left out. Raises StorageUnavailableError.
         """
-        async with self._connections.connection() as connection:
+        async with adding_up(self._connections) as connection:
             row = await connection.fetchrow(_TOTALS, offer, month, timeout=READ_S)
         assert row is not None, "sums are always one row"
         return OfferTotals(**row)

@@ -157,9 +157,10 @@ class OpeningCalls:
 
     def _opened(self, row: asyncpg.Record, opening: Opening, plan: StoredPlan | None) -> Opened:
         past, known_as = load_routes(row["routes"]), self._known_as(row, opening)
+        on = tuple(row["lists"] or ())
         if not row["known_before"]:
-            return Opened(row["epoch"], past, known_as=known_as)
-        return Opened(row["epoch"], past, plan, row["received_at"], known_as)
+            return Opened(row["epoch"], past, known_as=known_as, suppressed=on)
+        return Opened(row["epoch"], past, plan, row["received_at"], known_as, on)
 
     def _known_as(self, row: asyncpg.Record, opening: Opening) -> KnownAs | None:
         """What is recorded, where that differs from the opening: most often it does not."""

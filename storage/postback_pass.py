@@ -19,6 +19,7 @@ from auction.domain.postbacks import (
     Sale,
     judge_report,
 )
+from auction.domain.returns import clawed_back
 from auction.domain.terms import Measure
 from storage.accounts import Accounts
 from storage.books import Books
@@ -66,10 +67,13 @@ class Hearing:
                 return Refused.OTHER_CONTENT
             return self._reported(ReportResult.REPEATED, flagged=self.known.flagged)
         if self.call.test:
-            return self._reported(ReportResult.IGNORED)
+            claimed = self.postback.claim is not None
+            return Refused.NOTHING_SOLD if claimed else self._reported(ReportResult.IGNORED)
         judged = judge_report(self._report(), self._sale(), self._booked(Side.BUYER))
         if isinstance(judged, Refused):
             return judged
+        if self.postback.claim is not None and judged.entry is None:
+            return Refused.NOTHING_SOLD
         self._take(judged)
         entry = judged.entry
         return self._reported(judged.result, flagged=entry is not None and entry.beyond_hold)
@@ -123,6 +127,20 @@ class Hearing:
             self.moved, self.call = paid.route != self.call.route, paid
         if judged.result is not ReportResult.IGNORED:
             self._pay_source()
+        claim = self.postback.claim
+        if claim is not None and claim.claws_back and judged.entry is not None:
+            self._claw_back(judged.entry)
+
+    def _claw_back(self, credit: Entry) -> None:
+        entry = clawed_back(self.call.call_id, self._booked(Side.SOURCE), credit)
+        paid = None if entry is None else self.books.hold(self.call.call_id, entry.attempt)
+        if entry is not None and paid is not None:
+            self._book(paid, entry)
+
+    def brought_down(self, side: Side) -> Decimal:
+        """By how much the report has lowered a side."""
+        changes = [entry.change for entry in self.accounts.entries if entry.side is side]
+        return -sum(changes, _NOTHING)
 
     def _pay_source(self) -> None:
         report = self._report()

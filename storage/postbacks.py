@@ -24,6 +24,7 @@ from auction.domain.usage import Usage
 from auction.ports import StorageUnavailableError
 from storage.accounts import open_accounts
 from storage.books import Books
+from storage.claims import Claimed, write_claim
 from storage.database import Connection, Database
 from storage.holds import Hold, HoldState
 from storage.locked import find_locked, impatient, sparing_locked
@@ -214,4 +215,8 @@ async def _write(connection: Connection, hearing: Hearing, outbox: Outbox) -> No
         hearing.result.value,
         hearing.hold.converted_at is not None,
     )
+    if postback.claim is not None:
+        credited = hearing.brought_down(Side.BUYER), hearing.brought_down(Side.SOURCE)
+        claimed = Claimed.of_hold(hearing.hold, hearing.call, hearing.event_id, *credited)
+        await write_claim(connection, claimed, postback.claim, postback.fingerprint)
     await outbox.write(connection, hearing.facts)

@@ -1,5 +1,6 @@
 """What calls have added to the figures, row by row, counted into sums. No I/O here."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -8,6 +9,7 @@ from typing import Final, NamedTuple, TypeAlias
 import asyncpg
 import orjson
 
+from auction.domain.reasons import Reason
 from auction.domain.report_figures import (
     FigureClass,
     Figures,
@@ -21,7 +23,10 @@ from auction.domain.terms import BuyerType
 from storage.report_rows import Grain, RowKey
 
 _MINUTE: Final = timedelta(minutes=1)
+logger = logging.getLogger(__name__)
+
 _FIRST: Final = 1
+_CODES: Final = {reason.outcome: int(reason) for reason in Reason}
 _REPLACED: Final = "replaced"
 _OF_DECISIONS: Final = frozenset({"decision", _REPLACED})
 
@@ -47,11 +52,16 @@ class Delta:
 
     @classmethod
     def read(cls, row: asyncpg.Record) -> "Delta":
-        """The row, its trace read; without one it adds nothing that a trace would tell."""
+        """The row, its trace read; without one that can be read it adds nothing of a trace."""
         if row["trace"] is None:
             return cls(row, row["revision"] or 0, ())
-        trace = orjson.loads(row["trace"])
-        return cls(row, trace["revision"], trace["offers"])
+        try:
+            trace = orjson.loads(row["trace"])
+            return cls(row, trace["revision"], trace["offers"])
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            # All that comes after it must not wait for it for ever.
+            logger.error("A trace can't be read", extra={"action": "fold_reports"})
+            return cls(row, 0, ())
 
     def offers(self) -> Iterable[Owned]:
         """The offers that it adds to."""
@@ -120,6 +130,10 @@ class FoldedRows:
             figures.converted += row["converted"]
             figures.revenue += row["revenue"]
             figures.payout += row["payout"]
+            for reason, weight in ((row["failed"], 1), (row["failed_before"], -1)):
+                if reason is not None:
+                    code = _CODES.get(reason, Reason.ATTEMPT_FAILED.value)
+                    figures.reasons[code] = figures.reasons.get(code, 0) + weight
 
     def _tally(self, scope: Scope, owned: Owned, unknown: Owner) -> Tally:
         at, campaign, source, test = scope

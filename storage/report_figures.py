@@ -1,7 +1,7 @@
 """The figures of calls over some time, as alerts, rankings and reports read them."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
@@ -34,6 +34,14 @@ class Connections(Protocol):
         """A connection for one reading. Raises StorageUnavailableError."""
 
 
+@asynccontextmanager
+async def adding_up(connections: Connections) -> AsyncIterator[Connection]:
+    """A connection for statements that add up many rows. Raises StorageUnavailableError."""
+    async with connections.connection() as connection, connection.transaction(readonly=True):
+        await connection.execute(_HAVE_ROOM)
+        yield connection
+
+
 class FigureReader:
     """Reads figures in turn with others who use these connections."""
 
@@ -47,8 +55,7 @@ class FigureReader:
 
 async def ask(connections: Connections, question: Question) -> tuple[Summed, ...]:
     """The figures that are asked for; what has none is absent. Raises StorageUnavailableError."""
-    async with connections.connection() as connection, connection.transaction(readonly=True):
-        await connection.execute(_HAVE_ROOM)
+    async with adding_up(connections) as connection:
         rows = await connection.fetch(_SUM, *_values(question), timeout=READ_S)
     return tuple(
         Summed(

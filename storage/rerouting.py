@@ -214,4 +214,5 @@ def _rerouting(claimed: Claimed, row: asyncpg.Record) -> Rerouting:
         traces=tuple(row["traces"] or ()),
         past_calls=load_routes(row["routes"]),
         plan=plan if row["attempt"] == claimed.attempt else None,
+        suppressed=tuple(row["lists"] or ()),
     )

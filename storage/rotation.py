@@ -10,6 +10,7 @@ import asyncpg
 
 from config.sealing import seal_anew
 from config.secret_box import SecretBox, SecretBoxError
+from storage.audit import COMMAND, add_note
 from storage.database import Connection, Database
 from storage.errors import SecretKeyError
 from storage.keys import ServiceKey, purpose_of, service_key
@@ -18,10 +19,12 @@ from storage.queries import query
 _LOCK_CATALOGUE = query("catalogue_lock")
 _LOCK_KEYS = query("keys_lock")
 _WRAP_ANEW = query("keys_wrap_anew")
-_SEALED_ITEMS = query("sealed_items")
-_SEAL_ITEMS_ANEW = query("seal_items_anew")
-_SEALED_PATCHES = query("sealed_patches")
-_SEAL_PATCHES_ANEW = query("seal_patches_anew")
+_SEALED: Final = (
+    (query("sealed_items"), query("seal_items_anew"), ("kind", "id", "first_revision")),
+    (query("sealed_patches"), query("seal_patches_anew"), ("id",)),
+)
+"""What holds sealed secrets: how it is read and written, and by which keys."""
+
 _REPEAT_REVISION = query("repeat_revision")
 _ANNOUNCE = query("catalogue_announce")
 
@@ -53,11 +56,12 @@ async def rotate(database: Database, old: SecretBox, new: SecretBox) -> Rotated:
         await connection.execute(_LOCK_CATALOGUE)
         keys = await _wrap_keys(connection, old, new)
         documents, unreadable = await _seal_documents(connection, old, new)
-        patches, lost = await _seal_patches(connection, old, new)
+        rotated = Rotated(keys, documents, unreadable)
+        await add_note(connection, COMMAND.did("rotate", "secret_key", "secret_key"))
         revision = await connection.fetchval(_REPEAT_REVISION, _NOTE)
         if revision is not None:
             await connection.execute(_ANNOUNCE, revision)
-    return Rotated(keys, documents + patches, unreadable + lost)
+    return rotated
 
 
 async def _wrap_keys(connection: Connection, old: SecretBox, new: SecretBox) -> int:
@@ -76,24 +80,28 @@ async def _wrap_keys(connection: Connection, old: SecretBox, new: SecretBox) -> 
 async def _seal_documents(
     connection: Connection, old: SecretBox, new: SecretBox
 ) -> tuple[int, int]:
-    rows = await connection.fetch(_SEALED_ITEMS, timeout=_TIMEOUT_S)
-    unreadable = 0
+    documents = unreadable = 0
+    for read, write, keys in _SEALED:
+        rows = await connection.fetch(read, timeout=_TIMEOUT_S)
+        documents += len(rows)
+        unreadable += await _seal_rows(connection, rows, (write, keys), (old, new))
+    return documents, unreadable
+
+
+async def _seal_rows(
+    connection: Connection,
+    rows: Sequence[asyncpg.Record],
+    target: tuple[str, Sequence[str]],
+    boxes: tuple[SecretBox, SecretBox],
+) -> int:
+    unreadable, (write, keys) = 0, target
     for part in _parts(rows):
         # Between two statements there is no time to lose: an idle transaction is cut off.
-        texts, more = await asyncio.to_thread(_seal_part, part, old, new)
+        texts, more = await asyncio.to_thread(_seal_part, part, *boxes)
         unreadable += more
-        keys = ([row[name] for row in part] for name in ("kind", "id", "first_revision"))
-        await connection.execute(_SEAL_ITEMS_ANEW, *keys, texts, timeout=_TIMEOUT_S)
-    return len(rows), unreadable
-
-
-async def _seal_patches(connection: Connection, old: SecretBox, new: SecretBox) -> tuple[int, int]:
-    """Scheduled changes that wait; there are few of them."""
-    rows = await connection.fetch(_SEALED_PATCHES)
-    made = [seal_anew(json.loads(row["patch"]), old, new) for row in rows]
-    texts = [json.dumps(patch, ensure_ascii=False) for patch, _ in made]
-    await connection.execute(_SEAL_PATCHES_ANEW, [row["id"] for row in rows], texts)
-    return len(rows), sum(unreadable for _, unreadable in made)
+        named = ([row[name] for row in part] for name in keys)
+        await connection.execute(write, *named, texts, timeout=_TIMEOUT_S)
+    return unreadable
 
 
 def _seal_part(

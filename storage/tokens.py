@@ -12,6 +12,7 @@ import asyncpg
 
 from auction.domain.throttle import RateLimit, Throttle
 from auction.ports import StorageUnavailableError
+from storage.audit import COMMAND, Actor, Document, add_note
 from storage.database import Database
 from storage.follower import RevisionFollower
 from storage.queries import query
@@ -78,6 +79,7 @@ async def create_token(
     switch: str | None = None,
     rate_limit: RateLimit | None = None,
     expires_at: datetime | None = None,
+    by: Actor = COMMAND,
 ) -> NewToken:
     """Make a token.
 
@@ -98,7 +100,17 @@ async def create_token(
     async with database.transaction() as connection:
         created_at = await connection.fetchval(_ADD, *_row(grant, token))
         await connection.execute(_ANNOUNCE)
+        await add_note(connection, by.did("create", "token", grant.id, after=_noted(grant)))
     return NewToken(grant, created_at, token)
+
+
+def _noted(grant: TokenGrant) -> Document:
+    bound = {"buyer": grant.buyer, "source": grant.source, "switch": grant.switch}
+    return {
+        "name": grant.name,
+        "scopes": sorted(grant.scopes),
+        **{key: value for key, value in bound.items() if value is not None},
+    }
 
 
 def _row(grant: TokenGrant, token: str) -> tuple[object, ...]:
@@ -117,13 +129,16 @@ def _row(grant: TokenGrant, token: str) -> tuple[object, ...]:
     )
 
 
-async def revoke_token(database: Database, token_id: str) -> bool:
+async def revoke_token(database: Database, token_id: str, by: Actor = COMMAND) -> bool:
     """Make a token useless; False when there is no such token or it is already revoked."""
     async with database.transaction() as connection:
-        revoked = await connection.fetchval(_REVOKE, token_id) is not None
-        if revoked:
+        row = await connection.fetchrow(_REVOKE, token_id)
+        if row is not None:
             await connection.execute(_ANNOUNCE)
-    return revoked
+            await add_note(
+                connection, by.did("delete", "token", token_id, before=_noted(_grant(row)))
+            )
+    return row is not None
 
 
 async def list_tokens(

@@ -3,6 +3,7 @@
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import orjson
 
@@ -19,6 +20,9 @@ class Unsealed:
     fields: Mapping[str, FieldValue]
 
 
+_ERASED: Final = Unsealed(Caller(), {})
+
+
 class CallerVault:
     """Keeps callers' numbers and calls' fields out of the tables' plain columns.
 
@@ -33,8 +37,10 @@ class CallerVault:
 
     def hash(self, number: str | None) -> bytes | None:
         """HMAC-SHA-256 of an E.164 number; None for a withheld one."""
-        if number is None:
-            return None
+        return None if number is None else self.hash_number(number)
+
+    def hash_number(self, number: str) -> bytes:
+        """HMAC-SHA-256 of an E.164 number."""
         return hmac.digest(self._identity_key, number.encode(), "sha256")
 
     def hash_key_for(self, offer: OfferId) -> bytes:
@@ -70,6 +76,11 @@ class CallerVault:
         return tags
 
     def open(self, sealed: bytes, call_id: CallId) -> Unsealed:
-        """What ``seal`` was given. Raises SecretBoxError when it was sealed under another key."""
+        """What ``seal`` was given; nothing where that was erased.
+
+        Raises SecretBoxError when it was sealed under another key.
+        """
+        if not sealed:
+            return _ERASED
         caller, fields = orjson.loads(self._box.open(sealed, call_id.encode()))
         return Unsealed(Caller(*caller), fields)

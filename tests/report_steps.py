@@ -22,7 +22,7 @@ _TRACES = """
 """
 _ATTEMPTS = """
     select
-        r.offer, r.buyer, c.received_at, c.test, c.campaign, c.source,
+        r.offer, r.buyer, r.reason, c.received_at, c.test, c.campaign, c.source,
         (r.answered_at is not null)::integer as answered,
         (r.answered_at is not null and r.ended_at is not null)::integer as completed,
         (r.converted_at is not null)::integer as converted,
@@ -42,6 +42,7 @@ _ITEMS = """
     values ($1, $2, 1, $3, 1, $4)
     on conflict do nothing
 """
+_FAILURES = {"no_answer": 501, "busy": 502, "dial_failed": 503, "short_call": 504}
 _POSTS = {401: "posts_rejected", 402: "posts_unknown", 403: "post_errors"}
 _OF_PINGS = {0: "no_bids", 101: "timeouts", 106: "not_awaited", 301: "below_minimum"} | {
     **dict.fromkeys((302, 303), "invalid_bids"),
@@ -97,6 +98,8 @@ async def raw_figures(database: Database, catalogue: Catalogue) -> Mapping[Key, 
         for key in _keys(row, offer.id, row["buyer"], offer.buyer_type):
             for name in ("answered", "completed", "converted", "revenue", "payout"):
                 sums[key][name] += row[name]
+            if row["reason"] is not None:
+                sums[key]["reasons"][_FAILURES[row["reason"]]] += 1
     return sums
 
 

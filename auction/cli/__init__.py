@@ -7,6 +7,7 @@ from auction.cli.marketplace import apply_command, check_command, export_command
 from auction.cli.reconcile import reconcile_command
 from auction.cli.replay import replay_command
 from auction.cli.serve import demo_command, serve_command, simulate_buyers_command, worker_command
+from auction.cli.suppress import suppress_command
 from auction.cli.upkeep import (
     migrate_command,
     rotate_key_command,
@@ -39,3 +40,4 @@ main.add_command(token_group)
 main.add_command(migrate_command)
 main.add_command(secret_key_command)
 main.add_command(rotate_key_command)
+main.add_command(suppress_command)

@@ -191,15 +191,15 @@ def read_decision(
     """A first decision as replays take it; ``stored`` is its trace, ``price`` what was agreed."""
     from auction.domain.replay_record import Recorded
     from auction.engine.outcomes import Outcomes
-    from auction.web.explanation import read_trace
+    from auction.web.explanation import read_trace, with_quality
 
-    answers = Outcomes.restored(stored).all()
+    answers, trace = Outcomes.restored(stored).all(), read_trace(stored)
     return Recorded(
-        call=call,
+        call=with_quality(call, trace),
         campaign=None if campaign is None else catalogue.campaigns.get(campaign),
         currency=catalogue.currency,
         default_country=catalogue.default_country,
-        trace=read_trace(stored),
+        trace=trace,
         quotes={each.offer: each.quote for each in answers if each.quote is not None},
         price=price,
         reason=reason,

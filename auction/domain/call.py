@@ -36,6 +36,7 @@ class Call:
 
     ``received_at`` is UTC; ``timeout_ms`` is how long the switch waits, None when it did not say.
     ``campaign`` is the campaign that the request names, None when only the dialled number tells.
+    ``quality`` is a score from 0 to 100, None where its campaign scores none.
     """
 
     call_id: CallId
@@ -48,6 +49,7 @@ class Call:
     timeout_ms: int | None = None
     test: bool = False
     switch: str | None = None
+    quality: int | None = None
 
 
 Amount = Decimal

@@ -11,8 +11,18 @@ from enum import Enum
 from typing import Final
 
 from auction.domain.call import Call, FieldValue
-from auction.domain.ids import BuyerId, CallId, CampaignId, OfferId, PingId, PostId, SourceId
+from auction.domain.ids import (
+    BuyerId,
+    CallId,
+    CampaignId,
+    OfferId,
+    PingId,
+    PostId,
+    SourceId,
+    SuppressionId,
+)
 from auction.domain.numbers import PoolTerms
+from auction.domain.quality import Quality
 from auction.domain.reasons import Reason
 from auction.domain.scoring import Weight
 from auction.domain.terms import (
@@ -109,6 +119,7 @@ class KnownAs:
 class Opened:
     """The call is ours to decide. ``plan`` is set when an earlier decider died after storing one.
 
+    ``suppressed``: the lists that the caller is on.
     ``received_at``: when the call first came in, where that was not with this request; its cap
     windows are the ones of that moment. ``known_as``: source and fields that are recorded of it,
     where they are others than those it was opened with.
@@ -119,6 +130,7 @@ class Opened:
     plan: "StoredPlan | None" = None
     received_at: datetime | None = None
     known_as: "KnownAs | None" = None
+    suppressed: tuple[SuppressionId, ...] = ()
 
 
 @value(frozen=True, slots=True)
@@ -210,6 +222,7 @@ class Rerouting:
     traces: tuple[bytes, ...] = ()
     past_calls: tuple[PastCall, ...] = ()
     plan: "StoredPlan | None" = None
+    suppressed: tuple[SuppressionId, ...] = ()
 
 
 @value(frozen=True, slots=True)
@@ -453,9 +466,12 @@ class Timings:
 class Trace:
     """Why a call went where it went.
 
-    Offers refused by their fixed terms are recomputed on reading.
+    Offers refused by their fixed terms are recomputed on reading. ``suppressed``: the lists that
+    the caller was on.
     """
 
     revision: int
     timings: Timings
     offers: tuple[TraceEntry, ...] = field(default_factory=tuple)
+    suppressed: tuple[SuppressionId, ...] = ()
+    quality: Quality | None = None

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from auction.domain.ids import CampaignId, OfferId
+from auction.domain.ids import CampaignId, OfferId, SourceId
 from auction.domain.scoring import Odds, OddsBook
 
 WINDOW: Final = timedelta(days=30)
@@ -22,6 +22,7 @@ PRIOR_TRIALS: Final = 20.0
 
 _STEP: Final = Decimal("0.000001")
 _CERTAIN: Final = Decimal(1)
+_HUNDREDTH: Final = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,16 @@ class Results:
     accepted: int = 0
     refused: int = 0
     routed: int = 0
+    answered: int = 0
+    converted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SourceResults:
+    """How many calls of a source were answered and converted in a time that began ``at``."""
+
+    source: SourceId
+    at: datetime
     answered: int = 0
     converted: int = 0
 
@@ -68,10 +79,9 @@ def estimate(results: Iterable[Results], now: datetime) -> OddsBook:
     campaigns: defaultdict[CampaignId, _Chances] = defaultdict(_chances)
     everywhere = _chances()
     for each in results:
-        age = max(now - each.at, timedelta())
-        if age > WINDOW:
+        weight = _weight(each.at, now)
+        if not weight:
             continue
-        weight = 0.5 ** (age / HALF_LIFE)
         for chances in (offers[each.campaign, each.offer], campaigns[each.campaign], everywhere):
             _add(chances, each, weight)
     market = _means(everywhere, _EVEN, prior_trials=2.0)
@@ -84,6 +94,29 @@ def estimate(results: Iterable[Results], now: datetime) -> OddsBook:
         campaigns={name: _odds(means) for name, means in of_campaigns.items()},
         otherwise=_odds(market),
     )
+
+
+def standings(results: Iterable[SourceResults], now: datetime) -> dict[SourceId, Decimal]:
+    """How each source's calls convert beside those of all: -1 never, 0 as often, 1 twice or more.
+
+    With at most 2 decimals.
+    """
+    sources: defaultdict[SourceId, _Chance] = defaultdict(_Chance)
+    everywhere = _Chance()
+    for each in results:
+        weight = _weight(each.at, now)
+        for chance in (sources[each.source], everywhere):
+            chance.add(weight * each.converted, weight * each.answered)
+    mean = everywhere.mean(0.5, prior_trials=2.0)
+    return {
+        source: Decimal(min(chance.mean(mean) / mean - 1, 1.0)).quantize(_HUNDREDTH)
+        for source, chance in sources.items()
+    }
+
+
+def _weight(at: datetime, now: datetime) -> float:
+    age = max(now - at, timedelta())
+    return 0.5 ** (age / HALF_LIFE) if age <= WINDOW else 0.0
 
 
 def _chances() -> _Chances:

@@ -44,16 +44,24 @@ class Filter:
     exists: bool = True
 
 
-_CALL_FIELDS: Final[dict[str, Callable[[Call], str | None]]] = {
+def _quality(call: Call) -> FieldValue | None:
+    return call.fields.get("quality") if call.quality is None else call.quality
+
+
+_CALL_FIELDS: Final[dict[str, Callable[[Call], FieldValue | None]]] = {
     "caller.state": lambda call: call.caller.state,
     "caller.area_code": lambda call: call.caller.area_code,
     "caller.country": lambda call: call.caller.country,
     "source": lambda call: call.source,
     "dialed_number": lambda call: call.dialed_number,
+    "quality": _quality,
 }
 
 CALL_FIELDS: Final = frozenset(_CALL_FIELDS)
-"""Names that a filter may use besides the call's own fields; they hide a field of the same name."""
+"""Names that a filter may use besides the call's own fields; they hide a field of the same name.
+
+``quality`` hides one only where the campaign scores its calls.
+"""
 
 
 def prepare(field: str, op: Op, value: object) -> Filter:

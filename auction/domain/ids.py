@@ -10,6 +10,7 @@ SourceId = NewType("SourceId", str)
 PoolId = NewType("PoolId", str)
 PingId = NewType("PingId", str)
 PostId = NewType("PostId", str)
+SuppressionId = NewType("SuppressionId", str)
 
 OwnerId = NewType("OwnerId", str)
 """Whose caps are counted: ``offer:<id>`` or ``buyer:<id>``."""

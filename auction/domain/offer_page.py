@@ -1,10 +1,9 @@
 """What an offer has come to, as its page shows it."""
 
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Final
+from decimal import Decimal
 
-_SMALLEST: Final = Decimal("0.0001")
+from auction.domain.report_measures import mean_bid
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +24,4 @@ class OfferTotals:
     @property
     def average_bid(self) -> Decimal | None:
         """The mean of the month's valid bids with four decimals; None without any."""
-        if not self.month_bids:
-            return None
-        mean = self.month_bid_total / self.month_bids
-        return mean.quantize(_SMALLEST, rounding=ROUND_HALF_EVEN)
+        return mean_bid(self.month_bid_total, self.month_bids)

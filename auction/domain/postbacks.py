@@ -16,6 +16,7 @@ from auction.domain.conversions import Booked, Entry, EntryKind, Side
 from auction.domain.decimals import read_decimal
 from auction.domain.ids import BuyerId, CallId
 from auction.domain.money import parse_amount, render, to_units
+from auction.domain.returns import Claim
 from auction.domain.terms import ConversionRule, Measure, Trigger
 from auction.domain.usage import Change
 
@@ -58,7 +59,8 @@ class Postback:
 
     ``buyer`` None: whoever the call was sold to. ``event_id`` None: derived from the content.
     ``amount`` None: what was agreed. ``at`` None: now. ``note``: the status in the buyer's word.
-    ``fingerprint`` tells a repeat from other content.
+    ``fingerprint`` tells a repeat from other content. ``claim``: it is a return, which is refused
+    where there is nothing to give back.
     """
 
     named_by: NamedBy
@@ -70,6 +72,7 @@ class Postback:
     amount: Decimal | None = None
     at: datetime | None = None
     note: str | None = None
+    claim: Claim | None = None
 
 
 class ReportResult(Enum):
@@ -101,12 +104,14 @@ class Reported:
 class Refused(Enum):
     """Why a report was not taken: nothing of it is kept.
 
-    ``passed_on``: the attempt failed, and a later one has the call.
+    ``passed_on``: the attempt failed, and a later one has the call. ``nothing_sold``: no conversion
+    stands that could be given back.
     """
 
     UNKNOWN_CALL = "unknown_call"
     OTHER_CONTENT = "other_content"
     OTHER_BUYER = "other_buyer"
+    NOTHING_SOLD = "nothing_sold"
     PASSED_ON = "passed_on"
 
 

@@ -16,6 +16,7 @@ from auction.domain.reasons import HELD_BACK, NoRouteReason, Reason
 from auction.domain.replay_auction import AuctionAgain, ask_again
 from auction.domain.replay_record import Changes, Recorded
 from auction.domain.replay_walk import Place, Walked, statics, walk
+from auction.domain.suppression import suppressed
 from auction.domain.terms import Campaign, OfferTerms
 
 
@@ -122,7 +123,11 @@ def _too_late(recorded: Recorded) -> bool:
 
 
 def _blocked(recorded: Recorded, campaign: Campaign) -> bool:
-    return recorded.call.caller.number in campaign.caller_blocklist
+    on = recorded.trace.suppressed
+    return (
+        recorded.call.caller.number in campaign.caller_blocklist
+        or suppressed(campaign.suppressions, on).blocked_by is not None
+    )
 
 
 def _standing(recorded: Recorded, campaign: Campaign) -> dict[OfferId, TraceEntry]:

@@ -72,6 +72,7 @@ REFUSED_BEFORE = frozenset(
         Reason.CAP_REACHED,
         Reason.CONCURRENCY_FULL,
         Reason.DUPLICATE_CALLER,
+        Reason.SUPPRESSED,
         Reason.NUMBER_EXCLUDED,
     }
 )

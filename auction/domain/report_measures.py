@@ -78,7 +78,7 @@ def _auction(figures: Figures) -> dict[str, Measure]:
         "post_rejected": figures.posts_rejected,
         "post_unknown": figures.posts_unknown,
         "post_error": figures.post_errors,
-        "average_bid": average_bid(figures),
+        "average_bid": mean_bid(figures.bid_total, figures.bids),
         "p50_bid": _bid(figures, 50),
         "p90_bid": _bid(figures, 90),
         "bid_rate": _rate(figures.bids, figures.pinged),
@@ -92,11 +92,9 @@ def _auction(figures: Figures) -> dict[str, Measure]:
     }
 
 
-def average_bid(figures: Figures) -> Decimal | None:
-    """The mean of valid bids with four decimals; None without any."""
-    if not figures.bids:
-        return None
-    return (figures.bid_total / figures.bids).quantize(_SMALLEST, rounding=ROUND_HALF_EVEN)
+def mean_bid(total: Decimal, bids: int) -> Decimal | None:
+    """The mean of so many bids with four decimals; None without any."""
+    return (total / bids).quantize(_SMALLEST, rounding=ROUND_HALF_EVEN) if bids else None
 
 
 def trend(now: Measure, before: Measure) -> float | None:

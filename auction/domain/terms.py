@@ -11,9 +11,19 @@ from auction.domain.breaker import BreakerTerms
 from auction.domain.call import Call
 from auction.domain.filters import Filter
 from auction.domain.hours import Hours
-from auction.domain.ids import BuyerId, CampaignId, OfferId, OwnerId, PoolId, SourceId
+from auction.domain.ids import (
+    BuyerId,
+    CampaignId,
+    OfferId,
+    OwnerId,
+    PoolId,
+    SourceId,
+    SuppressionId,
+)
 from auction.domain.numbers import NumberTerms, PoolTerms
 from auction.domain.ping_rate import PingRateTerms
+from auction.domain.quality import QualityTerms
+from auction.domain.suppression import SuppressionRules
 from auction.domain.validation import Requirement
 
 _NOT_BILLED: Final = Decimal(0)
@@ -159,6 +169,18 @@ class Subscriber:
     events: frozenset[WebhookEvent]
 
 
+@dataclass(frozen=True, slots=True)
+class ReturnTerms:
+    """What an offer's buyer may claim.
+
+    ``reasons`` empty: any; ``claws_back``: a return takes the payout back too.
+    """
+
+    within_days: int
+    reasons: frozenset[str] = frozenset()
+    claws_back: bool = False
+
+
 class OnUnknown(Enum):
     """What to do when a post was sent and no readable answer came."""
 
@@ -239,6 +261,7 @@ class OfferTerms:
     ping_post: PingPostTerms | None = None
     conversions: tuple[ConversionRule, ...] = (ConversionRule(Trigger.ANSWERED),)
     duplicates: DuplicateRule | None = None
+    returns: ReturnTerms | None = None
 
     @property
     def auctioned(self) -> bool:
@@ -272,6 +295,14 @@ class AuctionTerms:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """How many days a campaign's callers, and its calls, are kept; None: for ever."""
+
+    pii_days: int | None = None
+    calls_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Campaign:
     """Where calls come in, with every offer on it in order of id."""
 
@@ -290,6 +321,9 @@ class Campaign:
     duplicates: DuplicateRule | None = None
     payouts: tuple[PayoutRule, ...] = ()
     subscribers: tuple[Subscriber, ...] = ()
+    suppressions: SuppressionRules = field(default_factory=dict)
+    retention: Retention = Retention()
+    quality: QualityTerms | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +343,7 @@ class Catalogue:
     offers: Mapping[OfferId, OfferTerms]
     default_country: str = "US"
     buyer_subscribers: Mapping[BuyerId, tuple[Subscriber, ...]] = field(default_factory=dict)
+    suppression_lists: frozenset[SuppressionId] = frozenset()
     numbers: Mapping[str, NumberTerms] = field(default_factory=dict)
     pools: Mapping[PoolId, PoolTerms] = field(default_factory=dict)
     pool_by_number: Mapping[str, PoolTerms] = field(default_factory=dict)

@@ -8,7 +8,9 @@ from auction.domain.call_view import CallView
 from auction.domain.decision import Candidate, Opened, Rerouting, Superseded
 from auction.domain.ids import OfferId
 from auction.domain.overload import LoadLevel
+from auction.domain.quality import QualityTerms, rate
 from auction.domain.reasons import HELD_BACK, NoRouteReason, Reason
+from auction.domain.suppression import Suppressed, on_list, suppressed
 from auction.domain.terms import Campaign, OfferTerms
 from auction.engine.bidding_round import BiddingRound
 from auction.engine.conclusion import Conclusion
@@ -69,7 +71,8 @@ class Auction:
 
     async def decide_next(self, again: Rerouting) -> bytes | Superseded:
         """As ``decide``, for a call of which earlier attempts have failed."""
-        return await self._decide(Opened(again.epoch, again.past_calls, again.plan), again)
+        opened = Opened(again.epoch, again.past_calls, again.plan, suppressed=again.suppressed)
+        return await self._decide(opened, again)
 
     async def _decide(self, opened: Opened, again: Rerouting | None) -> bytes | Superseded:
         outcomes = Outcomes(self.snapshot.catalogue.revision)
@@ -77,8 +80,13 @@ class Auction:
         if self.campaign is None:
             reason = NoRouteReason.UNKNOWN_CAMPAIGN
             return await store(opened.epoch, outcomes, None, reason, binding=False)
-        if self.call.caller.number in self.campaign.caller_blocklist:
-            self._refuse_all(self.campaign, outcomes, Reason.SUPPRESSED, _ON_THE_BLOCKLIST)
+        if self.campaign.quality is not None:
+            self._score(self.campaign.quality, outcomes, again)
+        lists = suppressed(self.campaign.suppressions, opened.suppressed)
+        blocked = self._blocked(self.campaign, lists, planned=opened.plan is not None)
+        if blocked is not None:
+            outcomes.suppressed = opened.suppressed
+            self._refuse_all(self.campaign, outcomes, Reason.SUPPRESSED, blocked)
             return await store(opened.epoch, outcomes, None, NoRouteReason.CALLER_BLOCKED)
         number = self.snapshot.catalogue.number_of(self.call)
         is_new = again is None and opened.plan is None
@@ -94,12 +102,32 @@ class Auction:
             too_late = NoRouteReason.TOO_LATE
             return await store(opened.epoch, outcomes, None, too_late, binding=False)
         else:
-            plan = await self._plan(self.campaign, opened, again, outcomes)
+            outcomes.suppressed = opened.suppressed
+            plan = await self._plan(self.campaign, opened, again, outcomes, lists)
             taken = await self._walk(opened.epoch, self.campaign, outcomes).run(plan)
         if isinstance(taken, Superseded):
             return taken
         refusal = None if taken else _no_route_reason(outcomes)
         return await store(opened.epoch, outcomes, taken, refusal)
+
+    def _blocked(self, campaign: Campaign, lists: Suppressed, *, planned: bool) -> str | None:
+        """Why the campaign takes nothing from this caller; None: it does.
+
+        What a decider that died had planned it may have sold: the lists were looked at then.
+        """
+        if self.call.caller.number in campaign.caller_blocklist:
+            return _ON_THE_BLOCKLIST
+        return None if planned or lists.blocked_by is None else on_list(lists.blocked_by)
+
+    def _score(self, terms: QualityTerms, outcomes: Outcomes, again: Rerouting | None) -> None:
+        """Give the call its quality; later attempts keep the first one's."""
+        quality = Outcomes.restored(again.traces[0]).quality if again and again.traces else None
+        if quality is None:
+            source = self.call.source
+            standing = None if source is None else self.ports.forecasts.standing(source)
+            quality = rate(self.call, terms, standing)
+        outcomes.quality = quality
+        self.call = self._conclusion.call = replace(self.call, quality=quality.score)
 
     def _refuse_all(
         self, campaign: Campaign, outcomes: Outcomes, reason: Reason, detail: str
@@ -108,7 +136,12 @@ class Auction:
             outcomes.refuse(offer.terms.id, reason, detail)
 
     async def _plan(
-        self, campaign: Campaign, opened: Opened, again: Rerouting | None, outcomes: Outcomes
+        self,
+        campaign: Campaign,
+        opened: Opened,
+        again: Rerouting | None,
+        outcomes: Outcomes,
+        lists: Suppressed,
     ) -> tuple[Candidate, ...]:
         bidding = BiddingRound(
             self.call,
@@ -118,6 +151,7 @@ class Auction:
             self.ports,
             outcomes,
             hurried=self.level is not LoadLevel.NORMAL,
+            suppressed=lists,
         )
         if again is None:
             return await bidding.plan(await bidding.eligible(opened.past_calls))

@@ -15,6 +15,7 @@ from auction.domain.overload import LoadLevel
 from auction.domain.ranking import rank
 from auction.domain.reasons import Reason
 from auction.domain.scoring import Weights, weigh
+from auction.domain.suppression import NOT_SUPPRESSED, Suppressed, on_list
 from auction.domain.terms import Campaign, OfferTerms, PayoutRule, RankBy
 from auction.engine.fanout import FanOut, Invited, Judge
 from auction.engine.guarding import Guarding
@@ -29,6 +30,7 @@ class BiddingRound:
     """One call among the offers of its campaign. ``started`` is monotonic.
 
     ``hurried``: there is too much to do, so nobody is asked where a static route will do.
+    ``suppressed``: whose offers lists of numbers keep from this caller.
     """
 
     call: Call
@@ -38,6 +40,7 @@ class BiddingRound:
     ports: Ports
     outcomes: Outcomes
     hurried: bool = False
+    suppressed: Suppressed = NOT_SUPPRESSED
     _weights: Weights | None = None
 
     async def plan(self, eligible: Sequence[OfferTerms]) -> tuple[Candidate, ...]:
@@ -101,9 +104,13 @@ class BiddingRound:
             await self.ports.usage.refresh(owners)
         usage = self.ports.usage.read()
         eligible: list[OfferTerms] = []
+        kept_from = self.suppressed.buyers
         for offer in allowed:
             refused = offer.current_refusal(view, past_calls, usage)
-            if refused is None:
+            if kept_from and offer.terms.buyer in kept_from:
+                detail = on_list(kept_from[offer.terms.buyer])
+                self.outcomes.refuse(offer.terms.id, Reason.SUPPRESSED, detail)
+            elif refused is None:
                 eligible.append(offer.terms)
                 self.outcomes.standby(offer.terms.id)
             else:
@@ -193,7 +200,7 @@ class BiddingRound:
         if not terms.scored:
             return None
         by_revenue = terms.rank_by is RankBy.EXPECTED_REVENUE
-        book = self.ports.odds.current() if by_revenue else None
+        book = self.ports.forecasts.odds() if by_revenue else None
         return {
             order.offer.id: weigh(
                 order.offer, self.call.source, None if book is None else book.of(order.offer)
@@ -207,12 +214,12 @@ class BiddingRound:
         for each in invited:
             outcome, bid = each.outcome, each.bid
             assert outcome is not None, "the fan-out gives every invited offer an outcome"
-            outcome.ping_id = each.order.ping_id
             if weights is not None:
                 outcome.weight = weights[outcome.offer]
             record(outcome)
             if outcome.ms is None:
                 continue
+            outcome.ping_id = each.order.ping_id
             if bid is not None:
                 recorder.pinged(bid.offer, "bid", outcome.ms / 1000)
                 recorder.bid(bid.offer, bid.amount)

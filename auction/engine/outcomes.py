@@ -7,7 +7,8 @@ import orjson
 
 from auction.domain.bidding import Bid, Quote
 from auction.domain.decision import Candidate, Timings
-from auction.domain.ids import OfferId
+from auction.domain.ids import OfferId, SuppressionId
+from auction.domain.quality import Quality
 from auction.domain.reasons import HELD_BACK, Reason
 from auction.engine.outcome import JsonValue, Outcome, read_weight
 
@@ -17,6 +18,9 @@ class Outcomes:
 
     def __init__(self, revision: int) -> None:
         self.timings = Timings()
+        self.suppressed: Sequence[SuppressionId] = ()
+        """The lists that the caller is on."""
+        self.quality: Quality | None = None
         self._revision = revision
         # None: eligible, and so far nothing more is known. Most of these get an outcome of a ping.
         self._by_offer: dict[OfferId, Outcome | None] = {}
@@ -26,8 +30,10 @@ class Outcomes:
         """The outcomes that a decider which died had stored with its plan."""
         stored = orjson.loads(trace)
         outcomes = cls(int(stored["revision"]))
+        outcomes.suppressed = stored.get("suppressed", ())
         for name in ("eligible_ms", "ping_ms", "post_ms"):
             setattr(outcomes.timings, name, float(stored[name]))
+        outcomes.quality = read_quality(stored.get("quality"))
         for entry in stored["offers"]:
             outcomes._restore(entry)
         return outcomes
@@ -114,16 +120,31 @@ class Outcomes:
     def dump(self) -> bytes:
         """The trace as stored: JSON, money as text."""
         timings = self.timings
-        return orjson.dumps(
-            {
-                "revision": self._revision,
-                "eligible_ms": round(timings.eligible_ms, 3),
-                "ping_ms": round(timings.ping_ms, 3),
-                "post_ms": round(timings.post_ms, 3),
-                "total_ms": round(timings.total_ms, 3),
-                "offers": [orjson.Fragment(each.entry()) for each in self.all()],
-            }
-        )
+        trace = {
+            "revision": self._revision,
+            "eligible_ms": round(timings.eligible_ms, 3),
+            "ping_ms": round(timings.ping_ms, 3),
+            "post_ms": round(timings.post_ms, 3),
+            "total_ms": round(timings.total_ms, 3),
+            "offers": [orjson.Fragment(each.entry()) for each in self.all()],
+        }
+        if self.suppressed:
+            trace["suppressed"] = self.suppressed
+        if self.quality is not None:
+            trace["quality"] = quality_entry(self.quality)
+        return orjson.dumps(trace)
+
+
+def quality_entry(quality: Quality) -> dict[str, int]:
+    """A call's quality as traces hold it."""
+    return {"score": quality.score, "source_points": quality.source_points}
+
+
+def read_quality(stored: object) -> Quality | None:
+    """What ``quality_entry`` has written, None where it wrote nothing."""
+    if not isinstance(stored, dict):
+        return None
+    return Quality(int(stored["score"]), int(stored["source_points"]))
 
 
 def _why_not_pinged(outcome: Outcome) -> str | None:

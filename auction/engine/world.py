@@ -2,7 +2,17 @@
 
 from dataclasses import dataclass, field
 
-from auction.ports import AtEase, Clock, Ids, Ledger, Load, NoOdds, OddsSource, Recorder, UsageView
+from auction.ports import (
+    AtEase,
+    Clock,
+    Forecasts,
+    Ids,
+    Ledger,
+    Load,
+    NothingKnown,
+    Recorder,
+    UsageView,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,4 +25,4 @@ class Ports:
     ids: Ids
     recorder: Recorder
     load: Load = field(default_factory=AtEase)
-    odds: OddsSource = field(default_factory=NoOdds)
+    forecasts: Forecasts = field(default_factory=NothingKnown)

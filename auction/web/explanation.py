@@ -1,5 +1,6 @@
 """The decision trace as it is read: what was stored, and what fixed terms tell again."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import orjson
@@ -12,6 +13,7 @@ from auction.domain.money import render
 from auction.domain.reasons import WON, Reason
 from auction.domain.terms import Campaign, OfferTerms
 from auction.engine.outcome import read_weight, weight_entry
+from auction.engine.outcomes import read_quality
 from auction.redaction import mask_numbers
 
 
@@ -25,7 +27,9 @@ def read_trace(stored: bytes) -> Trace:
         total_ms=content["total_ms"],
     )
     offers = tuple(_entry(**each) for each in content["offers"])
-    return Trace(content["revision"], timings, offers)
+    suppressed = tuple(content.get("suppressed", ()))
+    quality = read_quality(content.get("quality"))
+    return Trace(content["revision"], timings, offers, suppressed, quality)
 
 
 def explain(campaign: Campaign | None, call: Call, trace: Trace) -> tuple[TraceEntry, ...]:
@@ -34,11 +38,17 @@ def explain(campaign: Campaign | None, call: Call, trace: Trace) -> tuple[TraceE
     An offer that is not in the trace was refused by its fixed terms, which give the same reason
     again for the same call; one that they allow was not reached by the decision.
     """
+    call = with_quality(call, trace)
     entries = {entry.offer: entry for entry in trace.offers}
     for offer in campaign.offers if campaign else ():
         if offer.id not in entries:
             entries[offer.id] = _recomputed(call, offer)
     return tuple(entries[offer] for offer in sorted(entries))
+
+
+def with_quality(call: Call, trace: Trace) -> Call:
+    """The call as it was scored when it was decided."""
+    return call if trace.quality is None else replace(call, quality=trace.quality.score)
 
 
 def render_entry(entry: TraceEntry, *, unmasked: bool) -> dict[str, object]:

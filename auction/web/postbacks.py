@@ -21,13 +21,18 @@ _JSON: Final = {hdrs.CONTENT_TYPE: "application/json", hdrs.CACHE_CONTROL: "no-s
 _CONVERTED: Final = ProblemKind(
     409, "converted-by-another-buyer", "The call was converted by another buyer"
 )
+_NOTHING_SOLD: Final = ProblemKind(409, "nothing-to-return", "There is nothing to give back")
 _PASSED_ON: Final = ProblemKind(409, "went-to-another-buyer", "The call went on to another buyer")
 
-_MISTAKES: Final = {
+MISTAKES: Final = {
     Refused.UNKNOWN_CALL: (problems.NOT_FOUND, "No call of this name was sold to this buyer."),
     Refused.OTHER_CONTENT: (
         problems.CONFLICT,
         "This event_id was reported before with other content; send a new one to amend.",
+    ),
+    Refused.NOTHING_SOLD: (
+        _NOTHING_SOLD,
+        "No conversion of this call stands that could be given back.",
     ),
     Refused.OTHER_BUYER: (
         _CONVERTED,
@@ -39,6 +44,7 @@ _MISTAKES: Final = {
         "can still be amended or withdrawn.",
     ),
 }
+"""How a report that was not taken is told."""
 
 
 class Postbacks(Protocol):
@@ -70,7 +76,7 @@ class PostbackHandlers:
         buyer = None if grant.buyer is None else BuyerId(grant.buyer)
         result = await self._postbacks.report(asked.to_postback(buyer, self._keyed))
         if isinstance(result, Refused):
-            raise CallerMistakeError(*_MISTAKES[result])
+            raise CallerMistakeError(*MISTAKES[result])
         return web.Response(body=orjson.dumps(_render(result)), headers=_JSON)
 
     async def _granted(self, token: str | None) -> Grant:

@@ -34,6 +34,7 @@ SETTLED: Final = ProblemKind(409, "settled", "It is settled already")
 NO_SUCH_ATTEMPT: Final = ProblemKind(409, "no-such-attempt", "The call has no such route")
 STALE: Final = ProblemKind(412, "stale", "It is not as the condition says")
 TOO_LARGE: Final = ProblemKind(413, "too-large", "The body is too large")
+UNSUPPORTED: Final = ProblemKind(415, "unsupported-media-type", "The body can't be read")
 EXPECTATION: Final = ProblemKind(417, "expectation-failed", "The expectation can't be met")
 INVALID: Final = ProblemKind(422, "invalid", "The request is not valid")
 RATE_LIMITED: Final = ProblemKind(429, "rate-limited", "The token asks too often")
@@ -54,7 +55,7 @@ _BY_STATUS: Final = {
 }
 
 
-_BODY_UNREAD: Final = frozenset({BAD_REQUEST, BODY_TIMEOUT, TOO_LARGE, EXPECTATION})
+_BODY_UNREAD: Final = frozenset({BAD_REQUEST, BODY_TIMEOUT, TOO_LARGE, UNSUPPORTED, EXPECTATION})
 """After these the rest of the body could be taken for the next request."""
 
 

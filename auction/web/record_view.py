@@ -11,6 +11,7 @@ from auction.domain.decision import AttemptRecord, CallRecord, Trace, TraceEntry
 from auction.domain.money import render
 from auction.domain.phone import mask
 from auction.domain.terms import Campaign
+from auction.engine.outcomes import quality_entry
 from auction.redaction import mask_numbers
 from auction.web.authentication import Scope
 from auction.web.explanation import render_entry
@@ -107,7 +108,7 @@ def render_trace(
     A buyer is shown its ``own`` offers, a source none.
     """
     timings = trace.timings
-    return {
+    shown: dict[str, object] = {
         "eligible_ms": timings.eligible_ms,
         "ping_ms": timings.ping_ms,
         "post_ms": timings.post_ms,
@@ -118,6 +119,9 @@ def render_trace(
             if (each.offer in own if view.buyer is not None else view.source is None)
         ],
     }
+    if trace.quality is not None:
+        shown["quality"] = quality_entry(trace.quality)
+    return shown
 
 
 def render_history(

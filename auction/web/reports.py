@@ -48,10 +48,11 @@ class ReportHandlers:
 
     def add_to(self, router: web.UrlDispatcher) -> None:
         """The paths of the reports."""
-        router.add_get(f"/v1/reports/{{report:{'|'.join(REPORTS)}}}", self.show)
+        for name in REPORTS:
+            router.add_get(f"/v1/reports/{name}", self.show)
 
     async def show(self, request: web.Request) -> web.Response:
-        """``GET /v1/reports/{by}``, as JSON or CSV."""
+        """What calls came to over some time, by offer, buyer, source or campaign."""
         grant = await granted(request, self._tokens, MAY_READ)
         report = await self._read(request, grant)
         form = report.asked.form or _accepted(request)
@@ -67,7 +68,7 @@ class ReportHandlers:
         terms = self._terms()
         if terms is None:
             raise StorageUnavailableError("the marketplace is not loaded yet")
-        by = REPORTS[request.match_info["report"]]
+        by = REPORTS[request.path.rpartition("/")[2]]
         asked = read_report_request(request.query, by, grant, self._clock.now(), terms.zone)
         if asked.nothing:
             return Report(asked, (), () if asked.before else None, terms.currency)

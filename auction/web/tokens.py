@@ -12,6 +12,7 @@ from auction.ports import Clock
 from auction.web import problems
 from auction.web.authentication import Scope, granted_to_manage
 from auction.web.bodies import MAX_BODY_BYTES, expecting, read_object
+from auction.web.management.requests import actor_of
 from auction.web.problems import CallerMistakeError
 from auction.web.services import Grant, Tokens
 from auction.web.token_requests import (
@@ -27,10 +28,6 @@ _JSON: Final = {hdrs.CONTENT_TYPE: "application/json", hdrs.CACHE_CONTROL: "no-s
 
 class NarrowGrant(Grant, Protocol):
     """A grant with all that was said when its token was made."""
-
-    @property
-    def name(self) -> str:
-        """Whose it is, for people."""
 
     @property
     def rate_limit(self) -> RateLimit | None:
@@ -113,7 +110,7 @@ class TokenHandlers:
             raise CallerMistakeError(
                 problems.FORBIDDEN, "A token with scope pii is made by one that has it."
             )
-        made = await self._keeping.create(asked, grant.id)
+        made = await self._keeping.create(asked, actor_of(grant))
         content = _shown(made.grant, made.created_at, None)
         headers = {**_JSON, hdrs.LOCATION: f"/v1/tokens/{made.grant.id}"}
         body = orjson.dumps({**content, "token": made.token})
@@ -143,7 +140,7 @@ class TokenHandlers:
         """``DELETE``: it is useless everywhere within a second; repeating it changes nothing."""
         grant = await granted_to_manage(request, self._tokens)
         token_id = request.match_info["token_id"]
-        revoked = await self._keeping.revoke(token_id, grant.id)
+        revoked = await self._keeping.revoke(token_id, actor_of(grant))
         if not revoked and await self._keeping.get(token_id) is None:
             raise _unknown()
         return web.Response(status=204)

@@ -47,6 +47,12 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
             }
         },
     },
+    "delivery-profiles": {
+        "id": "house",
+        "name": "Our own",
+        "fixed_amount": "22.00",
+        "ping": {"timeout_ms": 400, "format": "form", "body": {"zip": "{{ fields.zip_code }}"}},
+    },
     "alerts": {
         "id": "slow",
         "name": "A buyer that times out",
@@ -58,6 +64,7 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         "webhook": {"url": "https://ops.example/", "secret": "correct horse"},
         "escalation": {"after_minutes": 15, "webhook": {"url": "https://boss.example/"}},
     },
+    "suppressions": {"id": "clients", "scope": "buyer", "buyer": "acme"},
 }
 """By path: what a client may create in the marketplace of ``tests/fixtures``."""
 

@@ -14,6 +14,7 @@ from auction.token_keeping import TokenKeeping
 from auction.web.drain import Drain
 from auction.web.edge import edge
 from auction.web.tokens import TokenHandlers
+from storage.audit import AuditWanted, read_audit
 from storage.database import Database
 from storage.tokens import TokenGrant, TokenStore, hash_token
 from tests.builders import a_call
@@ -118,6 +119,21 @@ async def test_a_revoked_token_is_refused_within_a_second(api: Api) -> None:
     assert (await api.send("DELETE", path, token=ROOT)).status == 204
     assert (await api.get(path, ROOT)).json()["revoked_at"] is not None
     assert (await api.send("DELETE", "/v1/tokens/tok_nobody", token=ROOT)).status == 404
+
+
+async def test_who_made_and_revoked_a_token_is_noted(api: Api, database: Database) -> None:
+    token = await made(api, scopes=["read"], source="p")
+    await api.send("DELETE", f"/v1/tokens/{token['id']}", token=ROOT)
+    await api.send("DELETE", f"/v1/tokens/{token['id']}", token=ROOT)
+    entries = await read_audit(database, AuditWanted(kind="token", id=token["id"]))
+    assert [(each.action, each.actor) for each in entries] == [
+        ("delete", "bootstrap"),
+        ("create", "bootstrap"),
+    ]
+    described = {"name": "n", "scopes": ["read"], "source": "p"}
+    assert entries[0].before is not None
+    assert entries[1].after is not None
+    assert entries[0].before.document == entries[1].after.document == described
 
 
 async def test_a_token_over_its_limit_is_told_when_to_come_back(api: Api) -> None:

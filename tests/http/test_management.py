@@ -14,6 +14,7 @@ PATCHES: dict[str, dict[str, object]] = {
     "sources": {"name": "Other"},
     "buyers": {"tags": None, "concurrency": 4},
     "offers": {"weight": 3},
+    "delivery-profiles": {"post": {"timeout_ms": 900}},
     "alerts": {"above": "0.2"},
 }
 

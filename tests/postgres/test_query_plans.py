@@ -80,11 +80,17 @@ HOT: dict[str, Sequence[Any]] = {
     "write_postback": (IDS[0], "b", "e", b"x", "converted", Decimal(1), "booked", True),
     "calls_at_switch": ("s", NOW, 100),
     "name_current": (IDS, NUMBERS),
+    "calls_of_caller": (b"x", "", 100),
+    "retention_calls": (NOW, "", NOW, 100),
+    "lock_erasable": (IDS, True),
+    "erase_told": (IDS,),
+    "erase_traces": (IDS, TIMES),
 }
 
 UNDER_PLAN_BY_KEYS = {
     *("write_progress", "lock_due", "due_calls", "write_next", "collect_next"),
     *("sold_by_call", "sold_by_post", "sold_by_bid", "known_postback", "write_postback"),
+    *("lock_erasable", "erase_told", "erase_traces", "retention_calls"),
     "calls_at_switch",
     "name_current",
 }
@@ -127,6 +133,12 @@ FILL = """
 
     insert into postbacks (call_id, buyer, event_id, fingerprint, status, result)
     select call_id, 'b', 'e', '', 'converted', 'booked' from calls;
+
+    insert into suppression_lists (list, state)
+    select 'list-' || n, 'current' from generate_series(1, 3000) as n;
+
+    insert into suppressed_numbers (caller_hash, list)
+    select int4send(n), n from generate_series(1, 3000) as n;
 
     insert into number_leases (number, pool)
     select 'n' || n, 'p' from generate_series(1, 3000) as n;
@@ -221,6 +233,7 @@ async def test_updates_stay_on_their_page(database: Database) -> None:
     assert {row["name"] for row in indexed} == {
         "calls.call_id",
         "calls.received_at",
+        "calls.caller_hash",
         "calls.lease",
         "reservations.call_id",
         "reservations.attempt",

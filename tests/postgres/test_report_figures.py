@@ -99,6 +99,15 @@ async def test_a_trace_that_is_replaced_counts_as_it_is_now(database: Database) 
     await assert_figures_agree(database, CATALOGUE)
 
 
+async def test_a_trace_that_can_not_be_read_holds_up_nobody(database: Database) -> None:
+    async with database.connection() as connection:
+        await decide(connection, "broken", b"{}")
+        await decide(connection, "empty", b"")
+        await decide(connection, "sound")
+    await fold_all(ReportFolding(database))
+    assert (await figures_of(database))["acme-auto"].pinged == 1
+
+
 async def test_nothing_is_folded_beside_another(database: Database) -> None:
     async with database.connection() as connection:
         await decide(connection, "a call")

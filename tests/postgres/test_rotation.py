@@ -1,6 +1,7 @@
 """Another secret key takes the place of the one in force."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from auction.marketplaces import Marketplaces, apply_file
 from buyers.notices import NoticeBoard
-from config.sealing import resolve_secret
+from config.sealing import resolve_secret, seal
 from config.secret_box import SecretBox, new_key, read_key
 from config.secret_values import Secret
 from storage.catalogue import latest, load
@@ -86,6 +87,22 @@ async def test_everything_is_sealed_anew_and_is_what_it_was(
         await rotate(database, OLD, NEW)
     again = await apply_file(database, NEW, a_file(tmp_path, 6), {"OTHER": "x"})
     assert not again.changed, "an equal secret keeps its sealed form"
+
+
+async def test_a_change_that_waits_for_its_time_is_sealed_anew_too(database: Database) -> None:
+    sealed = seal({"sources": [{"id": "pub", "token": SECRET}]}, OLD)["sources"]
+    assert isinstance(sealed, list)
+    async with database.connection() as connection:
+        await connection.execute(
+            """insert into scheduled_changes (id, kind, item_id, patch, effective_at, actor)
+            values ('s1', 'source', 'pub', $1, now(), 'ops')""",
+            json.dumps(sealed[0]),
+        )
+        assert (await rotate(database, OLD, NEW)).documents == 1
+        patch = json.loads(await connection.fetchval("select patch from scheduled_changes"))
+        told = await connection.fetchval("select action from audit_entries")
+    assert resolve_secret(Secret.read(patch["token"]), NEW, {}) == SECRET
+    assert told == "rotate"
 
 
 async def test_what_was_sealed_while_the_key_was_rotated_is_refused(

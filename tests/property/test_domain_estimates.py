@@ -8,8 +8,16 @@ from decimal import Decimal
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from auction.domain.estimates import HALF_LIFE, PRIOR_TRIALS, WINDOW, Results, estimate
-from auction.domain.ids import CampaignId, OfferId
+from auction.domain.estimates import (
+    HALF_LIFE,
+    PRIOR_TRIALS,
+    WINDOW,
+    Results,
+    SourceResults,
+    estimate,
+    standings,
+)
+from auction.domain.ids import CampaignId, OfferId, SourceId
 from auction.domain.scoring import Odds
 from tests.builders import NOON
 
@@ -116,3 +124,44 @@ def test_without_any_history_everything_is_even() -> None:
     book = estimate([], NOON)
     assert (book.offers, book.campaigns) == ({}, {})
     assert book.otherwise == Odds(*[Decimal("0.5")] * 3)
+
+
+SOURCES = st.lists(
+    st.builds(
+        SourceResults,
+        st.sampled_from([SourceId("pub-17"), SourceId("pub-18")]),
+        st.integers(-1, 45).map(lambda days: NOON - timedelta(days=days)),
+        COUNTS,
+        COUNTS,
+    ),
+    max_size=6,
+)
+
+
+@given(SOURCES)
+def test_a_standing_lies_between_minus_1_and_1(results: list[SourceResults]) -> None:
+    for standing in standings(results, NOON).values():
+        assert -1 <= standing <= 1
+        assert standing == round(standing, 2)
+
+
+def test_a_source_stands_by_how_its_calls_convert_beside_those_of_all() -> None:
+    good, poor, new = SourceId("good"), SourceId("poor"), SourceId("new")
+    told = standings(
+        [
+            SourceResults(good, NOON, answered=100_000, converted=45_000),
+            SourceResults(poor, NOON, answered=100_000, converted=15_000),
+            SourceResults(new, NOON, answered=0, converted=0),
+        ],
+        NOON,
+    )
+    assert told == {good: Decimal("0.50"), poor: Decimal("-0.50"), new: Decimal(0)}
+
+
+@given(SOURCES)
+def test_what_is_too_old_moves_no_standing(results: list[SourceResults]) -> None:
+    source = SourceId("pub-17")
+    old = SourceResults(source, NOON - WINDOW - timedelta(seconds=1), 1000, 1000)
+    assert standings([*results, old], NOON).get(source, 0) == standings(results, NOON).get(
+        source, 0
+    )

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from buyers.terms import build_catalogue
 from config.check import check, check_text
 from config.faults import Step
-from config.marketplace import export_yaml, read_marketplace
+from config.marketplace import export_yaml, read_marketplace, to_plain
 from config.sealing import hide, seal
 from config.secret_box import SecretBox
-from tests.unit.config.samples import BEACON, SET, changed
+from config.yaml_file import load_yaml
+from tests.unit.config.samples import ACME, BEACON, SET, acceptance, changed
 
 BOX = SecretBox(bytes(32))
 
@@ -33,6 +34,15 @@ ADDED = (
     (
         (*BEACON, "ping_post", "proxy"),
         {"url": "http://proxy.example:3128", "user": "us", "password": "opensesame"},
+    ),
+    (("campaigns", 0, "retention"), {"pii_days": 30, "calls_days": 400}),
+    (
+        ("suppressions",),
+        [
+            {"id": "dnc", "name": "Do not call"},
+            {"id": "fraud", "scope": "campaign", "campaign": "auto-insurance"},
+            {"id": "clients", "scope": "buyer", "buyer": "acme"},
+        ],
     ),
     (
         ("alerts",),
@@ -57,6 +67,63 @@ ADDED = (
 """What the acceptance file has no example of."""
 
 PLACES = list(places(changed(*ADDED)))
+
+DELIVERY = (
+    (
+        ("campaigns", 0, "quality"),
+        {
+            "base": 40,
+            "rules": [{"when": [{"field": "zip_code", "op": "exists"}], "points": -5}],
+            "source_history": {"points": 20},
+        },
+    ),
+    (
+        ("campaigns", 0, "segments"),
+        [{"when": [{"field": "age", "op": "gte", "value": 65}], "tags": ["gold"]}],
+    ),
+    (
+        ("campaigns", 0, "auction", "boosts"),
+        [{"tag": "gold", "source": "pub-17", "factor": "1.25"}, {"offer": "a", "factor": "2.5"}],
+    ),
+    (("campaigns", 0, "auction", "rank"), "expected_revenue"),
+    (("buyers", 0, "tags"), ["gold"]),
+    (
+        (*ACME, "validations"),
+        [
+            {"field": "age", "type": "integer", "minimum": 18, "maximum": 99},
+            {"field": "born", "type": "date", "maximum": "2008-12-31"},
+            {"field": "policy", "pattern": "[A-Z]{2}[0-9]+"},
+        ],
+    ),
+    (
+        (*ACME, "consents"),
+        [{"field": "consent_at", "max_age_h": 24}, {"field": "b", "max_age_days": 9}],
+    ),
+    ((*ACME, "returns"), {"within_days": 7, "reasons": ["fax"], "payout": "withdraw"}),
+    ((*ACME, "ping_post", "mapping"), {"Zip": "{{ fields.zip_code | truncate: 5 }}"}),
+    (
+        ("delivery_profiles",),
+        [
+            {
+                "id": "house",
+                "fixed_amount": "40.00",
+                "ping": {"timeout_ms": 300, "body": {"a": 1}},
+                "post": {"format": "form", "body": {"b": "{{ bid }}"}},
+            }
+        ],
+    ),
+    (
+        (*BEACON, "ping_post"),
+        {
+            "profile": "house",
+            "ping": {"url": "https://b.example/", "auth": {"type": "bearer", "token": "s3cret"}},
+            "post": {"url": "https://b.example/post"},
+        },
+    ),
+)
+"""How calls are delivered: demands, segments, quality, returns, profiles."""
+
+DELIVERY_PLACES = sorted(set(places(changed(*DELIVERY))) - set(places(acceptance())), key=repr)
 
 scalars = (
     st.none()
@@ -86,6 +153,34 @@ def test_any_value_anywhere_is_a_fault_or_can_be_used(
         data = changed(*ADDED, *changes)
     except (KeyError, IndexError, TypeError):
         return  # the first change took away the place of the second
+    assert_a_fault_or_usable(data)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(DELIVERY_PLACES), junk), max_size=2))
+def test_any_value_in_how_calls_are_delivered_is_a_fault_or_can_be_used(
+    changes: list[tuple[tuple[Step, ...], object]],
+) -> None:
+    try:
+        data = changed(*DELIVERY, *changes)
+    except (KeyError, IndexError, TypeError):
+        return  # the first change took away the place of the second
+    assert_a_fault_or_usable(data)
+
+
+def test_how_calls_are_delivered_is_exported_as_it_was_written() -> None:
+    checked, marketplace = check(changed(*DELIVERY), SET).usable()
+    assert checked == to_plain(marketplace, as_given=True)
+    exported = load_yaml(export_yaml(marketplace))
+    assert isinstance(exported, dict)
+    for steps, value in DELIVERY:
+        found: object = exported
+        for step in steps:
+            found = found[step]  # type: ignore[index] # plain data
+        assert json.dumps(found) == json.dumps(value).replace('"s3cret"', '{"keep": true}')
+
+
+def assert_a_fault_or_usable(data: object) -> None:
     result = check(data, SET)
     if result.faults:
         assert result.marketplace is None

@@ -21,8 +21,10 @@ from auction.domain.bidding import (
     Quote,
 )
 from auction.domain.decision import Finish, FinishResult
+from auction.domain.filters import Op, prepare
 from auction.domain.ids import OfferId, SourceId
 from auction.domain.overload import LoadLevel
+from auction.domain.quality import QualityRule, QualityTerms
 from auction.domain.reasons import Reason
 from auction.domain.replay import Line, replay
 from auction.domain.replay_auction import NO_ANSWER_RECORDED
@@ -45,6 +47,7 @@ from storage.memory import MemoryLedger
 from tests.builders import CAMPAIGN, a_call, a_catalogue, a_static_offer, an_offer, ping_post
 from tests.golden import runner
 from tests.unit.engine.harness import Answering, a_marketplace
+from tests.unit.engine.known import Known
 from tests.virtual_time import run_virtually
 
 FILES = sorted((Path(__file__).parent.parent / "golden" / "auctions").glob("*.json"))
@@ -93,6 +96,12 @@ BOOSTS = st.lists(
     st.builds(Boost, FACTORS, st.sampled_from([None, SourceId("pub-17"), SourceId("pub-18")])),
     max_size=2,
 ).map(tuple)
+QUALITIES = st.builds(
+    QualityTerms,
+    base=st.sampled_from([0, 45, 50]),
+    rules=st.just((QualityRule((prepare("zip_code", Op.EXISTS, True),), 5),)),
+    source_points=st.sampled_from([0, 20]),
+)
 CHANCES = st.integers(1, 1_000_000).map(lambda millionths: Decimal(millionths) / 1_000_000)
 ODDS = st.builds(Odds, CHANCES, CHANCES, CHANCES)
 BOOKS = st.builds(
@@ -101,16 +110,6 @@ BOOKS = st.builds(
     st.dictionaries(st.just(CAMPAIGN), ODDS),
     ODDS,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """Odds that stay as they are."""
-
-    book: OddsBook | None
-
-    def current(self) -> OddsBook | None:
-        return self.book
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +125,7 @@ class Entrant:
     priority: int
     revenue_cap: int | None
     boosts: tuple[Boost, ...]
+    least_quality: int | None
 
     def offer(self, number: int) -> OfferTerms:
         """Its terms; a bid above the cap is eligible and refused when its turn comes."""
@@ -135,7 +135,7 @@ class Entrant:
             maximum_bid=self.maximum_bid,
             on_unknown=self.on_unknown,
         )
-        cap = self.revenue_cap
+        cap, least = self.revenue_cap, self.least_quality
         return an_offer(
             f"offer-{number}",
             buyer=f"buyer-{number}",
@@ -144,6 +144,7 @@ class Entrant:
             priority=self.priority,
             caps=[] if cap is None else [Cap(Measure.REVENUE, Period.DAY, cap)],
             boosts=self.boosts,
+            filters=() if least is None else (prepare("quality", Op.GTE, least),),
         )
 
 
@@ -161,6 +162,7 @@ def entrants(
         priority=st.sampled_from([1, 1, 2]),
         revenue_cap=caps,
         boosts=BOOSTS,
+        least_quality=st.sampled_from([None, None, 40, 60]),
     )
 
 
@@ -185,6 +187,8 @@ class Market:
     boosted: bool
     rank_by: RankBy
     book: OddsBook | None
+    quality: QualityTerms | None
+    standing: str
     level: LoadLevel = LoadLevel.NORMAL
 
     def decide(self, changes: Changes | None = None) -> Recorded:
@@ -195,9 +199,15 @@ class Market:
         terms = AuctionTerms(
             close_at_bid=self.close_at_bid, boosted=self.boosted, rank_by=self.rank_by
         )
-        campaign, load = {"auction": terms}, AtLevel(self.level)
+        campaign, load = {"auction": terms, "quality": self.quality}, AtLevel(self.level)
+        known = Known(self.book, {"pub-17": self.standing})
         market = a_marketplace(
-            *offers, *statics, script=script, campaign=campaign, load=load, odds=Known(self.book)
+            *offers,
+            *statics,
+            script=script,
+            campaign=campaign,
+            load=load,
+            forecasts=known,
         )
         if changes is not None:
             market.catalogue = a_catalogue(changes.of(market.catalogue.campaigns[CAMPAIGN]))
@@ -226,6 +236,8 @@ def markets(
         boosted=st.sampled_from([False, True]),
         rank_by=st.sampled_from([RankBy.PRICE, RankBy.PRICE, RankBy.EXPECTED_REVENUE]),
         book=st.one_of(st.none(), BOOKS),
+        quality=st.one_of(st.none(), QUALITIES),
+        standing=st.sampled_from(["-1", "-0.26", "0", "1"]),
     )
 
 
@@ -235,7 +247,13 @@ ANY_MARKET = markets(
 STEADY_MARKET = markets(
     entrants(STEADY_BUYERS, st.none()), st.sampled_from([400, 800, 2000]), at_least=3
 )
-HURRIED = {None, Reason.OVERLOADED, Reason.STANDBY, Reason.CAP_REACHED}
+HURRIED = {
+    None,
+    Reason.OVERLOADED,
+    Reason.STANDBY,
+    Reason.CAP_REACHED,
+    Reason.FILTERED,
+}
 OFFERS = st.sampled_from([OfferId(f"offer-{number}") for number in range(4)])
 ANY_CHANGES = st.builds(
     Changes,

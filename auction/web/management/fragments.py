@@ -10,6 +10,7 @@ from auction.redaction import mask_numbers
 from auction.web.management.resources import BY_KIND, Resource
 from auction.web.problems import CallerMistakeError, Fault, invalid
 from config import faults as config_faults
+from config.delivery_profiles import PROFILES, expanded
 from config.faults import ConfigError, Step, faults_of, render_path
 from config.identifiers import with_ids
 from config.known_keys import keys_at
@@ -75,7 +76,7 @@ def validated(resource: Resource, document: Document, owner: str | None) -> dict
     try:
         marketplace = Marketplace.model_validate(data)
     except ValidationError as error:
-        found = faults_of(error, data, partial(keys_at, Marketplace))
+        found = faults_of(error, expanded(data), partial(keys_at, Marketplace))
         raise refused(resource, found) from None
     return unwrap(resource, to_plain(marketplace, as_given=True))
 
@@ -137,16 +138,21 @@ def _known_faults(
 
 
 def _faults_among(data: Mapping[str, object], own: Steps) -> Iterable[config_faults.Fault]:
-    """Of top-level objects only the one that has changed is validated: no other one knows it."""
+    """Of top-level objects only the one that has changed is validated: no other one knows it.
+
+    But for delivery profiles, whose settings are those of the offers that take them.
+    """
     name, index = own[:2]
     listed = data[str(name)]
     assert isinstance(listed, list), "join makes lists"
-    alone = {str(name): [listed[int(index)]]}
+    knows = "buyers" if name == PROFILES else PROFILES
+    data_with_it = {knows: data.get(knows, []), str(name): [listed[int(index)]]}
     try:
-        Marketplace.model_validate(alone)
+        Marketplace.model_validate(data_with_it)
     except ValidationError as error:
-        for fault in faults_of(error, alone, partial(keys_at, Marketplace)):
-            yield replace(fault, steps=(name, index, *fault.steps[2:]))
+        for fault in faults_of(error, expanded(data_with_it), partial(keys_at, Marketplace)):
+            own_list = fault.steps[:1] == (name,)
+            yield replace(fault, steps=(name, index, *fault.steps[2:])) if own_list else fault
     yield from reference_faults(data)
 
 

@@ -36,7 +36,9 @@ async def relatives_of(
     yield list(close.values())
     for other, reference in naming:
         async for some in _naming(change, other, reference, item.id):
-            yield list({**close, **await _with_owners(change, item, some)}.values())
+            # What they say of one another may depend on all that they name.
+            around = [*some, *await _named_by_all(change, some)]
+            yield list({**close, **await _with_owners(change, item, around)}.values())
 
 
 async def users_of(change: CatalogueChange, kind: str, identifier: str) -> list[str]:
@@ -88,6 +90,16 @@ async def _named_by(
         }
         found += await change.items(reference.kind, names)
     return found
+
+
+async def _named_by_all(
+    change: CatalogueChange, items: Iterable[CatalogueItem]
+) -> list[CatalogueItem]:
+    names: dict[str, set[str]] = {}
+    for item in items:
+        for reference in BY_KIND[item.kind].references:
+            names.setdefault(reference.kind, set()).update(names_at(item, reference))
+    return [each for kind, ids in names.items() if ids for each in await change.items(kind, ids)]
 
 
 def _affected(

@@ -14,8 +14,10 @@ from types import MappingProxyType
 from typing import Final
 
 from config.alerts import Alert
+from config.delivery_profiles import DeliveryProfile
 from config.marketplace import Buyer, Campaign, Source
 from config.offers import Offer
+from config.suppressions import Suppression
 from config.values import Model
 from storage.catalogue_items import BUYER, OFFER
 
@@ -84,6 +86,8 @@ class Resource:
         return next((each.kind for each in self.references if each.path is None), None)
 
 
+PROFILE_SETTINGS: Final = tuple(set(DeliveryProfile.model_fields) - {"id", "name"})
+
 RESOURCES: Final[tuple[Resource, ...]] = (
     Resource(
         kind="campaign",
@@ -123,6 +127,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
         title="offer",
         references=(
             Reference("campaign", "$.campaign", matters=("private_fields",)),
+            Reference("delivery_profile", "$.ping_post.profile", matters=PROFILE_SETTINGS),
             Reference(BUYER, None, matters=("type",)),
         ),
         filters={
@@ -132,6 +137,13 @@ RESOURCES: Final[tuple[Resource, ...]] = (
         },
         parent="buyer",
         switchable=True,
+    ),
+    Resource(
+        kind="delivery_profile",
+        path="delivery-profiles",
+        list_name="delivery_profiles",
+        model=DeliveryProfile,
+        title="delivery profile",
     ),
     Resource(
         kind="alert",
@@ -153,6 +165,15 @@ RESOURCES: Final[tuple[Resource, ...]] = (
             "enabled": Filter(FilterKind.FLAG, default=True),
         },
         switchable=True,
+    ),
+    Resource(
+        kind="suppression",
+        path="suppressions",
+        list_name="suppressions",
+        model=Suppression,
+        title="suppression list",
+        references=(Reference("campaign", "$.campaign"), Reference(BUYER, "$.buyer")),
+        filters={"scope": Filter(default="global"), "campaign": Filter(), "buyer": Filter()},
     ),
 )
 

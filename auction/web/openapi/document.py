@@ -12,11 +12,13 @@ from aiohttp import hdrs, web
 from auction.web.openapi import answers
 from auction.web.openapi.alerts import ALERT_OPERATIONS
 from auction.web.openapi.calls import CALL_OPERATIONS
+from auction.web.openapi.claims import CLAIM_OPERATIONS
 from auction.web.openapi.managed import managed_operations
 from auction.web.openapi.operation import ALWAYS, ANY, JSON, Content, Operation, Operations, Schema
 from auction.web.openapi.parameters import parameters
 from auction.web.openapi.reports import REPORT_OPERATIONS
 from auction.web.openapi.schemas import Name, Schemas
+from auction.web.openapi.suppressions import SUPPRESSION_OPERATIONS
 from auction.web.problems import CONTENT_TYPE
 
 OPENAPI_PATH: Final = "/openapi.json"
@@ -36,8 +38,10 @@ def operations() -> Operations:
     """Every operation that is described."""
     return {
         **CALL_OPERATIONS,
+        **CLAIM_OPERATIONS,
         **ALERT_OPERATIONS,
         **REPORT_OPERATIONS,
+        **SUPPRESSION_OPERATIONS,
         **managed_operations(),
     }
 
@@ -159,7 +163,7 @@ def _schema(schemas: Schemas, content: Content, mode: str = "validation") -> Sch
 
 def _problem_responses() -> Iterator[tuple[str, object]]:
     schema = {"$ref": f"#/components/schemas/{_PROBLEM}"}
-    for status in (400, 401, 403, 404, 408, 409, 412, 413, 422, 429, 503):
+    for status in (400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 429, 503):
         yield (
             _problem_name(status),
             {

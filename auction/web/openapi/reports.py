@@ -1,84 +1,146 @@
-"""The operations on reports and on offers' own pages."""
+"""The operations on figures: reports, and the pages of offers."""
 
 from typing import Final, Literal
+
+from pydantic import Field
 
 from auction.web.openapi.answers import Answer, Cdr, Destination, Instant, Money
 from auction.web.openapi.operation import Operation, Operations
 from auction.web.report_request import ReportRequest
-from auction.web.reports import REPORTS
 
-Row = dict[str, object]
+Level = Literal["green", "yellow", "red"]
+Owner = Literal["offer", "buyer"]
 
 
-class FiguresReported(Answer):
-    """A report: money as text, rates as shares of 1; ``denominators`` says of what."""
+class ReportedFigures(Answer):
+    """Counts, money, rates and milliseconds; what a token may not see is absent.
 
-    report: str
+    ``previous`` and ``trend`` are there when the period before is compared.
+    """
+
+    won: int
+    answered: int
+    completed: int
+    converted: int
+    answer_rate: float | None
+    conversion_rate: float | None
+
+
+class ReportPeriod(Answer):
+    """A time that is reported."""
+
+    since: Instant = Field(alias="from")
+    until: Instant = Field(alias="to")
+
+
+class ReportRow(ReportedFigures, ReportPeriod):
+    """The figures of one offer, buyer, source or campaign in one bucket."""
+
+
+class Apart(Answer):
+    """What is not sold."""
+
+    quality_assurance: list[ReportRow]
+    voice_bot: list[ReportRow]
+    test: list[ReportRow]
+
+
+class ReportShown(ReportPeriod):
+    """A report; ``denominators`` say what each rate is of what."""
+
+    report: Literal["offers", "buyers", "sources", "campaigns"]
     bucket: Literal["hour", "day", "month", "total"]
     time_zone: str
     currency: str
-    compared_with: dict[str, Instant] | None
-    denominators: Row
-    rows: list[Row]
-    totals: Row | None
-    apart: dict[str, list[Row]]
+    compared_with: ReportPeriod | None
+    denominators: dict[str, str]
+    rows: list[ReportRow]
+    totals: ReportedFigures
+    apart: Apart
 
 
-class Reading(Answer):
-    """How much of a limit is used; ``level`` is yellow from 70 %, red from 90 %."""
+class CapUsage(Answer):
+    """A cap in its current window; amounts of revenue are text."""
 
-    owner: str
-    limit: int | Money | None
-    ratio: float | None
-    level: Literal["green", "yellow", "red"]
-
-
-class CapReading(Reading):
-    """A cap in its present window."""
-
-    measure: str
-    per: str
+    owner: Owner
+    measure: Literal["calls", "answered", "conversions", "revenue"]
+    per: Literal["hour", "day", "month", "total"]
     used: int | Money
     pending: int | Money
+    limit: int | Money
+    ratio: float
+    level: Level
     resets_at: Instant | None
 
 
-class ConcurrencyReading(Reading):
-    """The calls that are live."""
+class LiveCalls(Answer):
+    """Live calls against their limit."""
 
+    owner: Owner
     live: int
+    limit: int | None
+    ratio: float | None
+    level: Level
 
 
 class OfferUsage(Answer):
-    """Every limit of an offer and of its buyer."""
+    """How far an offer's limits are used right now."""
 
     offer: str
     at: Instant
-    caps: list[CapReading]
-    concurrency: list[ConcurrencyReading]
+    caps: list[CapUsage]
+    concurrency: list[LiveCalls]
+
+
+class OfferPricing(Answer):
+    """What an offer's calls cost."""
+
+    static_price: Money | None
+    minimum_bid: Money | None
+    maximum_bid: Money | None
+    fixed_amount: Money | None
+    currency: str
+
+
+class OfferTotalsShown(Answer):
+    """What an offer has come to since ever."""
+
+    calls: int
+    answered: int
+    completed: int
+    converted: int
+    revenue: Money
+
+
+class AverageBid(Answer):
+    """The mean of the valid bids of this month."""
+
+    amount: Money | None
+    bids: int
+    since: Instant
 
 
 class OfferSummary(OfferUsage):
-    """An offer's page."""
+    """Everything that an offer's page shows."""
 
     campaign: str
     buyer: str
     enabled: bool
     destination: Destination | None
-    pricing: Row
-    totals: Row
-    average_bid: Row
+    pricing: OfferPricing
+    totals: OfferTotalsShown
+    average_bid: AverageBid
     recent_calls: list[Cdr]
 
 
+_REPORT: Final = Operation(
+    answers={200: ReportShown}, query=ReportRequest, problems=(422,), other_types=("text/csv",)
+)
 REPORT_OPERATIONS: Final[Operations] = {
-    ("GET", "/v1/reports/{report}"): Operation(
-        answers={200: FiguresReported},
-        path={"report": {"type": "string", "enum": list(REPORTS)}},
-        query=ReportRequest,
-        problems=(404, 422),
-        other_types=("text/csv",),
-    ),
+    **{
+        ("GET", f"/v1/reports/{name}"): _REPORT
+        for name in ("offers", "buyers", "sources", "campaigns")
+    },
     ("GET", "/v1/offers/{id}/usage"): Operation(answers={200: OfferUsage}, problems=(404,)),
     ("GET", "/v1/offers/{id}/summary"): Operation(answers={200: OfferSummary}, problems=(404,)),
 }

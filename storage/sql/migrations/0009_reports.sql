@@ -16,6 +16,8 @@ create table report_deltas (
     answered smallint not null default 0,
     completed smallint not null default 0,
     converted smallint not null default 0,
+    failed text,
+    failed_before text,
     revenue numeric(14, 4) not null default 0,
     payout numeric(14, 4) not null default 0
 ) with (autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_scale_factor = 0);
@@ -98,13 +100,16 @@ end;
 
 create function note_attempt() returns trigger language plpgsql as $$
 begin
-    insert into report_deltas (kind, call_id, attempt, answered, completed, converted)
+    insert into report_deltas (
+        kind, call_id, attempt, answered, completed, converted, failed, failed_before
+    )
     values (
         'attempt', new.call_id, new.attempt,
         (new.answered_at is not null)::integer - (old.answered_at is not null)::integer,
         (new.answered_at is not null and new.ended_at is not null)::integer
             - (old.answered_at is not null and old.ended_at is not null)::integer,
-        (new.converted_at is not null)::integer - (old.converted_at is not null)::integer
+        (new.converted_at is not null)::integer - (old.converted_at is not null)::integer,
+        new.reason, old.reason
     );
     return null;
 end
@@ -116,6 +121,7 @@ create trigger reservations_to_reports after update on reservations for each row
         or (old.answered_at is null or old.ended_at is null)
             <> (new.answered_at is null or new.ended_at is null)
         or (old.converted_at is null) <> (new.converted_at is null)
+        or old.reason is distinct from new.reason
     )
     execute function note_attempt();
 
@@ -169,12 +175,13 @@ select 'decision', t.call_id, t.attempt, t.received_at, c.campaign, c.source, c.
 from traces as t
 join calls as c using (call_id);
 
-insert into report_deltas (kind, call_id, attempt, answered, completed, converted)
+insert into report_deltas (kind, call_id, attempt, answered, completed, converted, failed)
 select
     'attempt', call_id, attempt, (answered_at is not null)::integer,
-    (answered_at is not null and ended_at is not null)::integer, (converted_at is not null)::integer
+    (answered_at is not null and ended_at is not null)::integer, (converted_at is not null)::integer,
+    reason
 from reservations
-where answered_at is not null or converted_at is not null;
+where answered_at is not null or converted_at is not null or reason is not null;
 
 insert into report_deltas (kind, call_id, attempt, revenue, payout)
 select

@@ -142,7 +142,8 @@ select
     known.campaign,
     known.buyer,
     ceil(extract(epoch from known.decide_by - now()) * 1000)::integer as wait_ms,
-    past.routes
+    past.routes,
+    suppressed.lists
 from item
 left join opened using (call_id)
 left join known using (call_id)
@@ -172,6 +173,19 @@ left join lateral (
         limit 500
     ) as r
 ) as past on true
+left join lateral (
+    select array_agg(l.list order by l.list) as lists
+    from (
+        select suppressed_numbers.list from suppressed_numbers
+        where suppressed_numbers.caller_hash = item.caller_hash and opened.epoch is not null
+        offset 0
+    ) as s
+    cross join lateral (
+        select suppression_lists.list from suppression_lists
+        where suppression_lists.key = s.list and suppression_lists.state = 'current'
+        offset 0
+    ) as l
+) as suppressed on true
 
 -- name: taken_over_plans
 select

@@ -27,6 +27,18 @@ update catalogue_items as i set document = item.document
 from unnest($1::text[], $2::text[], $3::bigint[], $4::json[]) as item (kind, id, first_revision, document)
 where i.kind = item.kind and i.id = item.id and i.first_revision = item.first_revision
 
+-- name: sealed_patches
+select id, patch as document
+from scheduled_changes
+where patch::text like '%"sealed"%'
+order by id
+for update
+
+-- name: seal_patches_anew
+update scheduled_changes as s set patch = item.document
+from unnest($1::text[], $2::json[]) as item (id, document)
+where s.id = item.id
+
 -- name: repeat_revision
 -- A new revision with nothing changed: whoever works on the one before looks again.
 insert into catalogue_revisions (revision, origin, actor, file_name, file_digest, note)
@@ -35,12 +47,3 @@ from catalogue_revisions
 order by revision desc
 limit 1
 returning revision
-
--- name: sealed_patches
-select id, patch from scheduled_changes where state = 'pending' and patch::text like '%"sealed"%' for update
-
--- name: seal_patches_anew
-update scheduled_changes as change
-set patch = anew.patch
-from unnest($1::text[], $2::json[]) as anew (id, patch)
-where change.id = anew.id

@@ -32,7 +32,7 @@ cross join lateral (
 -- What a decider of an attempt may go by: the plan stored last, the traces before, the caller's past.
 select
     item.call_id, item.received_at, p.attempt, p.position, p.candidates, p.trace, before.traces,
-    past.routes
+    past.routes, suppressed.lists
 from unnest($1::text[], $2::integer[], $3::timestamptz[], $4::bytea[]) as item (
     call_id, attempt, received_at, caller_hash
 )
@@ -73,6 +73,19 @@ left join lateral (
         limit 500
     ) as r
 ) as past on true
+left join lateral (
+    select array_agg(l.list order by l.list) as lists
+    from (
+        select suppressed_numbers.list from suppressed_numbers
+        where suppressed_numbers.caller_hash = item.caller_hash
+        offset 0
+    ) as s
+    cross join lateral (
+        select suppression_lists.list from suppression_lists
+        where suppression_lists.key = s.list and suppression_lists.state = 'current'
+        offset 0
+    ) as l
+) as suppressed on true
 
 -- name: write_next
 -- An attempt that failed keeps its times on its reservation: those of the call are the next one's.

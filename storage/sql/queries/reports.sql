@@ -16,7 +16,7 @@ with claimed as materialized (
 )
 select
     claimed.kind, claimed.attempt, claimed.answered, claimed.completed, claimed.converted,
-    claimed.revenue, claimed.payout,
+    claimed.failed, claimed.failed_before, claimed.revenue, claimed.payout,
     coalesce(claimed.received_at, c.received_at) as received_at,
     coalesce(claimed.test, c.test) as test,
     case when c.call_id is null then claimed.campaign else c.campaign end as campaign,
@@ -233,22 +233,24 @@ listed as (
     from chosen
     join summed using (place, name, class)
 ),
+items as (
+    -- The set of figures and which of its columns, in one number.
+    select (number << 26) | (1 << 24) as base, unnest(reasons) as item from listed
+    union all
+    select (number << 26) | (2 << 24), unnest(bid_sizes) from listed
+    union all
+    select (number << 26) | (3 << 24), unnest(ping_times) from listed
+),
 counted as (
-    -- The set of figures, which of its columns, and the key there, in one number.
+    select base | (item >> 40) as slot, sum(item & 1099511627775)::bigint as count
+    from items
+    group by base | (item >> 40)
+),
+unpacked as (
     select
         slot >> 26 as number, (slot >> 24) & 3 as kind,
-        ((slot & 16777215) << 40) | (sum(count)::bigint & 1099511627775) as item
-    from (
-        select (number << 26) | (1 << 24) | (item >> 40) as slot, item & 1099511627775 as count
-        from listed cross join lateral unnest(reasons) as item
-        union all
-        select (number << 26) | (2 << 24) | (item >> 40), item & 1099511627775
-        from listed cross join lateral unnest(bid_sizes) as item
-        union all
-        select (number << 26) | (3 << 24) | (item >> 40), item & 1099511627775
-        from listed cross join lateral unnest(ping_times) as item
-    ) as each
-    group by slot
+        ((slot & 16777215) << 40) | (count & 1099511627775) as item
+    from counted
 ),
 packed as (
     select
@@ -256,7 +258,7 @@ packed as (
         array_agg(item) filter (where kind = 1) as reasons,
         array_agg(item) filter (where kind = 2) as bid_sizes,
         array_agg(item) filter (where kind = 3) as ping_times
-    from counted
+    from unpacked
     group by number
 )
 select summed.*, packed.reasons, packed.bid_sizes, packed.ping_times
@@ -311,21 +313,24 @@ listed as (
     from quarter
     join summed using (campaign, offer, buyer, source, class)
 ),
+items as (
+    -- The set of figures and which of its columns, in one number.
+    select (number << 26) | (1 << 24) as base, unnest(reasons) as item from listed
+    union all
+    select (number << 26) | (2 << 24), unnest(bid_sizes) from listed
+    union all
+    select (number << 26) | (3 << 24), unnest(ping_times) from listed
+),
 counted as (
+    select base | (item >> 40) as slot, sum(item & 1099511627775)::bigint as count
+    from items
+    group by base | (item >> 40)
+),
+unpacked as (
     select
         slot >> 26 as number, (slot >> 24) & 3 as kind,
-        ((slot & 16777215) << 40) | (sum(count)::bigint & 1099511627775) as item
-    from (
-        select (number << 26) | (1 << 24) | (item >> 40) as slot, item & 1099511627775 as count
-        from listed cross join lateral unnest(reasons) as item
-        union all
-        select (number << 26) | (2 << 24) | (item >> 40), item & 1099511627775
-        from listed cross join lateral unnest(bid_sizes) as item
-        union all
-        select (number << 26) | (3 << 24) | (item >> 40), item & 1099511627775
-        from listed cross join lateral unnest(ping_times) as item
-    ) as each
-    group by slot
+        ((slot & 16777215) << 40) | (count & 1099511627775) as item
+    from counted
 ),
 packed as (
     select
@@ -333,7 +338,7 @@ packed as (
         array_agg(item) filter (where kind = 1) as reasons,
         array_agg(item) filter (where kind = 2) as bid_sizes,
         array_agg(item) filter (where kind = 3) as ping_times
-    from counted
+    from unpacked
     group by number
 )
 insert into report_figures
@@ -354,8 +359,11 @@ left join packed using (number)
 insert into report_whole_days (first, until) values ($1, $2)
 
 -- name: have_room
--- For what is added up from many rows in this transaction.
-select set_config('work_mem', '64MB', true), set_config('enable_mergejoin', 'off', true)
+-- For what is added up from many rows in this transaction: planned for what is asked, which takes a
+-- moment and saves reading whole tables.
+select
+    set_config('work_mem', '64MB', true), set_config('enable_mergejoin', 'off', true),
+    set_config('plan_cache_mode', 'force_custom_plan', true)
 
 -- name: forget_minutes
 delete from report_minutes where bucket < $1

@@ -7,7 +7,7 @@ returning created_at
 
 -- name: tokens_revoke
 update tokens set revoked_at = now() where id = $1 and revoked_at is null
-returning id
+returning *
 
 -- name: tokens_get
 select * from tokens where id = $1

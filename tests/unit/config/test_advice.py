@@ -1,4 +1,4 @@
-"""Warnings: what is allowed and probably not meant, or not enforced yet."""
+"""Warnings: what is allowed and probably not meant."""
 
 from typing import Any
 
@@ -23,13 +23,6 @@ OFFER = "buyers[0].offers[0]"
 @pytest.mark.parametrize(
     ("steps", "value", "path", "words"),
     [
-        (
-            ("campaigns", 0, "auction", "rank"),
-            "expected_revenue",
-            "campaigns[0].auction.rank",
-            "`rank: expected_revenue` is not enforced yet",
-        ),
-        (("sources", 0, "token"), "x", "sources[0].token", "not enforced yet"),
         ((*BEACON, "hours", "weekly"), {}, "buyers[1].offers[0].hours.weekly", "never open"),
         (
             (*BEACON, "hours", "weekly"),

@@ -101,3 +101,54 @@ def test_segments_and_boosts_reach_the_offers_they_are_about() -> None:
         [(Decimal(2), "pub-17"), (Decimal("0.9"), "pub-17")],
     ]
     assert all(each.auction.scored for each in catalogue.campaigns.values())
+
+
+def test_a_quality_that_makes_no_sense_is_a_fault() -> None:
+    rule = {"when": [{"field": "quality", "op": "gte", "value": 5}], "points": 5}
+    faults = check_changed((("campaigns", 0, "quality"), {"rules": [rule]})).faults
+    assert [fault.path for fault in faults] == ["campaigns[0].quality.rules[0].when[0].field"]
+    bad = {"base": 101, "rules": [{"when": [], "points": 500}], "source_history": {"points": 0}}
+    faults = check_changed((("campaigns", 0, "quality"), bad)).faults
+    assert sorted(fault.path for fault in faults) == [
+        "campaigns[0].quality.base",
+        "campaigns[0].quality.rules[0].points",
+        "campaigns[0].quality.rules[0].when",
+        "campaigns[0].quality.source_history.points",
+    ]
+
+
+def test_a_quality_reaches_its_campaign() -> None:
+    quality = {
+        "base": 40,
+        "rules": [{"when": [{"field": "age", "op": "gte", "value": 65}], "points": -5}],
+        "source_history": {"points": 20},
+    }
+    _, marketplace = check(changed((("campaigns", 0, "quality"), quality)), SET).usable()
+    [campaign] = build_catalogue(marketplace, 1).campaigns.values()
+    assert campaign.quality is not None
+    assert (campaign.quality.base, campaign.quality.source_points) == (40, 20)
+    assert [rule.points for rule in campaign.quality.rules] == [-5]
+
+
+def test_boosts_and_segments_that_can_do_nothing_are_advised_against() -> None:
+    boosts = [
+        {"tag": "gold", "offer": "acme-auto", "source": "pub-17", "factor": 2},
+        {"tag": "silver", "offer": "nobodys", "source": "pub-18", "factor": 2},
+    ]
+    when = [{"field": "age", "op": "gte", "value": 65}]
+    result = check_changed(
+        (("buyers", 0, "tags"), ["gold"]),
+        (("campaigns", 0, "auction", "boosts"), boosts),
+        (
+            ("campaigns", 0, "segments"),
+            [{"when": when, "tags": ["gold", "x"]}, {"when": when, "tags": ["silver"]}],
+        ),
+    )
+    assert result.faults == ()
+    told = [each.path for each in result.warnings if "boosts" in each.path or "segm" in each.path]
+    assert told == [
+        "campaigns[0].auction.boosts[1].tag",
+        "campaigns[0].auction.boosts[1].offer",
+        "campaigns[0].auction.boosts[1].source",
+        "campaigns[0].segments[1].tags",
+    ]

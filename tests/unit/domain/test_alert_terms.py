@@ -45,6 +45,7 @@ def test_a_rule_watches_just_its_subjects(kind: SubjectKind, each_offer: bool) -
         rule = replace(a_rule(scope=Subject(kind, name)), each_offer=each_offer)
         watched = [each for each in everyone if rule.watches(each, CATALOGUE)]
         assert {*watched} == {*rule.subjects(CATALOGUE)} & {*everyone}
+        assert {each.kind for each in watched} <= {rule.kind}
 
 
 def test_a_subject_is_read_as_it_was_written() -> None:

@@ -2,7 +2,7 @@ from decimal import Decimal
 
 from auction.domain.log_bins import bin_of
 from auction.domain.report_figures import Figures
-from auction.domain.report_measures import average_bid, measures, trend
+from auction.domain.report_measures import mean_bid, measures, trend
 
 BUSY = Figures(
     calls=12,
@@ -53,7 +53,7 @@ def test_nothing_is_no_rate() -> None:
     empty = ("bid_rate", "answer_rate", "average_bid", "p50_bid", "ping_p99_ms")
     assert [told[name] for name in empty] == [None] * 5
     assert (told["revenue"], told["calls"]) == (0, 0)
-    assert average_bid(Figures()) is None
+    assert mean_bid(Decimal(0), 0) is None
 
 
 def test_a_trend_is_growth_over_the_period_before() -> None:

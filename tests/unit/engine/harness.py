@@ -22,10 +22,10 @@ from auction.engine.rerouting import Refused, Rerouter
 from auction.engine.world import Ports
 from auction.ports import (
     AtEase,
+    Forecasts,
     Ledger,
     Load,
-    NoOdds,
-    OddsSource,
+    NothingKnown,
     PingOrder,
     PostOrder,
     Snapshot,
@@ -179,7 +179,7 @@ class Marketplace:
     notices: HeardNotices = field(default_factory=HeardNotices)
     guards: Guards = field(init=False)
     load: Load = field(default_factory=AtEase)
-    odds: OddsSource = field(default_factory=NoOdds)
+    forecasts: Forecasts = field(default_factory=NothingKnown)
     reception: Reception = field(init=False)
     rerouter: Rerouter = field(init=False)
 
@@ -192,7 +192,7 @@ class Marketplace:
         """Put another ledger under a fresh engine, as after a restart."""
         ids = CountingIds()
         self.ports = Ports(
-            ledger, self.ledger, self.clock, ids, self.recorder, self.load, self.odds
+            ledger, self.ledger, self.clock, ids, self.recorder, self.load, self.forecasts
         )
         self.reception = Reception(self, self.ports)
         self.rerouter = Rerouter(self, self.ports, self.ledger)
@@ -255,12 +255,13 @@ def a_marketplace(
     script: Mapping[str, Answering] | None = None,
     campaign: Mapping[str, Any] | None = None,
     load: Load | None = None,
-    odds: OddsSource | None = None,
+    forecasts: Forecasts | None = None,
 ) -> Marketplace:
     """One campaign with these offers."""
     catalogue = a_catalogue(a_campaign(*offers, **(campaign or {})))
     gateway = ScriptedGateway(script or {})
-    return Marketplace(catalogue, gateway, load=load or AtEase(), odds=odds or NoOdds())
+    known = forecasts or NothingKnown()
+    return Marketplace(catalogue, gateway, load=load or AtEase(), forecasts=known)
 
 
 def pinged(marketplace: Marketplace) -> Sequence[str]:

@@ -1,28 +1,23 @@
 """Auctions whose bids count for more or less than their amounts."""
 
-from dataclasses import dataclass
 from decimal import Decimal
 
-from auction.domain.bidding import Quote
+import pytest
+
+from auction.domain.bidding import PingFault, Quote
 from auction.domain.ids import OfferId, SourceId
+from auction.domain.reasons import Reason
 from auction.domain.scoring import Odds, OddsBook
 from auction.domain.terms import AuctionTerms, Boost, RankBy
 from tests.builders import a_call, an_offer, ping_post
 from tests.unit.engine.harness import Answering, a_marketplace
+from tests.unit.engine.known import Known
 from tests.virtual_time import run_virtually
 
 LIKELY = Odds(Decimal("0.9"), Decimal("0.8"), Decimal("0.5"))
 UNLIKELY = Odds(Decimal("0.9"), Decimal("0.8"), Decimal("0.25"))
 BOOSTED = {"auction": AuctionTerms(boosted=True)}
 BY_REVENUE = {"auction": AuctionTerms(rank_by=RankBy.EXPECTED_REVENUE)}
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    book: OddsBook | None
-
-    def current(self) -> OddsBook | None:
-        return self.book
 
 
 BOOK = OddsBook({OfferId("acme-auto"): UNLIKELY}, {}, LIKELY)
@@ -48,7 +43,7 @@ def test_a_boosted_bid_wins_and_pays_its_own_price() -> None:
 
 def test_the_likelier_revenue_wins_and_the_odds_are_in_the_trace() -> None:
     offers = an_offer(), an_offer("beacon-auto", buyer="beacon")
-    market = a_marketplace(*offers, script=SCRIPT, campaign=BY_REVENUE, odds=Known(BOOK))
+    market = a_marketplace(*offers, script=SCRIPT, campaign=BY_REVENUE, forecasts=Known(BOOK))
     call = a_call()
     decision = run_virtually(market.decide(call))
 
@@ -62,6 +57,16 @@ def test_while_nothing_is_known_the_price_decides() -> None:
     offers = an_offer(), an_offer("beacon-auto", buyer="beacon")
     market = a_marketplace(*offers, script=SCRIPT, campaign=BY_REVENUE)
     assert run_virtually(market.decide(a_call()))["offer"] == "acme-auto"
+
+
+@pytest.mark.parametrize(("factor", "outcome"), [("0.5", "won"), ("2", "not_awaited")])
+def test_who_leads_is_told_by_the_score(factor: str, outcome: str) -> None:
+    leader = an_offer(boosts=(Boost(Decimal(factor)),))
+    late = an_offer("beacon-auto", buyer="beacon", ping_post=ping_post(maximum_bid=Decimal(49)))
+    market = a_marketplace(leader, late, script=SCRIPT, campaign=BOOSTED)
+    call = a_call()
+    run_virtually(market.decide(call))
+    assert market.outcomes(call)["beacon-auto"] == outcome
 
 
 def test_an_offer_that_can_still_reach_the_leaders_score_is_waited_for() -> None:
@@ -86,3 +91,13 @@ def test_an_offer_that_cannot_reach_the_leaders_score_is_not_waited_for() -> Non
     call = a_call()
     run_virtually(market.decide(call))
     assert market.outcomes(call)["beacon-auto"] == "not_awaited"
+
+
+def test_an_offer_whose_ping_never_left_wins_statically_like_one_that_was_not_pinged() -> None:
+    unsent = Answering(PingFault(Reason.OUTBOUND_LIMIT, "no connection free", blames_buyer=False))
+    offer = an_offer(static_price="12.00")
+    market = a_marketplace(offer, script={"acme-auto": unsent})
+    call = a_call()
+    assert run_virtually(market.decide(call))["routed_by"] == "static"
+    entry = market.trace(call)["acme-auto"]
+    assert (entry["outcome"], entry["static"]) == ("won", True)
