@@ -207,6 +207,7 @@ class Service:
                 readers=max(1, settings.database_connections // 3),
                 load_terms=_load_terms(settings),
                 max_requests=settings.max_requests,
+                voice_bots=settings.voice_bots,
             )
         )
         sender = WebhookSender(OutboundRule(settings.outbound_allow))
@@ -308,7 +309,9 @@ async def prepare(database: Database, settings: Settings, marketplace: Path | No
     await _make_partitions(database)
     if marketplace is None:
         return
-    applied = await load_at_start(database, box, marketplace, os.environ)
+    applied = await load_at_start(
+        database, box, marketplace, os.environ, voice_bots=settings.voice_bots
+    )
     for warning in applied.check.warnings:
         logger.warning("%s: %s", marketplace, warning, extra={"action": "check"})
 

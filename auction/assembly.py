@@ -23,11 +23,13 @@ from auction.web.alerts import AlertHandlers
 from auction.web.api import CallLife, Routes, build_api
 from auction.web.callers import CallerHandlers, CallerServices
 from auction.web.claims import ClaimHandlers
+from auction.web.coverage import CoverageHandlers
 from auction.web.drain import Drain
 from auction.web.management.due import DueChanges
 from auction.web.management.handlers import CurrentBox
 from auction.web.management.routes import Managed, management
 from auction.web.offer_pages import OfferPageHandlers
+from auction.web.pools import PoolHandlers
 from auction.web.reports import ReportHandlers
 from auction.web.services import ApiServices
 from auction.web.suppressions import SuppressionHandlers
@@ -44,6 +46,7 @@ from storage.database import Database
 from storage.deliveries import Deliveries
 from storage.events import CallEvents
 from storage.ledger import PostgresLedger
+from storage.number_leases import NumberLeases
 from storage.offer_history import OfferHistory
 from storage.offer_pages import OfferPages
 from storage.outbox import Outbox
@@ -86,7 +89,8 @@ class RandomIds:
 class Parts:
     """What handling calls is built on.
 
-    ``readers``: how many reads of records run at once; ``max_requests``: how many are handled.
+    ``readers``: how many reads of records run at once; ``max_requests``: how many are handled;
+    ``voice_bots``: whether voice agents may be saved.
     """
 
     database: Database
@@ -100,6 +104,7 @@ class Parts:
     readers: int
     load_terms: LoadTerms
     max_requests: int
+    voice_bots: bool = False
 
 
 class CallHandling:
@@ -136,6 +141,7 @@ class CallHandling:
         self.reception = Reception(marketplaces, ports)
         self.rerouter = Rerouter(marketplaces, ports, self.ledger)
         self._deliveries = Deliveries(database)
+        self._leases = NumberLeases(database, parts.vault)
         records = self._records = CallRecords(database, parts.vault, at_once=parts.readers)
         self._parts = parts
         tokens = KnownTokens(parts.tokens, parts.bootstrap_token, marketplaces.source_tokens)
@@ -183,9 +189,13 @@ class CallHandling:
                 parts.drain,
             ).add_to,
             CallerHandlers(services, self._caller_services()).add_to,
+            PoolHandlers(self._leases, terms, tokens).add_to,
+            CoverageHandlers(terms, tokens, clock).add_to,
             # Before those of rules, which would take `active` for an id.
             AlertHandlers(AlertBook(parts.database), tokens).add_to,
-            management(Managed(parts.database, parts.box), tokens, clock),
+            management(
+                Managed(parts.database, parts.box, voice_bots=parts.voice_bots), tokens, clock
+            ),
         )
 
     def _caller_services(self) -> CallerServices:
@@ -222,6 +232,7 @@ class CallHandling:
             SuppressedNumbers(parts.database),
         )
         background.keep_running("retention", retention.run)
+        background.keep_running("forgetting leases", self._leases.keep_forgetting)
         background.keep_running("webhooks", worker.run)
         background.keep_running("purge of deliveries", worker.keep_purged)
 

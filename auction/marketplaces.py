@@ -72,15 +72,19 @@ async def apply_file(
     instead_of: int | None = None,
     force: bool = False,
     dry_run: bool = False,
+    voice_bots: bool = True,
 ) -> Applied:
     """Make a file the marketplace; what it omits is archived. Raises ConfigError with every fault.
 
     Not forced, a file that was exported from another revision than the one in force is refused
-    unless it changes nothing. ``dry_run``: only find out what would change.
+    unless it changes nothing. ``dry_run``: only find out what would change. ``voice_bots``: whether
+    it may have voice agents.
     Raises RevisionConflictError when another revision than ``instead_of`` is in force, if given.
     """
     result = check_file(path, environ)
-    data, _ = result.usable()
+    data, marketplace = result.usable()
+    if marketplace.voice_agents and not voice_bots:
+        raise ConfigError([Fault(("voice_agents",), _NO_VOICE_BOTS)])
     stored = await catalogue.load(database)
     wanted = _wanted(data, box, stored)
     changed = differences(stored.items, wanted)
@@ -113,36 +117,54 @@ def _refuse_other_base(data: Mapping[str, object], revision: int) -> None:
         raise ConfigError([Fault(("revision",), _OTHER_BASE.format(base=base, revision=revision))])
 
 
+_Apply = Callable[[int], Awaitable[Applied]]
+"""Applies the file instead of a revision."""
+
+
 async def load_at_start(
-    database: Database, box: SecretBox, path: Path, environ: Mapping[str, str]
+    database: Database,
+    box: SecretBox,
+    path: Path,
+    environ: Mapping[str, str],
+    *,
+    voice_bots: bool = True,
 ) -> Applied:
     """Load a file into an empty database, or again when it is the one that was loaded last.
 
     Of services that start together one loads it and the others find it loaded. Raises ConfigError
     when the marketplace has been changed since by other means.
     """
+
+    async def apply(instead_of: int) -> Applied:
+        return await apply_file(
+            *(database, box, path, environ),
+            instead_of=instead_of,
+            force=True,
+            voice_bots=voice_bots,
+        )
+
     for _ in range(_LOOKS_AGAIN):
         try:
-            return await _load_if_ours(database, box, path, environ)
+            return await _load_if_ours(database, path, environ, apply)
         except RevisionConflictError:
             logger.info("Another start was quicker: looking again", extra={"action": "load"})
-    return await _load_if_ours(database, box, path, environ)
+    return await _load_if_ours(database, path, environ, apply)
 
 
 async def _load_if_ours(
-    database: Database, box: SecretBox, path: Path, environ: Mapping[str, str]
+    database: Database, path: Path, environ: Mapping[str, str], apply: _Apply
 ) -> Applied:
     newest = await catalogue.latest(database)
     if newest is not None and newest.origin == BY_ALERT:
-        return await _load_over_alerts(database, box, path, environ, newest.revision)
+        return await _load_over_alerts(database, path, environ, apply, newest.revision)
     known = 0 if newest is None else newest.revision
     if not _is_ours(newest, path):
         raise ConfigError([Fault((), _CHANGED_SINCE.format(path=path))])
-    return await apply_file(database, box, path, environ, instead_of=known, force=True)
+    return await apply(known)
 
 
 async def _load_over_alerts(
-    database: Database, box: SecretBox, path: Path, environ: Mapping[str, str], revision: int
+    database: Database, path: Path, environ: Mapping[str, str], apply: _Apply, revision: int
 ) -> Applied:
     """An alert has paused or resumed offers since: a file that says nothing new leaves them so."""
     last = await catalogue.latest(database, but=BY_ALERT)
@@ -150,7 +172,7 @@ async def _load_over_alerts(
         raise ConfigError([Fault((), _CHANGED_SINCE.format(path=path))])
     if last is not None and last.file_digest == _digest(path):
         return Applied(revision, changed=False, check=check_file(path, environ))
-    return await apply_file(database, box, path, environ, instead_of=revision, force=True)
+    return await apply(revision)
 
 
 def _is_ours(newest: RevisionInfo | None, path: Path) -> bool:
@@ -319,6 +341,7 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+_NO_VOICE_BOTS = "can't be had here: set PINGPOST_VOICE_BOTS=true where they may be"
 _OTHER_BASE = (
     "the file was exported from revision {base}, and revision {revision} is in force: export "
     "again, or apply it all the same with --force"

@@ -250,6 +250,12 @@ def _dialled(
         found[number.campaign].append(number.number)
     for pool in pools:
         found[pool.campaign] += pool.numbers
+    known = {number for each in found.values() for number in each}
+    for pool in pools:
+        # A number that visitors are shown must lead somewhere, even one that nobody has written.
+        if pool.fallback_number is not None and pool.fallback_number not in known:
+            known.add(pool.fallback_number)
+            found[pool.campaign].append(pool.fallback_number)
     return found
 
 

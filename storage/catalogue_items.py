@@ -12,6 +12,7 @@ MAIN = "main"
 BUYER = "buyer"
 OFFER = "offer"
 OFFERS = "offers"
+VOICE_AGENT = "voice_agent"
 LISTS: Mapping[str, str] = {
     "campaigns": "campaign",
     "sources": "source",
@@ -19,7 +20,7 @@ LISTS: Mapping[str, str] = {
     "suppressions": "suppression",
     "numbers": "number",
     "pools": "pool",
-    "voice_agents": "voice_agent",
+    "voice_agents": VOICE_AGENT,
     "alerts": "alert",
     "delivery_profiles": "delivery_profile",
 }
@@ -49,8 +50,12 @@ class CatalogueItem:
 
     @property
     def group(self) -> Group:
-        """What it shares with the items it is ordered among."""
-        return self.kind, self.parent
+        """What it shares with the items it is ordered among.
+
+        Buyers that voice agents make come after all others.
+        """
+        made = self.kind == BUYER and self.document.get(VOICE_AGENT) is not None
+        return self.kind, VOICE_AGENT if made else self.parent
 
     @property
     def text(self) -> str:
@@ -91,6 +96,8 @@ def join(items: Iterable[CatalogueItem]) -> dict[str, object]:
     marketplace = dict(main[0].document) if main else {}
     for name, kind in LISTS.items():
         members = groups.pop((kind, None), [])
+        if kind == BUYER:
+            members += groups.pop((BUYER, VOICE_AGENT), [])
         documents = [_joined(item, groups) if kind == BUYER else item.document for item in members]
         if documents:
             marketplace[name] = documents

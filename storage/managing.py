@@ -26,10 +26,14 @@ _IDS_LIKE = query("managed_ids_like")
 
 @dataclass(frozen=True, slots=True)
 class HeldItem:
-    """An item and the revision since which it is as it is."""
+    """An item and the revision since which it is as it is.
+
+    ``told``: what else the change did that made it so.
+    """
 
     item: CatalogueItem
     since: int
+    told: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

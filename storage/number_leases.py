@@ -25,6 +25,7 @@ _LOCK_FREE = query("lock_free_number")
 _LEND = query("lend_number")
 _KEEP = query("keep_lease")
 _END = query("end_lease")
+_DROP = query("drop_lease")
 _FORGET = query("forget_lapsed_leases")
 
 TRIES: Final = 5
@@ -131,7 +132,7 @@ class NumberLeases:
             number: str = own["number"]
             return number
         if own is not None:
-            await connection.execute(_END, pool.id, session)
+            await connection.execute(_DROP, pool.id, session)
         free: str | None = await connection.fetchval(
             _LOCK_FREE, pool.id, list(pool.numbers), pool.grace_s
         )

@@ -1,6 +1,7 @@
 """Commands on the marketplace file."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,17 +71,20 @@ async def _apply(settings: "Settings", file: Path, *, dry_run: bool, force: bool
     from auction.stores import open_store
 
     async with open_store(settings) as store:
-        database, box = store.database, store.box
-        planned = await apply_file(database, box, file, os.environ, force=force, dry_run=True)
+        apply = partial(
+            apply_file,
+            *(store.database, store.box, file, os.environ),
+            force=force,
+            voice_bots=settings.voice_bots,
+        )
+        planned = await apply(dry_run=True)
         _print(planned.check)
         for line in planned.differences:
             click.echo(line)
         if dry_run:
             click.echo(f"{file}: nothing was changed, revision {planned.revision} is in force")
             return
-        applied = await apply_file(
-            database, box, file, os.environ, force=force, instead_of=planned.revision
-        )
+        applied = await apply(instead_of=planned.revision)
     told = "now in force" if applied.changed else "in force already, nothing changed"
     click.echo(f"{file}: revision {applied.revision}, {told}")
 

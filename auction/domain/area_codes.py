@@ -156,6 +156,15 @@ STATES: Final = frozenset(
 _UNASSIGNED: Final = Place("US", None)
 
 
+AMERICAN_STATES: Final = tuple(sorted(_STATES))
+"""The states of the United States and the District of Columbia."""
+
+
+def area_codes_of(state: str) -> tuple[str, ...]:
+    """The area codes of a state of the United States; none for anything else."""
+    return tuple(_STATES.get(state, "").split())
+
+
 def place_of(area_code: str, exchange: str) -> Place:
     """Where the number with this area code and exchange (three digits each) is.
 

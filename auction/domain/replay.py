@@ -110,8 +110,8 @@ def _decide(
 
 
 def _not_auctioned(recorded: Recorded, campaign: Campaign) -> bool:
-    """Whether nobody was asked at all: the caller or call is refused, or it came too late."""
-    return _blocked(recorded, campaign) or _rejected(recorded) or _too_late(recorded)
+    """Whether nobody was asked at all: the caller is blocked, or the call came too late."""
+    return _blocked(recorded, campaign) or _too_late(recorded)
 
 
 def _rejected(recorded: Recorded) -> bool:

@@ -96,7 +96,7 @@ class Reception:
         self, call: Call, fingerprint: bytes, started: float, level: LoadLevel
     ) -> _Decision:
         snapshot = self._catalogue.current()
-        call = _as_dialled(snapshot.catalogue, call)
+        call = as_dialled(snapshot.catalogue, call)
         campaign = find_campaign(snapshot.catalogue, call)
         auction = Auction(call, snapshot, campaign, started, self._ports, level=level)
         opening = Opening(
@@ -137,7 +137,7 @@ class Reception:
             pause_ms = min(pause_ms * 2, LONGEST_POLL_MS)
 
 
-def _as_dialled(catalogue: Catalogue, call: Call) -> Call:
+def as_dialled(catalogue: Catalogue, call: Call) -> Call:
     """The call with what the terms of its dialled number say of it."""
     number = catalogue.number_of(call)
     return call if number is None else joined(call, number.source, number.tags)

@@ -30,7 +30,8 @@ Identifier = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME, pattern
 Name = Annotated[str, Field(max_length=LONGEST_NAME, pattern=_NO_CONTROLS)]
 
 
-def _field_value(value: object) -> object:
+def field_value(value: object) -> object:
+    """What a call's field may hold. Raises PydanticCustomError."""
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float) and math.isfinite(value):
@@ -66,7 +67,7 @@ class CallRequest(BaseModel):
     source: Name | None = None
     fields: (
         Annotated[
-            dict[Identifier, Annotated[object, AfterValidator(_field_value)]],
+            dict[Identifier, Annotated[object, AfterValidator(field_value)]],
             Field(max_length=MOST_FIELDS),
         ]
         | None
@@ -83,7 +84,7 @@ class CallRequest(BaseModel):
             dialed_number=_dialed(self.dialed_number, default_country),
             caller=_caller(self.caller_id, default_country),
             source=SourceId(source) if source else None,
-            fields=_present(self.fields or {}),
+            fields=present(self.fields or {}),
             received_at=received_at,
             timeout_ms=_bounded(self.timeout_ms),
             test=bool(self.test),
@@ -130,7 +131,8 @@ def _dialed(raw: str | None, default_country: str) -> str | None:
     return normalise_number(raw, default_country) or raw
 
 
-def _present(fields: Mapping[str, object]) -> dict[str, FieldValue]:
+def present(fields: Mapping[str, object]) -> dict[str, FieldValue]:
+    """The fields that are there: neither null nor empty."""
     return {
         name: value
         for name, value in fields.items()

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from auction.domain.decision import OtherContent
-from auction.engine.reception import Reception, find_campaign
+from auction.engine.reception import Reception, as_dialled, find_campaign
 from auction.engine.world import Ports
 from auction.ports import Snapshot
 from auction.web.call_request import call_fingerprint, read_call_request
@@ -112,6 +112,7 @@ async def play(golden: Golden) -> Golden:
         call = request.to_call(GRANT, clock.now(), "US")
         answer = await reception.decide(call, call_fingerprint(body, VAULT.fingerprint))
         assert not isinstance(answer, OtherContent)
+        call = as_dialled(snapshot.catalogue, call)
         campaign = find_campaign(snapshot.catalogue, call)
         trace = explain(campaign, call, read_trace(ledger.traces[call.call_id]))
         decisions.append(

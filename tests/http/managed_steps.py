@@ -53,6 +53,35 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         "fixed_amount": "22.00",
         "ping": {"timeout_ms": 400, "format": "form", "body": {"zip": "{{ fields.zip_code }}"}},
     },
+    "numbers": {
+        "id": "brand",
+        "name": "Brand page",
+        "number": "+18005550177",
+        "campaign": "auto-insurance",
+        "source": "pub-17",
+        "tags": {"keyword": "brand", "page": 7, "trusted": True},
+        "rules": [
+            {"action": "reject", "filters": [{"field": "caller.state", "value": "NY"}]},
+            {"action": "accept", "offers": ["acme-auto", "cobalt-auto"]},
+        ],
+    },
+    "pools": {
+        "id": "web",
+        "campaign": "auto-insurance",
+        "source": "pub-17",
+        "numbers": ["+18005550180", "+18005550181"],
+        "lease_s": 600,
+        "fallback_number": "+18005550182",
+        "cap": 1,
+    },
+    "voice-agents": {
+        "id": "robin",
+        "name": "Robin",
+        "company": "Voices",
+        "campaign": "auto-insurance",
+        "sip_url": "sip:robin@bots.example",
+        "concurrency": 3,
+    },
     "alerts": {
         "id": "slow",
         "name": "A buyer that times out",
@@ -75,11 +104,14 @@ async def the_box() -> SecretBox:
 
 
 @asynccontextmanager
-async def managing(database: Database, file: Path | None = ACCEPTANCE) -> AsyncIterator[Api]:
+async def managing(
+    database: Database, file: Path | None = ACCEPTANCE, *, voice_bots: bool = True
+) -> AsyncIterator[Api]:
     """The API on a database that a file was applied to."""
     if file is not None:
         await apply_file(database, BOX, file, SET)
-    async with running_api(managed=Managed(database, the_box)) as api:
+    managed = Managed(database, the_box, voice_bots=voice_bots)
+    async with running_api(managed=managed) as api:
         yield api
 
 

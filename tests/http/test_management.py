@@ -14,7 +14,11 @@ PATCHES: dict[str, dict[str, object]] = {
     "sources": {"name": "Other"},
     "buyers": {"tags": None, "concurrency": 4},
     "offers": {"weight": 3},
+    "suppressions": {"name": "Other"},
     "delivery-profiles": {"post": {"timeout_ms": 900}},
+    "numbers": {"tags": {"keyword": None}, "source": None},
+    "pools": {"cap": None, "lease_s": 60},
+    "voice-agents": {"sip_url": "sip:robin@other.example", "concurrency": None},
     "alerts": {"above": "0.2"},
 }
 

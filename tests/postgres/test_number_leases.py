@@ -130,8 +130,7 @@ async def test_a_call_taken_over_keeps_the_tags_that_it_came_in_with(
     await lent(leases, pool, a_visitor("ann", keyword="cheap"))
     first = await called(ledger, pool, ONE, "call-1")
     await rewind(database, CLAIM_OVER, [a_recent_call("call-1").call_id])
-    assert await leases.give_back(pool, "ann")
-    await lent(leases, pool, a_visitor("bob", keyword="dear"))
+    await lent(leases, pool, a_visitor("ann", keyword="dear"))
     again = await called(ledger, pool, ONE, "call-1")
     assert again.epoch > first.epoch
     assert again.known_as == first.known_as
@@ -150,6 +149,21 @@ async def test_a_number_is_recycled_after_the_call_on_it_has_ended(
     assert await lent(leases, pool, a_visitor("bob")) == ONE
 
 
+async def test_a_visitor_who_stays_after_the_call_keeps_the_number(
+    leases: NumberLeases, ledger: PostgresLedger, database: Database
+) -> None:
+    pool = a_pool(ONE, lease_s=3600)
+    await lent(leases, pool, a_visitor("ann"))
+    await called(ledger, pool, ONE, "call-1")
+    await end_call(database, "call-1")
+    await pass_time(database, 9)
+    assert await leases.heartbeat(pool, "ann") is not None
+    await pass_time(database, 9)
+    assert await leases.lease(pool, a_visitor("bob"), NO_LIMITS) is Exhausted.POOL
+    await pass_time(database, 2)
+    assert await lent(leases, pool, a_visitor("bob")) == ONE
+
+
 async def test_a_number_is_not_recycled_while_a_call_on_it_goes_on(
     leases: NumberLeases, ledger: PostgresLedger, database: Database
 ) -> None:
@@ -160,6 +174,19 @@ async def test_a_number_is_not_recycled_while_a_call_on_it_goes_on(
     assert await leases.lease(pool, a_visitor("bob"), NO_LIMITS) is Exhausted.POOL
     await leases.forget()
     assert await lent(leases, pool, a_visitor("ann")) == ONE
+
+
+async def test_a_number_given_back_during_a_call_is_lent_again_once_that_is_over(
+    leases: NumberLeases, ledger: PostgresLedger, database: Database
+) -> None:
+    pool = a_pool(ONE)
+    await lent(leases, pool, a_visitor("ann"))
+    await called(ledger, pool, ONE, "call-1")
+    assert await leases.give_back(pool, "ann")
+    assert await leases.heartbeat(pool, "ann") is None
+    assert await leases.lease(pool, a_visitor("bob"), NO_LIMITS) is Exhausted.POOL
+    await end_call(database, "call-1")
+    assert await lent(leases, pool, a_visitor("bob")) == ONE
 
 
 async def test_a_pool_lends_no_more_numbers_than_its_cap(leases: NumberLeases) -> None:

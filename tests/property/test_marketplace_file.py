@@ -63,6 +63,57 @@ ADDED = (
             }
         ],
     ),
+    (
+        ("numbers",),
+        [
+            {
+                "id": "brand",
+                "number": "+18005550177",
+                "campaign": "auto-insurance",
+                "source": "pub-17",
+                "tags": {"keyword": "brand", "page": 7, "trusted": True},
+                "rules": [
+                    {"action": "reject", "filters": [{"field": "caller.state", "value": "NY"}]},
+                    {"action": "accept", "offers": ["acme-auto"]},
+                ],
+            }
+        ],
+    ),
+    (
+        ("pools",),
+        [
+            {
+                "id": "web",
+                "campaign": "auto-insurance",
+                "source": "pub-17",
+                "numbers": ["+18005550180"],
+                "lease_s": 600,
+                "heartbeat_s": 60,
+                "fallback_number": "+18005550182",
+                "cap": 1,
+            }
+        ],
+    ),
+    (("sources", 0, "number_cap"), 5),
+    (
+        ("voice_agents",),
+        [{"id": "robin", "campaign": "auto-insurance", "sip_url": "sip:r@bots.example"}],
+    ),
+    (
+        ("buyers", 3),
+        {
+            "id": "ears",
+            "type": "quality_assurance",
+            "offers": [
+                {
+                    "id": "ears-auto",
+                    "campaign": "auto-insurance",
+                    "destination": {"uri": "sip:qa@ears.example"},
+                    "conversions": [{"trigger": "answered"}],
+                }
+            ],
+        },
+    ),
 )
 """What the acceptance file has no example of."""
 

@@ -309,10 +309,8 @@ def test_what_is_changed_to_what_it_was_changes_nothing(market: Market, changes:
     assert replay(recorded, changes).same
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_every_golden_auction_is_decided_again_in_the_same_way(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def recorded_of(path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Finish, Recorded]]:
+    """The decisions of a golden auction, as they are recorded."""
     finished: list[Finish] = []
 
     class Watched(MemoryLedger):
@@ -325,6 +323,7 @@ def test_every_golden_auction_is_decided_again_in_the_same_way(
     run_virtually(runner.play(golden))
     catalogue = build_catalogue(check(golden["marketplace"], {}).usable()[1], 1)
     assert finished
+    found: list[tuple[Finish, Recorded]] = []
     for finish in finished:
         campaign = find_campaign(catalogue, finish.call)
         recorded = read_decision(
@@ -335,6 +334,15 @@ def test_every_golden_auction_is_decided_again_in_the_same_way(
             price=None if finish.candidate is None else finish.candidate.price,
             reason=finish.reason,
         )
+        found.append((finish, recorded))
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_golden_auction_is_decided_again_in_the_same_way(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for finish, recorded in recorded_of(path, monkeypatch):
         replayed = replay(recorded)
         assert replayed.same
         assert replayed.again.reason == finish.reason
@@ -342,3 +350,13 @@ def test_every_golden_auction_is_decided_again_in_the_same_way(
             (was.reason, was.bid, was.rank, was.static)
             for was in (line.recorded for line in replayed.lines)
         ]
+
+
+def test_offers_that_the_rules_of_a_number_leave_out_are_left_out_whatever_is_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    [path] = [each for each in FILES if each.stem == "numbers_give_tags_and_have_rules"]
+    without_acme = Changes(disabled=frozenset({OfferId("acme-auto")}))
+    again = [replay(each, without_acme).again for _, each in recorded_of(path, monkeypatch)]
+    assert [each.offer for each in again] == [None, None, None]
+    assert [each.reason for each in again][1:] == ["number_rejected", "no_eligible_offer"]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from auction.web import problems
+from auction.web.management.entailed import entailed_by, entailed_by_end
 from auction.web.management.fragments import (
     check_among,
     named,
@@ -85,9 +86,11 @@ async def put(change: CatalogueChange, draft: Draft, box: SecretBox, about: Abou
     async for relatives in relatives_of(change, draft.resource, item, before):
         await asyncio.to_thread(check_among, item, before, relatives)
     container = await container_with(change, draft.resource, item.parent)
-    added = [item, *container]
+    entailed = await entailed_by(change, item, before)
+    added = [item, *container, *entailed.added]
     closed = [each.key for each in (*([before] if before else []), *container)]
-    return HeldItem(item, await change.save(closed, added, about))
+    since = await change.save([*closed, *entailed.closed], added, about)
+    return HeldItem(item, since, entailed.told)
 
 
 async def rehearse(change: CatalogueChange, draft: Draft, box: SecretBox, about: About) -> None:
@@ -104,12 +107,13 @@ async def delete(
     change: CatalogueChange, resource: Resource, item: CatalogueItem, about: About
 ) -> int:
     """Take an object off the marketplace; its revisions stay. Raises CallerMistakeError: 409."""
+    entailed = await entailed_by_end(change, item)
     users = await users_of(change, resource.kind, item.id)
     if users:
         raise CallerMistakeError(
             problems.IN_USE, f"It can't be deleted while these refer to it: {', '.join(users)}."
         )
-    return await change.save([item.key], [], about)
+    return await change.save([item.key, *entailed.closed], entailed.added, about)
 
 
 def patched(resource: Resource, held: HeldItem, patch: Document) -> Draft:

@@ -198,7 +198,7 @@ class ResourceHandlers:
         return response
 
     def _answer(self, status: int, held: HeldItem) -> web.Response:
-        response = json_answer(status, shown(self._resource, held.item))
+        response = json_answer(status, {**shown(self._resource, held.item), **held.told})
         response.headers[hdrs.ETAG] = etag(held.since)
         return response
 

@@ -24,8 +24,9 @@ async def relatives_of(
     Raises CallerMistakeError: 422 where its own owner is not there.
     """
     found = await _named_by(change, resource, item, before)
-    for kind, key in resource.shares:
-        found += await change.sharing(kind, key, texts(item.document.get(key)))
+    for share in resource.shares:
+        values = _texts(item.document.get(share.own))
+        found += await change.sharing(share.kind, share.key, values)
     naming = [] if before is None else _affected(resource, item, before)
     for other, reference in naming:
         if reference.path is None:
@@ -39,6 +40,10 @@ async def relatives_of(
             # What they say of one another may depend on all that they name.
             around = [*some, *await _named_by_all(change, some)]
             yield list({**close, **await _with_owners(change, item, around)}.values())
+
+
+def _texts(value: object) -> list[str]:
+    return [value] if isinstance(value, str) else texts(value)
 
 
 async def users_of(change: CatalogueChange, kind: str, identifier: str) -> list[str]:
@@ -63,9 +68,14 @@ async def container_with(
     else:
         held, model = await change.item(MARKETPLACE, MAIN), Marketplace
         container = held.item if held else CatalogueItem(MARKETPLACE, MAIN, {})
-    if container is None or resource.list_name in container.document:
+    missing = [
+        name
+        for name in (resource.list_name, *resource.makes)
+        if container is not None and name not in container.document
+    ]
+    if container is None or not missing:
         return []
-    document = _in_order(model, {**container.document, resource.list_name: []})
+    document = _in_order(model, {**container.document, **{name: [] for name in missing}})
     return [replace(container, document=document)]
 
 

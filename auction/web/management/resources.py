@@ -16,10 +16,11 @@ from typing import Final
 from config.alerts import Alert
 from config.delivery_profiles import DeliveryProfile
 from config.marketplace import Buyer, Campaign, Source
+from config.numbers import Number, Pool, VoiceAgent
 from config.offers import Offer
 from config.suppressions import Suppression
 from config.values import Model
-from storage.catalogue_items import BUYER, OFFER
+from storage.catalogue_items import BUYER, OFFER, VOICE_AGENT
 
 
 class FilterKind(StrEnum):
@@ -59,13 +60,36 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """Objects of ``kind`` that have under ``key`` what is under the ``own`` key here.
+
+    Both are a text or a list of texts.
+    """
+
+    own: str
+    kind: str
+    key: str
+
+
+def _dialled(own: str) -> tuple[Share, ...]:
+    """Whoever may have a dialled number, which stands in one place only."""
+    return (
+        Share(own, "campaign", "numbers"),
+        Share(own, "number", "number"),
+        Share(own, "pool", "numbers"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
     """One kind of object. ``kind`` is the storage's, ``path`` comes after ``/v1/``.
 
     ``parent``: the key of the object's JSON that names its owner, which has it in ``list_name``;
     the file nests it there. ``nested``: keys that objects of other kinds have here in the file.
-    ``shares``: pairs of kind and key of lists, none of whose values any two may have.
-    ``switchable``: it has ``enabled``, and with it ``pause`` and ``resume``.
+    ``told``: keys that an answer to a change may have besides, with what they list.
+    ``shares``: what it must be compared with besides. ``makes``: lists of the file in which it
+    makes objects of other kinds. ``switchable``: it has ``enabled``, and with it ``pause`` and
+    ``resume``.
     """
 
     kind: str
@@ -77,7 +101,9 @@ class Resource:
     filters: Mapping[str, Filter] = field(default_factory=lambda: MappingProxyType({}))
     parent: str | None = None
     nested: tuple[str, ...] = ()
-    shares: tuple[tuple[str, str], ...] = ()
+    told: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    shares: tuple[Share, ...] = ()
+    makes: tuple[str, ...] = ()
     switchable: bool = False
 
     @property
@@ -96,7 +122,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
         model=Campaign,
         title="campaign",
         references=(Reference("source", "$.payouts[*].source"),),
-        shares=(("campaign", "numbers"),),
+        shares=_dialled("numbers"),
     ),
     Resource(
         kind="source",
@@ -104,6 +130,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
         list_name="sources",
         model=Source,
         title="source",
+        shares=(Share("id", "number", "source"),),
     ),
     Resource(
         kind=BUYER,
@@ -118,6 +145,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
             "tag": Filter(FilterKind.MEMBER, key="tags"),
         },
         nested=("offers",),
+        told={"destroyed": "Conversion rules that saving quality_assurance has destroyed."},
     ),
     Resource(
         kind=OFFER,
@@ -144,6 +172,41 @@ RESOURCES: Final[tuple[Resource, ...]] = (
         list_name="delivery_profiles",
         model=DeliveryProfile,
         title="delivery profile",
+    ),
+    Resource(
+        kind="number",
+        path="numbers",
+        list_name="numbers",
+        model=Number,
+        title="number",
+        references=(
+            Reference("campaign", "$.campaign"),
+            Reference("source", "$.source"),
+            Reference(OFFER, "$.rules[*].offers[*]"),
+        ),
+        filters={"campaign": Filter(), "source": Filter(), "number": Filter()},
+        shares=(*_dialled("number"), Share("source", "number", "source")),
+    ),
+    Resource(
+        kind="pool",
+        path="pools",
+        list_name="pools",
+        model=Pool,
+        title="pool",
+        references=(Reference("campaign", "$.campaign"), Reference("source", "$.source")),
+        filters={"campaign": Filter(), "source": Filter()},
+        shares=_dialled("numbers"),
+    ),
+    Resource(
+        kind=VOICE_AGENT,
+        path="voice-agents",
+        list_name="voice_agents",
+        model=VoiceAgent,
+        title="voice agent",
+        references=(Reference("campaign", "$.campaign"),),
+        filters={"campaign": Filter(), "enabled": Filter(FilterKind.FLAG, default=True)},
+        makes=("buyers",),
+        switchable=True,
     ),
     Resource(
         kind="alert",

@@ -8,11 +8,14 @@ from aiohttp import web
 from auction.ports import Clock
 from auction.web.bodies import expecting
 from auction.web.management.audit import AuditHandlers
+from auction.web.management.duplicating import DuplicateHandler
 from auction.web.management.handlers import CurrentBox, ResourceHandlers
 from auction.web.management.requests import MAX_OBJECT_BYTES
 from auction.web.management.resources import RESOURCES, Resource
 from auction.web.management.schedule import PATH, ScheduleHandlers
+from auction.web.management.voice_agents import VoiceAgentHandlers
 from auction.web.services import Tokens
+from storage.catalogue_items import VOICE_AGENT
 from storage.database import Database
 
 _EXPECT = expecting(MAX_OBJECT_BYTES)
@@ -20,10 +23,14 @@ _EXPECT = expecting(MAX_OBJECT_BYTES)
 
 @dataclass(frozen=True, slots=True)
 class Managed:
-    """Where the marketplace is kept, and the box for its secrets."""
+    """Where the marketplace is kept, and the box for its secrets.
+
+    ``voice_bots``: whether voice agents may be saved here.
+    """
 
     database: Database
     box: CurrentBox
+    voice_bots: bool = False
 
 
 def management(
@@ -33,8 +40,11 @@ def management(
 
     def add_to(router: web.UrlDispatcher) -> None:
         for resource in RESOURCES:
-            handlers = ResourceHandlers(resource, managed.database, managed.box, tokens, clock)
-            _add_resource(router, resource, handlers)
+            _add_resource(router, resource, _handlers(resource, managed, tokens, clock))
+        copying = DuplicateHandler(managed.database, tokens)
+        router.add_post(
+            "/v1/buyers/{id:[^/]+}/duplicate", copying.duplicate, expect_handler=_EXPECT
+        )
         waiting = ScheduleHandlers(managed.database, tokens)
         router.add_get(PATH, waiting.list)
         router.add_get(f"{PATH}/{{id:[^/]+}}", waiting.show)
@@ -42,6 +52,15 @@ def management(
         router.add_get("/v1/audit", AuditHandlers(managed.database, tokens).list)
 
     return add_to
+
+
+def _handlers(
+    resource: Resource, managed: Managed, tokens: Tokens, clock: Clock
+) -> ResourceHandlers:
+    parts = (resource, managed.database, managed.box, tokens, clock)
+    if resource.kind == VOICE_AGENT:
+        return VoiceAgentHandlers(*parts, enabled=managed.voice_bots)
+    return ResourceHandlers(*parts)
 
 
 def _add_resource(

@@ -14,6 +14,7 @@ from auction.web.openapi.alerts import ALERT_OPERATIONS
 from auction.web.openapi.calls import CALL_OPERATIONS
 from auction.web.openapi.claims import CLAIM_OPERATIONS
 from auction.web.openapi.managed import managed_operations
+from auction.web.openapi.numbers import NUMBER_OPERATIONS
 from auction.web.openapi.operation import ALWAYS, ANY, JSON, Content, Operation, Operations, Schema
 from auction.web.openapi.parameters import parameters
 from auction.web.openapi.reports import REPORT_OPERATIONS
@@ -42,6 +43,7 @@ def operations() -> Operations:
         **ALERT_OPERATIONS,
         **REPORT_OPERATIONS,
         **SUPPRESSION_OPERATIONS,
+        **NUMBER_OPERATIONS,
         **managed_operations(),
     }
 

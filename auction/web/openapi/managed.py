@@ -98,7 +98,8 @@ def _of(resource: Resource) -> Iterator[tuple[tuple[str, str], Operation]]:
         Operation(answers={204: None}, problems=(404, 409, 412, 422), headers=_CONDITIONS),
     )
     for verb in ("pause", "resume") if resource.switchable else ():
-        switched = Operation(answers={200: whole}, problems=(404, 412, 422), headers=_CONDITIONS)
+        problems = (404, 409, 412, 422)
+        switched = Operation(answers={200: whole}, problems=problems, headers=_CONDITIONS)
         yield ("POST", f"{one}/{verb}"), switched
 
 

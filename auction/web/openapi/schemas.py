@@ -31,7 +31,7 @@ class Schemas:
         named = {name: _plain(schema) for name, schema in made["$defs"].items()}
         for resource in RESOURCES:
             whole = _as_resource(resource, named[schema_name(resource)])
-            named[schema_name(resource)] = whole
+            named[schema_name(resource)] = _with_told(resource, whole)
             named[new_schema_name(resource)] = _without_id(whole)
         self.named: Mapping[str, object] = dict(sorted(named.items()))
 
@@ -67,6 +67,17 @@ def _as_resource(resource: Resource, schema: object) -> dict[str, object]:
         "properties": {"id": identifier, resource.parent: owner, **own},
         "required": [*_required(schema), resource.parent],
     }
+
+
+def _with_told(resource: Resource, schema: dict[str, object]) -> dict[str, object]:
+    """An object as it is answered: with what its change has done besides."""
+    properties = schema["properties"]
+    assert isinstance(properties, dict), "a model has properties"
+    told = {
+        key: {"type": "array", "items": {"type": "object"}, "readOnly": True, "description": text}
+        for key, text in resource.told.items()
+    }
+    return {**schema, "properties": {**properties, **told}}
 
 
 def _without_id(schema: Mapping[str, object]) -> dict[str, object]:

@@ -97,11 +97,17 @@ where pool = $1 and session = $2 and kept_until > now() and number = any($5::tex
 returning number, expires_at
 
 -- name: end_lease
+-- Its row tells whose it was until it is lent again: a call on it may still go on.
+update number_leases set
+    expires_at = least(expires_at, now()), kept_until = now(), last_used_at = now()
+where pool = $1 and session = $2 and kept_until > now()
+returning number
+
+-- name: drop_lease
 update number_leases set
     lease = null, session = null, source = null, sealed = null, expires_at = null, kept_until = null,
     last_used_at = now()
 where pool = $1 and session = $2
-returning number
 
 -- name: forget_lapsed_leases
 -- Tags are kept no longer than they can join a call.

@@ -29,6 +29,7 @@ PUBLISHED = {
     "budget_too_small": 212,
     "not_for_sale": 213,
     "source_blocked": 214,
+    "number_excluded": 221,
     "outbound_limit": 215,
     "overloaded": 216,
     "invalid_field": 217,
