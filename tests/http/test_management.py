@@ -14,6 +14,7 @@ PATCHES: dict[str, dict[str, object]] = {
     "sources": {"name": "Other"},
     "buyers": {"tags": None, "concurrency": 4},
     "offers": {"weight": 3},
+    "suppressions": {"name": "Other"},
     "delivery-profiles": {"post": {"timeout_ms": 900}},
     "numbers": {"tags": {"keyword": None}, "source": None},
     "pools": {"cap": None, "lease_s": 60},

@@ -20,6 +20,7 @@ from auction.web.openapi.operation import ALWAYS, ANY, JSON, Content, Operation,
 from auction.web.openapi.parameters import parameters
 from auction.web.openapi.reports import REPORT_OPERATIONS
 from auction.web.openapi.schemas import Name, Schemas
+from auction.web.openapi.suppressions import SUPPRESSION_OPERATIONS
 from auction.web.problems import CONTENT_TYPE
 
 OPENAPI_PATH: Final = "/openapi.json"
@@ -43,6 +44,7 @@ def operations() -> Operations:
         **CLAIM_OPERATIONS,
         **ALERT_OPERATIONS,
         **REPORT_OPERATIONS,
+        **SUPPRESSION_OPERATIONS,
         **NUMBER_OPERATIONS,
         **managed_operations(),
     }

@@ -23,14 +23,12 @@ Content = type[BaseModel] | str | Schema | None
 class Operation:
     """One method of one path; ``answers`` by status, ``problems`` beside those that all have.
 
-    ``path``: what may stand in the path where that is not any name. ``query``: a model, or schemas
-    by name. ``other_types``: further media types of an answer.
+    ``query``: a model, or schemas by name. ``other_types``: further media types of an answer.
     """
 
     answers: Mapping[int, Content]
     body: Content = None
     query: type[BaseModel] | Mapping[str, Schema] = field(default_factory=dict)
-    path: Mapping[str, Schema] = field(default_factory=dict)
     problems: tuple[int, ...] = ()
     headers: tuple[str, ...] = ()
     answer_headers: tuple[str, ...] = ()

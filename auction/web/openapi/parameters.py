@@ -14,16 +14,16 @@ _TAGS: Final = r'^(\*|"[0-9]{1,18}"(, "[0-9]{1,18}"){0,9})$'
 
 def parameters(schemas: Schemas, path: str, operation: Operation) -> list[object]:
     """All of them."""
-    return [*_path(path, operation), *_query(schemas, operation), *_headers(operation)]
+    return [*_path(path), *_query(schemas, operation), *_headers(operation)]
 
 
-def _path(path: str, operation: Operation) -> list[object]:
+def _path(path: str) -> list[object]:
     return [
         {
             "name": name,
             "in": "path",
             "required": True,
-            "schema": operation.path.get(name, _NAME),
+            "schema": _NAME,
         }
         for name in _PARAMETER.findall(path)
     ]
