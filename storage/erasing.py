@@ -37,7 +37,6 @@ _BY_CALL: Final[Mapping[Erase, Mapping[str, str]]] = {
         "calls": query("forget_calls"),
         "reservations": query("forget_reservations"),
         "conversion_entries": query("erase_notes"),
-        "call_claims": query("erase_claims"),
         "webhook_deliveries": query("forget_deliveries"),
         "events": query("forget_events"),
         "next_steps": query("forget_next_steps"),
