@@ -17,10 +17,9 @@ from auction.domain.hours import DAYS
 from auction.domain.ids import CampaignId
 from auction.domain.terms import Campaign, Catalogue
 from auction.ports import Clock, StorageUnavailableError
-from auction.web import problems
-from auction.web.authentication import MAY_READ, granted
+from auction.web.authentication import MAY_VIEW, unbound
 from auction.web.faults import faults_of
-from auction.web.problems import CallerMistakeError, Fault, invalid
+from auction.web.problems import NOT_FOUND, CallerMistakeError, Fault, invalid
 from auction.web.services import Tokens
 
 MOST_OFFERS: Final = 500
@@ -36,7 +35,7 @@ class CoverageQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     week: date | None = None
-    state: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] | None = None
+    state: Annotated[str, Field(json_schema_extra={"pattern": "^[A-Z]{2}$"})] | None = None
     format: Literal["grid", "compact"] = "grid"
 
 
@@ -54,17 +53,13 @@ class CoverageHandlers:
 
     async def show(self, request: web.Request) -> web.Response:
         """Every state, every hour of one week by the marketplace's clock."""
-        grant = await granted(request, self._tokens, MAY_READ)
-        if grant.buyer is not None or grant.source is not None:
-            raise CallerMistakeError(
-                problems.FORBIDDEN, "A token that is bound to a buyer or a source can't do this."
-            )
+        await unbound(request, self._tokens, MAY_VIEW)
         catalogue = self._terms()
         if catalogue is None:
             raise StorageUnavailableError("the marketplace is not loaded yet")
         campaign = catalogue.campaigns.get(CampaignId(request.match_info["id"]))
         if campaign is None:
-            raise CallerMistakeError(problems.NOT_FOUND, "There is no campaign of this id.")
+            raise CallerMistakeError(NOT_FOUND, "There is no campaign of this id.")
         asked = _read(request, campaign)
         today = self._clock.now().astimezone(catalogue.zone).date()
         body = await asyncio.to_thread(_render, campaign, catalogue.zone, asked, today)

@@ -1,5 +1,6 @@
 """A report as it is shown to one token: as JSON, or as rows of a CSV file."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ Row = dict[str, object]
 _NOT_FOR_BUYERS: Final = frozenset({"payout", "margin"})
 _NOT_FOR_SOURCES: Final = frozenset({"revenue", "margin", "reasons", *OF_AUCTIONS})
 _NOTHING: Final = Figures()
+_AMOUNT: Final = re.compile(r"-?\d+\.\d+", re.ASCII)
 _APART: Final = [each for each in FigureClass if each is not FigureClass.SOLD]
 _REASONS: Final = {int(reason): reason.outcome for reason in Reason}
 
@@ -76,10 +78,14 @@ def render_csv(report: Report, grant: Grant) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """Rows of a report without what a token may not see."""
+    """Rows of a report without what a token may not see.
+
+    ``won_only``: who was offered a source's calls in vain is not the source's to know.
+    """
 
     report: Report
     hidden: frozenset[str]
+    won_only: bool
     now: Mapping[tuple[FigureClass, Place], Summed]
     before: Mapping[tuple[FigureClass, Place], Summed]
 
@@ -93,7 +99,9 @@ class _View:
         # A month may have been longer: days that this one lacks stand in the totals alone.
         buckets = len(report.asked.question.edges)
         before = [each for each in report.before or () if each.place.bucket < buckets]
-        return cls(report, hidden, _by_place(report.now), _by_place(before))
+        about_offers = report.asked.question.by in {By.OFFER, By.BUYER}
+        won_only = grant.source is not None and about_offers
+        return cls(report, hidden, won_only, _by_place(report.now), _by_place(before))
 
     @property
     def names(self) -> list[str]:
@@ -121,6 +129,8 @@ class _View:
             known = now or before
             assert known is not None, "a place is of now or of before"
             figures = [_NOTHING if each is None else each.figures for each in (now, before)]
+            if self.won_only and not any(each.won for each in figures):
+                continue
             yield {**self._heading(known), **self._told(*figures)}
 
     def totals(self) -> Row:
@@ -188,7 +198,9 @@ def _flat(row: Mapping[str, object]) -> Mapping[str, object]:
 def _cell(name: str, content: object) -> object:
     if isinstance(content, dict):
         return orjson.dumps(content).decode()
-    return harmless(name, content) if isinstance(content, str) else content
+    if not isinstance(content, str) or _AMOUNT.fullmatch(content):
+        return content
+    return harmless(name, content)
 
 
 def _plain(measure: Measure) -> object:

@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 from auction.domain.report_question import By, Question, Summed
 from auction.domain.terms import Catalogue
 from auction.ports import Clock, StorageUnavailableError
-from auction.web.authentication import MAY_READ, granted
+from auction.web.authentication import MAY_VIEW, granted
 from auction.web.cdr_formats import CdrFormat, accepted_format
 from auction.web.problems import Fault, invalid
 from auction.web.report_request import MOST_ROWS, read_report_request
@@ -53,7 +53,7 @@ class ReportHandlers:
 
     async def show(self, request: web.Request) -> web.Response:
         """What calls came to over some time, by offer, buyer, source or campaign."""
-        grant = await granted(request, self._tokens, MAY_READ)
+        grant = await granted(request, self._tokens, MAY_VIEW)
         report = await self._read(request, grant)
         form = report.asked.form or _accepted(request)
         # Thousands of rows take a while; calls go on being decided meanwhile.

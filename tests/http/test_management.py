@@ -20,7 +20,6 @@ PATCHES: dict[str, dict[str, object]] = {
     "pools": {"cap": None, "lease_s": 60},
     "voice-agents": {"sip_url": "sip:robin@other.example", "concurrency": None},
     "alerts": {"above": "0.2"},
-    "suppressions": {"name": "Clients"},
 }
 
 each_kind = pytest.mark.parametrize("resource", RESOURCES, ids=lambda each: each.path)
@@ -208,7 +207,7 @@ MEANINGLESS = {
     "after=%00": "after",
     "enabled=1": "enabled",
     "campaign=%00": "campaign",
-    "color=red": "",
+    "color=red": "query",
 }
 
 

@@ -217,6 +217,22 @@ async def test_a_source_sees_its_own_and_not_what_it_is_sold_for(stage: Stage) -
     assert (await stage.report("/v1/reports/sources?source=pub-17"))["totals"]["won"] == 0
 
 
+async def test_a_source_is_not_told_who_was_offered_its_calls_in_vain(stage: Stage) -> None:
+    await stage.add(SOLD)
+    await stage.add(Figures(eligible=5, pinged=5), offer="beacon-auto", buyer="beacon")
+    stage.grant = a_grant("read", source="pub-17")
+    for path, key, sold in (("offers", "offer", "acme-auto"), ("buyers", "buyer", "acme")):
+        rows = (await stage.report(f"/v1/reports/{path}"))["rows"]
+        assert [row[key] for row in rows] == [sold]
+
+
+async def test_a_loss_is_a_number_in_a_file(stage: Stage) -> None:
+    await stage.add(replace(SOLD, revenue=Decimal("18.00")))
+    response = await stage.ask("/v1/reports/offers", Accept="text/csv")
+    (row,) = csv.DictReader(StringIO(await response.text()))
+    assert row["margin"] == "-2.00"
+
+
 async def test_a_file_has_the_rows_of_the_report(stage: Stage) -> None:
     await stage.add(SOLD, offer="=cmd()", buyer="acme")
     await stage.add(Figures(pinged=1, timeouts=1), kind=FigureClass.TEST)
@@ -254,7 +270,8 @@ async def test_bad_questions_are_told_what_is_wrong(stage: Stage) -> None:
         problem = await stage.report(f"/v1/reports/offers?{asked}", 422)
         assert [each["path"] for each in problem["errors"]] == [path], asked
     await stage.ask("/v1/reports/switches", 404)
-    stage.grant = a_grant("postback")
-    await stage.ask("/v1/reports/offers", 403)
+    for scope in ("postback", "calls"):
+        stage.grant = a_grant(scope)
+        await stage.ask("/v1/reports/offers", 403)
     stage.grant = None
     await stage.ask("/v1/reports/offers", 401)

@@ -77,7 +77,7 @@ class Stage:
         }
         assert await self.switch.report(self.service, **report) == 200
 
-    async def token(self, **limits: str) -> str:
+    async def token(self, **limits: object) -> str:
         asked = {"name": "page", "scopes": ["read"], **limits}
         async with self.switch.session.post(f"{self.service.url}/v1/tokens", json=asked) as made:
             token: str = (await made.json())["token"]
@@ -195,3 +195,9 @@ async def test_a_buyer_sees_the_pages_of_its_own_offers(stage: Stage) -> None:
         await stage.get(f"/v1/offers/cobalt-bars/{page}", acme, 404)
         await stage.get(f"/v1/offers/acme-page/{page}", source, 404)
         await stage.get(f"/v1/offers/nobody/{page}", status=404)
+
+
+async def test_a_switch_sees_no_offers_page(stage: Stage) -> None:
+    switch = await stage.token(scopes=["calls"])
+    for page in ("usage", "summary"):
+        await stage.get(f"/v1/offers/cobalt-bars/{page}", switch, status=403)

@@ -277,6 +277,7 @@ async def test_retreaver_coverage_shows_states_and_hours_of_a_campaign(tracker: 
     for query, status in [
         ("week=soon", 422),
         ("state=XX", 422),
+        ("state=ca", 422),
         ("format=wide", 422),
         ("a=b", 422),
     ]:

@@ -114,7 +114,7 @@ def actor_of(grant: Grant) -> str:
 def known_only(request: web.Request, names: frozenset[str] | set[str]) -> None:
     """Raises CallerMistakeError (422) for a query parameter that means nothing or stands twice."""
     faults = [
-        Fault(name if name in names else "", _told(name, names))
+        Fault(name if name in names else "query", _told(name, names))
         for name in dict.fromkeys(request.query)
         if name not in names or len(request.query.getall(name)) > 1
     ]
@@ -132,7 +132,8 @@ def read_text(name: str, text: str) -> str:
 def _told(name: str, names: frozenset[str] | set[str]) -> str:
     if name in names:
         return "must stand once"
-    return f"the query has an unknown parameter: known are {', '.join(sorted(names))}"
+    known = ", ".join(sorted(names)) or "none"
+    return f"has an unknown parameter: known are {known}"
 
 
 def _read_filter(name: str, wanted: Filter, text: str) -> object:
