@@ -20,7 +20,6 @@ PATCHES: dict[str, dict[str, object]] = {
     "pools": {"cap": None, "lease_s": 60},
     "voice-agents": {"sip_url": "sip:robin@other.example", "concurrency": None},
     "alerts": {"above": "0.2"},
-    "suppressions": {"name": "Clients"},
 }
 
 each_kind = pytest.mark.parametrize("resource", RESOURCES, ids=lambda each: each.path)
