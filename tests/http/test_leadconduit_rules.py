@@ -143,7 +143,17 @@ class Scene:
         url = f"{self.service.url}/v1/tokens"
         async with self.switch.session.post(url, json=asked) as response:
             assert response.status == 201, await response.text()
-            return str((await response.json())["token"])
+            token = str((await response.json())["token"])
+        await eventually(lambda: self.knows(token))
+        return token
+
+    async def knows(self, token: str) -> bool:
+        """Whether the service has heard of a token."""
+        headers = {"Authorization": f"Bearer {token}"}
+        async with self.switch.session.get(
+            f"{self.service.url}/v1/calls", headers=headers
+        ) as response:
+            return response.status != 401
 
     async def report(self, call_id: str, kind: str) -> None:
         """The switch reports that something happened to a call now."""
