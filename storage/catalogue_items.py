@@ -12,6 +12,7 @@ MAIN = "main"
 BUYER = "buyer"
 OFFER = "offer"
 OFFERS = "offers"
+POOL = "pool"
 VOICE_AGENT = "voice_agent"
 LISTS: Mapping[str, str] = {
     "campaigns": "campaign",
@@ -19,7 +20,7 @@ LISTS: Mapping[str, str] = {
     "buyers": BUYER,
     "suppressions": "suppression",
     "numbers": "number",
-    "pools": "pool",
+    "pools": POOL,
     "voice_agents": VOICE_AGENT,
     "alerts": "alert",
     "delivery_profiles": "delivery_profile",

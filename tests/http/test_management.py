@@ -1,13 +1,19 @@
 """Campaigns, sources, buyers and offers by the API: one revision each, nothing lost."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
+from auction.domain.ids import CampaignId, PoolId
+from auction.domain.leases import Leased, LeaseRequest
+from auction.domain.numbers import PoolTerms
 from auction.web.management.resources import RESOURCES, Resource
 from storage.catalogue import load
 from storage.database import Database
+from storage.number_leases import NumberLeases
 from tests.http.managed_steps import EXAMPLES, ask, faults, managing, revision
+from tests.ledger_steps import VAULT
 
 PATCHES: dict[str, dict[str, object]] = {
     "campaigns": {"reauction": True, "payouts": None},
@@ -228,6 +234,34 @@ async def test_an_offer_is_paused_and_resumed(database: Database) -> None:
         assert stale.status == 412
         assert (await ask(api, "POST", "/v1/offers/acme-auto/resume")).json()["enabled"] is True
         assert (await ask(api, "POST", "/v1/offers/none/resume")).status == 404
+
+
+WEB = PoolTerms(
+    id=PoolId("web"),
+    campaign=CampaignId("auto-insurance"),
+    numbers=("+18005550180", "+18005550181"),
+    lease_s=600,
+    heartbeat_s=60,
+    grace_s=300,
+)
+
+
+async def test_a_pool_is_not_deleted_while_visitors_hold_its_numbers(database: Database) -> None:
+    leases = NumberLeases(database, VAULT)
+    async with managing(database) as api:
+        await ask(api, "POST", "/v1/pools", EXAMPLES["pools"])
+        lent = await leases.lease(WEB, LeaseRequest("ann", None, {}), {})
+        assert isinstance(lent, Leased)
+        refused = await ask(api, "DELETE", "/v1/pools/web")
+        assert (refused.status, refused.json()["type"]) == (409, "urn:pingpost:problem:in-use")
+        until = lent.expires_at + timedelta(seconds=WEB.grace_s)
+        told = refused.json()["detail"]
+        assert f"1 of them, until {until:%Y-%m-%dT%H:%M:%SZ}" in told
+        assert 'PATCH with {"cap": 0}' in told
+        assert "DELETE /v1/pools/web/leases/{session_id}" in told
+        assert (await ask(api, "GET", "/v1/pools/web")).status == 200
+        await leases.give_back(WEB, "ann")
+        assert (await ask(api, "DELETE", "/v1/pools/web")).status == 204
 
 
 USED = {
