@@ -12,11 +12,12 @@ MAIN = "main"
 BUYER = "buyer"
 OFFER = "offer"
 OFFERS = "offers"
+SOURCE = "source"
 POOL = "pool"
 VOICE_AGENT = "voice_agent"
 LISTS: Mapping[str, str] = {
     "campaigns": "campaign",
-    "sources": "source",
+    "sources": SOURCE,
     "buyers": BUYER,
     "suppressions": "suppression",
     "numbers": "number",
