@@ -19,7 +19,7 @@ MOST: Final = 1000
 
 _MAY_LOOK: Final[frozenset[str]] = frozenset({Scope.READ, Scope.ADMIN})
 _JSON: Final = {hdrs.CONTENT_TYPE: "application/json"}
-_TOO_LATE: Final = "It was resolved before anybody acknowledged it: there is nothing to do any more."
+_TOO_LATE: Final = "It was resolved before anybody acknowledged it: nothing is left to do."
 _ALERT_ID: Final = re.compile("[0-9a-f]{32}")
 _RULE_ID: Final = re.compile(r"[A-Za-z0-9_.:\-]{1,64}")
 _PLACE: Final = re.compile("([0-9]{1,17})-([0-9a-f]{32})")

@@ -264,6 +264,39 @@ async def test_a_pool_is_not_deleted_while_visitors_hold_its_numbers(database: D
         assert (await ask(api, "DELETE", "/v1/pools/web")).status == 204
 
 
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ('{"effective_at": "2030-01-01T00:00:00Z"}', 422),
+        ('{"enabled": true}', 422),
+        ("[]", 422),
+        ("enabled=true", 400),
+        ("{}", 200),
+        ("", 200),
+    ],
+)
+async def test_pausing_ignores_nothing_that_a_body_says(
+    database: Database, body: str, status: int
+) -> None:
+    async with managing(database) as api:
+        for verb in ("pause", "resume"):
+            path = f"/v1/offers/acme-auto/{verb}"
+            reply = await api.send("POST", path, token="admin", data=body)
+            assert reply.status == status, reply.body
+        assert (await revision(database) > 1) == (status == 200)
+
+
+@pytest.mark.parametrize("offers", [[], [{"id": "acme-auto"}], {}])
+async def test_offers_are_not_taken_with_their_buyer_and_never_just_dropped(
+    database: Database, offers: object
+) -> None:
+    async with managing(database) as api:
+        patch = await ask(api, "PATCH", "/v1/buyers/acme", {"offers": offers})
+        put = await ask(api, "PUT", "/v1/buyers/acme", {"name": "Acme", "offers": offers})
+    told = {"offers": "can't stand here: each has a path of its own"}
+    assert faults(patch) == faults(put) == told
+
+
 USED = {
     "campaigns/auto-insurance": "offer acme-auto, offer beacon-auto, offer cobalt-auto, and more.",
     "buyers/cobalt": "offer cobalt-auto, offer cobalt-overflow.",
