@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from auction.web.management.handlers import FROM_API
 from auction.web.token_requests import Place, TokenRequest
 from storage.audit import Actor
+from storage.catalogue_items import BUYER, SOURCE
 from storage.database import Database
+from storage.managing import read_item
 from storage.tokens import (
     NewToken,
     StoredToken,
@@ -21,6 +23,15 @@ class TokenKeeping:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def strangers(self, asked: TokenRequest) -> Sequence[str]:
+        """Those of its kinds that are not there. Raises StorageUnavailableError."""
+        named = {BUYER: asked.buyer, SOURCE: asked.source}
+        return [
+            kind
+            for kind, name in named.items()
+            if name is not None and await read_item(self._database, kind, name) is None
+        ]
 
     async def create(self, asked: TokenRequest, by: str) -> NewToken:
         """Make a token. Raises StorageUnavailableError."""

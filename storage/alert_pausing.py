@@ -18,6 +18,7 @@ _LOCK_STATE = query("lock_alert_state")
 _LOCK_ALERT = query("lock_alert_to_switch")
 _OFFER = query("alert_offer")
 _BEFORE = query("alert_offer_before")
+_KEPT_PAUSED = query("alert_offer_kept_paused")
 _SWITCHED = query("alert_switched")
 _STATE_PAUSED = query("alert_state_paused")
 
@@ -26,6 +27,7 @@ AT_ONCE: Final = 100
 
 _WANTED: Final = "wanted"
 _OFFER_PREFIX: Final = "offer:"
+_ENABLED: Final = "enabled"
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +42,8 @@ async def switch_offers(database: Database) -> int:
     """Pause and resume what alerts ask for, and return how many offers that changed.
 
     Each in a transaction with its revision, so that nothing is done twice or half. An offer that
-    others have paused is left so, and one that others have changed since is not resumed. Raises
-    StorageUnavailableError.
+    others have paused is left so, and one that others have resumed since, too; what else they have
+    edited stays. Raises StorageUnavailableError.
     """
     async with database.connection() as connection:
         rows = await connection.fetch(_TO_SWITCH, AT_ONCE)
@@ -57,7 +59,7 @@ async def _switch(database: Database, alert_id: str) -> bool:
             return False
         offer = await _offer(connection, alert["subject"].removeprefix(_OFFER_PREFIX))
         pausing = alert["pause"] == _WANTED
-        document = _paused(offer) if pausing else await _as_before(connection, offer, alert)
+        document = _paused(offer) if pausing else await _resumed(connection, offer, alert)
         if offer is None or document is None:
             await connection.execute(_SWITCHED, alert_id, "left", None)
             return False
@@ -85,19 +87,24 @@ async def _offer(connection: Connection, offer: str) -> _Offer | None:
 
 def _paused(offer: _Offer | None) -> Document | None:
     """The offer's document, paused; None where it is so already."""
-    if offer is None or offer.item.document.get("enabled") is False:
+    if offer is None or offer.item.document.get(_ENABLED) is False:
         return None
-    return {**offer.item.document, "enabled": False}
+    return {**offer.item.document, _ENABLED: False}
 
 
-async def _as_before(
+async def _resumed(
     connection: Connection, offer: _Offer | None, alert: asyncpg.Record
 ) -> Document | None:
-    """The document that was there before the pause; None where it was changed since."""
-    if offer is None or offer.since != alert["pause_revision"]:
+    """The offer's document with ``enabled`` as before the pause; None where others set it since."""
+    paused_at = alert["pause_revision"]
+    if offer is None or not await connection.fetchval(_KEPT_PAUSED, offer.item.id, paused_at):
         return None
-    text = await connection.fetchval(_BEFORE, offer.item.id, offer.since)
-    return None if text is None else _read(text)
+    text = await connection.fetchval(_BEFORE, offer.item.id, paused_at)
+    if text is None:
+        return None
+    before = _read(text)
+    kept = {key: each for key, each in offer.item.document.items() if key != _ENABLED}
+    return {**kept, _ENABLED: before[_ENABLED]} if _ENABLED in before else kept
 
 
 def _read(text: str) -> Mapping[str, object]:

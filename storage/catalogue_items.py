@@ -12,14 +12,16 @@ MAIN = "main"
 BUYER = "buyer"
 OFFER = "offer"
 OFFERS = "offers"
+SOURCE = "source"
+POOL = "pool"
 VOICE_AGENT = "voice_agent"
 LISTS: Mapping[str, str] = {
     "campaigns": "campaign",
-    "sources": "source",
+    "sources": SOURCE,
     "buyers": BUYER,
     "suppressions": "suppression",
     "numbers": "number",
-    "pools": "pool",
+    "pools": POOL,
     "voice_agents": VOICE_AGENT,
     "alerts": "alert",
     "delivery_profiles": "delivery_profile",

@@ -2,8 +2,10 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import asyncpg
@@ -22,6 +24,7 @@ _DROP_NUMBERS = query("drop_pool_numbers")
 _MOVE_NUMBERS = query("move_pool_numbers")
 _LOCK_OWN = query("lock_own_lease")
 _COUNT = query("count_lent")
+_LIVE = query("live_leases")
 _LOCK_FREE = query("lock_free_number")
 _LEND = query("lend_number")
 _KEEP = query("keep_lease")
@@ -36,6 +39,22 @@ AT_ONCE: Final = 2
 """How many leases use a connection at the same time: most are for deciding calls."""
 
 PATIENCE_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class LiveLeases:
+    """How many visitors hold numbers of a pool, and until when the last of them does."""
+
+    visitors: int
+    until: datetime
+
+
+async def live_leases(
+    connection: Connection, pool: str, numbers: Iterable[str]
+) -> LiveLeases | None:
+    """The leases of a pool's numbers that calls would still find; None where there are none."""
+    [row] = await connection.fetch(_LIVE, pool, list(numbers))
+    return LiveLeases(row["visitors"], row["until"]) if row["visitors"] else None
 
 
 class NumberLeases:

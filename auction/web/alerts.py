@@ -19,6 +19,7 @@ MOST: Final = 1000
 
 _MAY_LOOK: Final[frozenset[str]] = frozenset({Scope.READ, Scope.ADMIN})
 _JSON: Final = {hdrs.CONTENT_TYPE: "application/json"}
+_TOO_LATE: Final = "It was resolved before anybody acknowledged it: nothing is left to do."
 _ALERT_ID: Final = re.compile("[0-9a-f]{32}")
 _RULE_ID: Final = re.compile(r"[A-Za-z0-9_.:\-]{1,64}")
 _PLACE: Final = re.compile("([0-9]{1,17})-([0-9a-f]{32})")
@@ -69,13 +70,15 @@ class AlertHandlers:
         return _json({"alerts": [_shown(each) for each in page], "next": more})
 
     async def acknowledge(self, request: web.Request) -> web.Response:
-        """``POST``: somebody sees to it; repeating it, or doing so too late, changes nothing."""
+        """``POST``: somebody sees to it; repeating it changes nothing; 409 once it is resolved."""
         grant = await granted_to_manage(request, self._tokens)
         alert_id = request.match_info["alert_id"]
         known = _ALERT_ID.fullmatch(alert_id)
         alert = await self._book.acknowledge(alert_id, grant.id) if known else None
         if alert is None:
             raise CallerMistakeError(problems.NOT_FOUND, "There is no alert with this alert_id.")
+        if alert.acknowledged_at is None:
+            raise CallerMistakeError(problems.SETTLED, _TOO_LATE)
         return _json(_shown(alert))
 
     async def _check(self, request: web.Request) -> None:

@@ -13,7 +13,7 @@ from auction.web import problems
 from auction.web.authentication import Scope, granted_to_manage
 from auction.web.bodies import MAX_BODY_BYTES, expecting, read_object
 from auction.web.management.requests import actor_of
-from auction.web.problems import CallerMistakeError
+from auction.web.problems import CallerMistakeError, Fault, invalid
 from auction.web.services import Grant, Tokens
 from auction.web.token_requests import (
     Place,
@@ -73,6 +73,9 @@ class Made(Protocol):
 class TokenKeeping(Protocol):
     """Where tokens are kept; all raise StorageUnavailableError. ``by`` is who asked."""
 
+    async def strangers(self, asked: TokenRequest) -> Sequence[str]:
+        """Which of ``buyer`` and ``source`` name nothing of the marketplace."""
+
     async def create(self, asked: TokenRequest, by: str) -> Made:
         """Make a token."""
 
@@ -110,6 +113,7 @@ class TokenHandlers:
             raise CallerMistakeError(
                 problems.FORBIDDEN, "A token with scope pii is made by one that has it."
             )
+        await self._check_known(asked)
         made = await self._keeping.create(asked, actor_of(grant))
         content = _shown(made.grant, made.created_at, None)
         headers = {**_JSON, hdrs.LOCATION: f"/v1/tokens/{made.grant.id}"}
@@ -144,6 +148,10 @@ class TokenHandlers:
         if not revoked and await self._keeping.get(token_id) is None:
             raise _unknown()
         return web.Response(status=204)
+
+    async def _check_known(self, asked: TokenRequest) -> None:
+        if strangers := await self._keeping.strangers(asked):
+            raise invalid(*(Fault(key, f"names a {key} that is not there") for key in strangers))
 
 
 def _unknown() -> CallerMistakeError:

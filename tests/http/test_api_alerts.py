@@ -37,6 +37,8 @@ class FakeBook:
     async def acknowledge(self, alert_id: str, by: str) -> AlertRecord | None:
         if alert_id != FIRED.alert_id:
             return None
+        if self.alerts[0].resolved_at is not None:
+            return self.alerts[0]
         return replace(FIRED, acknowledged_at=NOON, acknowledged_by=by)
 
 
@@ -115,3 +117,16 @@ async def test_alerts_are_for_those_who_may_see_everything(token: str | None, st
     async with an_api(FakeBook()) as api:
         for path in ("/v1/alerts/active", "/v1/alerts/history"):
             assert (await api.get(path, token=token)).status == status
+
+
+async def test_what_was_resolved_unseen_can_not_be_acknowledged_any_more() -> None:
+    resolved = replace(FIRED, resolved_at=NOON, resolution="cleared")
+    seen = replace(resolved, acknowledged_at=NOON, acknowledged_by="tok_2")
+    path = f"/v1/alerts/{FIRED.alert_id}/acknowledge"
+    async with an_api(FakeBook([resolved])) as api:
+        late = await api.send("POST", path, token="admin")
+    async with an_api(FakeBook([seen])) as api:
+        again = await api.send("POST", path, token="admin")
+    assert (late.status, late.json()["type"]) == (409, "urn:pingpost:problem:settled")
+    assert "resolved before anybody acknowledged it" in late.json()["detail"]
+    assert (again.status, again.json()["acknowledged_by"]) == (200, "tok_2")

@@ -15,6 +15,8 @@ from auction.web.drain import Drain
 from auction.web.edge import edge
 from auction.web.tokens import TokenHandlers
 from storage.audit import AuditWanted, read_audit
+from storage.catalogue import save
+from storage.catalogue_items import BUYER, SOURCE, CatalogueItem
 from storage.database import Database
 from storage.tokens import TokenGrant, TokenStore, hash_token
 from tests.builders import a_call
@@ -27,13 +29,16 @@ from tests.http.api_fakes import (
     running_api,
     serving,
 )
+from tests.http.managed_steps import faults
 from tests.http.test_api_records import a_record
 
 ROOT = "root"
+KNOWN = (CatalogueItem(BUYER, "acme", {}), CatalogueItem(SOURCE, "p", {}))
 
 
 @asynccontextmanager
 async def token_api(database: Database) -> AsyncIterator[Api]:
+    await save(database, KNOWN, origin="file")
     store = TokenStore(database)
     await store.start()
     of_sources = {hash_token("pub"): TokenGrant("source:p", "", frozenset({"read"}), source="p")}
@@ -90,6 +95,16 @@ async def test_a_token_is_told_once_and_then_only_described(api: Api) -> None:
     assert shown.json() == content
     assert listed.json() == {"tokens": [content], "next": None}
     assert text.encode() not in shown.body + listed.body
+
+
+async def test_a_token_is_not_made_for_whom_the_marketplace_does_not_know(api: Api) -> None:
+    for key in ("buyer", "source"):
+        asked = {"name": "n", "scopes": ["read"], key: "nope"}
+        refused = faults(await api.post("/v1/tokens", asked, ROOT))
+        assert refused == {key: f"names a {key} that is not there"}
+    both = {"name": "n", "scopes": ["read"], "buyer": "p", "source": "acme"}
+    assert list(faults(await api.post("/v1/tokens", both, ROOT))) == ["buyer", "source"]
+    assert (await api.get("/v1/tokens", ROOT)).json()["tokens"] == []
 
 
 async def test_tokens_are_listed_page_by_page(api: Api) -> None:

@@ -1,13 +1,19 @@
 """Campaigns, sources, buyers and offers by the API: one revision each, nothing lost."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
+from auction.domain.ids import CampaignId, PoolId
+from auction.domain.leases import Leased, LeaseRequest
+from auction.domain.numbers import PoolTerms
 from auction.web.management.resources import RESOURCES, Resource
 from storage.catalogue import load
 from storage.database import Database
+from storage.number_leases import NumberLeases
 from tests.http.managed_steps import EXAMPLES, ask, faults, managing, revision
+from tests.ledger_steps import VAULT
 
 PATCHES: dict[str, dict[str, object]] = {
     "campaigns": {"reauction": True, "payouts": None},
@@ -228,6 +234,67 @@ async def test_an_offer_is_paused_and_resumed(database: Database) -> None:
         assert stale.status == 412
         assert (await ask(api, "POST", "/v1/offers/acme-auto/resume")).json()["enabled"] is True
         assert (await ask(api, "POST", "/v1/offers/none/resume")).status == 404
+
+
+WEB = PoolTerms(
+    id=PoolId("web"),
+    campaign=CampaignId("auto-insurance"),
+    numbers=("+18005550180", "+18005550181"),
+    lease_s=600,
+    heartbeat_s=60,
+    grace_s=300,
+)
+
+
+async def test_a_pool_is_not_deleted_while_visitors_hold_its_numbers(database: Database) -> None:
+    leases = NumberLeases(database, VAULT)
+    async with managing(database) as api:
+        await ask(api, "POST", "/v1/pools", EXAMPLES["pools"])
+        lent = await leases.lease(WEB, LeaseRequest("ann", None, {}), {})
+        assert isinstance(lent, Leased)
+        refused = await ask(api, "DELETE", "/v1/pools/web")
+        assert (refused.status, refused.json()["type"]) == (409, "urn:pingpost:problem:in-use")
+        until = lent.expires_at + timedelta(seconds=WEB.grace_s)
+        told = refused.json()["detail"]
+        assert f"1 of them, until {until:%Y-%m-%dT%H:%M:%SZ}" in told
+        assert 'PATCH with {"cap": 0}' in told
+        assert "DELETE /v1/pools/web/leases/{session_id}" in told
+        assert (await ask(api, "GET", "/v1/pools/web")).status == 200
+        await leases.give_back(WEB, "ann")
+        assert (await ask(api, "DELETE", "/v1/pools/web")).status == 204
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ('{"effective_at": "2030-01-01T00:00:00Z"}', 422),
+        ('{"enabled": true}', 422),
+        ("[]", 422),
+        ("enabled=true", 400),
+        ("{}", 200),
+        ("", 200),
+    ],
+)
+async def test_pausing_ignores_nothing_that_a_body_says(
+    database: Database, body: str, status: int
+) -> None:
+    async with managing(database) as api:
+        for verb in ("pause", "resume"):
+            path = f"/v1/offers/acme-auto/{verb}"
+            reply = await api.send("POST", path, token="admin", data=body)
+            assert reply.status == status, reply.body
+        assert (await revision(database) > 1) == (status == 200)
+
+
+@pytest.mark.parametrize("offers", [[], [{"id": "acme-auto"}], {}])
+async def test_offers_are_not_taken_with_their_buyer_and_never_just_dropped(
+    database: Database, offers: object
+) -> None:
+    async with managing(database) as api:
+        patch = await ask(api, "PATCH", "/v1/buyers/acme", {"offers": offers})
+        put = await ask(api, "PUT", "/v1/buyers/acme", {"name": "Acme", "offers": offers})
+    told = {"offers": "can't stand here: each has a path of its own"}
+    assert faults(patch) == faults(put) == told
 
 
 USED = {

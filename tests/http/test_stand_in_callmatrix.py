@@ -19,6 +19,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 NEW_YORK = ZoneInfo("America/New_York")
 MARKETPLACE = """
+sources:
+  - {{id: pub-17, name: Site}}
 campaigns:
   - {{id: bars, name: Bars, numbers: ["+18005550100"]}}
   - {{id: page, name: Page, numbers: ["+18005550101"]}}

@@ -319,20 +319,58 @@ async def test_an_offer_that_an_operator_has_paused_is_left_so(database: Databas
     assert (alert.pause, (await offer_of(database))["enabled"]) == ("left", False)
 
 
-async def test_an_offer_that_somebody_has_changed_since_is_not_resumed(
+async def store_offer(database: Database, **keys: object) -> None:
+    """Somebody edits the offer."""
+    offer = {**MARKETPLACE["buyers"][0]["offers"][0], **keys}
+    await store(database, {**MARKETPLACE, "buyers": [{"id": "acme", "offers": [offer]}]})
+
+
+async def resolve(database: Database) -> tuple[str | None, Mapping[str, Any]]:
+    """The alert is over: what became of the pause, and the offer."""
+    resolved = AlertChanges(states={KEY: HeldState()}, resolved=[("a" * 32, Resolution.CLEARED)])
+    await write(database, resolved)
+    await switch_offers(database)
+    [alert] = await AlertBook(database).history(10)
+    return alert.pause, await offer_of(database)
+
+
+@pytest.mark.parametrize("before", [{}, {"enabled": True}])
+async def test_a_paused_offer_that_was_edited_otherwise_is_resumed_with_its_edits(
+    database: Database, before: dict[str, object]
+) -> None:
+    await store_offer(database, **before)
+    await write(database, firing())
+    await switch_offers(database)
+    await store_offer(database, enabled=False, weight=3)
+    await store_offer(database, enabled=False, weight=4)
+    pause, offer = await resolve(database)
+    assert (pause, offer["weight"]) == ("resumed", 4)
+    assert {key: each for key, each in offer.items() if key == "enabled"} == before
+
+
+@pytest.mark.parametrize("last", [{"enabled": False}, {"enabled": False, "weight": 3}, {}])
+async def test_an_offer_that_somebody_has_resumed_since_is_left_as_they_want_it(
+    database: Database, last: dict[str, object]
+) -> None:
+    await store(database)
+    await write(database, firing())
+    await switch_offers(database)
+    await store_offer(database)
+    await store_offer(database, **last)
+    pause, offer = await resolve(database)
+    assert (pause, offer.get("enabled")) == ("left", last.get("enabled"))
+
+
+async def test_an_offer_that_was_taken_away_and_made_anew_is_left_as_it_is(
     database: Database,
 ) -> None:
     await store(database)
     await write(database, firing())
     await switch_offers(database)
-    changed = {**MARKETPLACE["buyers"][0]["offers"][0], "enabled": False, "weight": 3}
-    await store(database, {**MARKETPLACE, "buyers": [{"id": "acme", "offers": [changed]}]})
-    resolved = AlertChanges(states={KEY: HeldState()}, resolved=[("a" * 32, Resolution.CLEARED)])
-    await write(database, resolved)
-    assert await switch_offers(database) == 0
-    [alert] = await AlertBook(database).history(10)
-    assert alert.pause == "left"
-    assert (await offer_of(database))["enabled"] is False
+    await store(database, {**MARKETPLACE, "buyers": [], "alerts": []})
+    await store_offer(database, enabled=False)
+    pause, offer = await resolve(database)
+    assert (pause, offer["enabled"]) == ("left", False)
 
 
 async def test_a_pause_that_is_not_wanted_any_more_is_not_made(database: Database) -> None:

@@ -47,7 +47,7 @@ class Draft:
         faults = [
             Fault(key, "can't stand here: each has a path of its own")
             for key in resource.nested
-            if document.pop(key, None)
+            if document.pop(key, None) is not None
         ]
         owner = _owner(resource, document)
         if isinstance(owner, Fault):

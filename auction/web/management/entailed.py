@@ -1,7 +1,8 @@
-"""What changing one object does to others, or forbids: the rules of buyers' types."""
+"""What changing one object does to others, or forbids: buyers' types, leases of pools."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC
 from typing import Final
 
 from auction.domain.terms import BuyerType
@@ -9,13 +10,21 @@ from auction.web import problems
 from auction.web.management.relatives import users_of
 from auction.web.problems import CallerMistakeError, Fault, ProblemKind, invalid
 from config.marketplace import Marketplace, to_plain
+from config.numbers import Pool
 from config.quality_assurance import CONVERSIONS, QUALITY_ASSURANCE
 from config.voice_bots import VOICE_BOT, made_from_agent, with_voice_bots
-from storage.catalogue_items import BUYER, OFFER, VOICE_AGENT, CatalogueItem, Key, split
+from storage.catalogue_items import BUYER, OFFER, POOL, VOICE_AGENT, CatalogueItem, Key, split
 from storage.managing import CatalogueChange
+from storage.number_leases import live_leases
 
 MADE_BY_AGENT: Final = ProblemKind(409, "made-by-voice-agent", "A voice agent makes this")
+LEASED: Final = ProblemKind(409, "in-use", "Visitors hold its numbers")
 
+_LEASED_TOLD: Final = (
+    "It can't be deleted while visitors hold its numbers: {} of them, until {} unless they stay. "
+    'A PATCH with {{"cap": 0}} lends to nobody new: delete the pool when they are gone, or '
+    "end each lease with DELETE /v1/pools/{}/leases/{{session_id}}."
+)
 _BY_HAND: Final = (
     "can't be voice_bot by hand: save a voice agent with PUT /v1/voice-agents/{id}, which makes "
     "its buyer"
@@ -60,11 +69,23 @@ async def entailed_by_end(change: CatalogueChange, item: CatalogueItem) -> Entai
                 told = f"Its offer {each.id} can't be deleted while {', '.join(users)} refer to it."
                 raise CallerMistakeError(problems.IN_USE, told)
         return Entailed(closed=tuple(each.key for each in made))
+    if item.kind == POOL:
+        await _refuse_leased(change, item)
     if item.kind == BUYER:
         refuse_made(item)
     if item.kind == OFFER:
         await _check_owner(change, replace(item, document={}))
     return NOTHING
+
+
+async def _refuse_leased(change: CatalogueChange, pool: CatalogueItem) -> None:
+    """Raises CallerMistakeError (409) while visitors who hold its numbers may call."""
+    numbers = Pool.model_validate(pool.document).numbers
+    live = await live_leases(change.connection, pool.id, numbers)
+    if live is None:
+        return
+    until = live.until.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    raise CallerMistakeError(LEASED, _LEASED_TOLD.format(live.visitors, until, pool.id))
 
 
 def refuse_made(buyer: CatalogueItem | None) -> None:

@@ -21,6 +21,7 @@ from auction.web.management.requests import (
     read_exact_object,
     read_number,
     read_wanted,
+    refuse_body,
 )
 from auction.web.management.resources import Resource
 from auction.web.management.schedule import accepted, read_effective_at, schedule
@@ -139,6 +140,7 @@ class ResourceHandlers:
     async def _switch(self, request: web.Request, *, enabled: bool) -> web.Response:
         grant = await unbound(request, self._tokens, MAY_MANAGE)
         known_only(request, _NOTHING)
+        await refuse_body(request)
         return await self._patch(request, grant, {"enabled": enabled})
 
     async def _patch(

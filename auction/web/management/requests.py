@@ -9,8 +9,9 @@ from aiohttp import web
 from multidict import MultiMapping
 from pydantic import BaseModel, ValidationError
 
+from auction.redaction import mask_numbers
 from auction.web import problems
-from auction.web.bodies import read_bytes
+from auction.web.bodies import MAX_BODY_BYTES, parse_object, read_bytes
 from auction.web.faults import faults_of
 from auction.web.management.fragments import fault_at
 from auction.web.management.resources import Filter, FilterKind, Resource
@@ -27,6 +28,7 @@ MAX_OBJECT_BYTES: Final = 1024 * 1024
 DEFAULT_LIMIT: Final = 100
 MOST: Final = 1000
 
+_NO_KEY: Final = "can't be given here: the request takes no body"
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _FLAGS: Final = {"true": True, "false": False}
 _NUMBER: Final = re.compile(r"[0-9]{1,15}", re.ASCII)
@@ -51,6 +53,13 @@ async def read_exact_object(request: web.Request) -> Mapping[str, object]:
     if not isinstance(content, Mapping):
         raise invalid(Fault("", "must be a JSON object"))
     return content
+
+
+async def refuse_body(request: web.Request) -> None:
+    """Raises CallerMistakeError (400, 408, 413, 422) for a body that holds more than ``{}``."""
+    body = await read_bytes(request, MAX_BODY_BYTES)
+    if body and (content := parse_object(body)):
+        raise invalid(*(Fault(mask_numbers(key[:64]), _NO_KEY) for key in list(content)[:10]))
 
 
 def read_limit(request: web.Request) -> int:

@@ -75,5 +75,5 @@ def _add_resource(
     router.add_patch(one, handlers.patch, expect_handler=_EXPECT)
     router.add_delete(one, handlers.delete)
     if resource.switchable:
-        router.add_post(f"{one}/pause", handlers.pause)
-        router.add_post(f"{one}/resume", handlers.resume)
+        router.add_post(f"{one}/pause", handlers.pause, expect_handler=_EXPECT)
+        router.add_post(f"{one}/resume", handlers.resume, expect_handler=_EXPECT)

@@ -50,6 +50,6 @@ ALERT_OPERATIONS: Final[Operations] = {
         problems=(422,),
     ),
     ("POST", "/v1/alerts/{alert_id}/acknowledge"): Operation(
-        answers={200: FiredAlert}, problems=(404,)
+        answers={200: FiredAlert}, problems=(404, 409)
     ),
 }

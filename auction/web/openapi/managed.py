@@ -98,7 +98,7 @@ def _of(resource: Resource) -> Iterator[tuple[tuple[str, str], Operation]]:
         Operation(answers={204: None}, problems=(404, 409, 412, 422), headers=_CONDITIONS),
     )
     for verb in ("pause", "resume") if resource.switchable else ():
-        problems = (404, 409, 412, 422)
+        problems = (*_CHANGED, 404, 409)
         switched = Operation(answers={200: whole}, problems=problems, headers=_CONDITIONS)
         yield ("POST", f"{one}/{verb}"), switched
 

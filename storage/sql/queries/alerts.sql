@@ -97,6 +97,20 @@ where kind = 'offer' and id = $1 and last_revision is null
 select document from catalogue_items
 where kind = 'offer' and id = $1 and last_revision = $2::bigint - 1
 
+-- name: alert_offer_kept_paused
+-- Whether the offer was there and paused in every revision since the pause, whatever else was edited.
+select bool_and(
+    (document::jsonb -> 'enabled') is not distinct from 'false'::jsonb
+    and (first_revision = $2 or follows)
+)
+from (
+    select
+        document, first_revision,
+        lag(last_revision) over (order by first_revision) = first_revision - 1 as follows
+    from catalogue_items
+    where kind = 'offer' and id = $1 and first_revision >= $2
+) as since_pause
+
 -- name: alert_switched
 update alerts set pause = $2, pause_revision = coalesce($3, pause_revision) where alert_id = $1
 

@@ -44,6 +44,12 @@ select
             and not (pool = $1 and session = $3)
     ) as of_source
 
+-- name: live_leases
+-- Of these numbers of a pool: how many visitors hold one, and until when calls still get their tags.
+select count(*) as visitors, max(kept_until) as until
+from number_leases
+where pool = $1 and number = any($2::text[]) and lease is not null and kept_until > now()
+
 -- name: lock_free_number
 -- The number unused for longest. A call that is over frees its number $2 seconds after its end and the
 -- last that was heard of its visitor. What was read of a number before it was locked must still stand.
