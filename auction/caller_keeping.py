@@ -21,9 +21,9 @@ class CallerKeeping:
         """A caller's calls by id. Raises StorageUnavailableError."""
         return await self._data.calls(caller_hash, after, limit)
 
-    async def erase(self, caller_hash: bytes, by: str) -> Erased:
+    async def erase(self, number: str, caller_hash: bytes, by: str) -> Erased:
         """Take away what tells of the caller. Raises StorageUnavailableError."""
-        return await self._data.erase(caller_hash, Actor(FROM_API, by))
+        return await self._data.erase(number, caller_hash, Actor(FROM_API, by))
 
 
 def campaigns_of(terms: Catalogue | None) -> Iterable[Campaign]:

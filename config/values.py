@@ -99,6 +99,8 @@ def _known_country(code: str) -> str:
 def _phone_number(text: str) -> str:
     if _E164.fullmatch(text):
         return text
+    if "*" in text:
+        raise mistake("is masked: only a token with scope pii reads it in full, to send it back")
     normalised = normalise_number(text, DEFAULT_COUNTRY)
     if normalised is None:
         raise mistake("is not a phone number: write it with its country such as +18005550100")

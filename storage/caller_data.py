@@ -1,10 +1,12 @@
 """All that is kept of one caller: found, and taken away."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
 from auction.domain.ids import CallId
 from storage.audit import COMMAND, Actor, add_note
+from storage.blocklists import erase_from_blocklists
 from storage.database import Connection, Database
 from storage.erasing import Erase, Erased, erase
 from storage.locked import impatient
@@ -29,7 +31,7 @@ class CallerData:
         async with self._database.connection() as connection:
             return await _calls(connection, caller_hash, after or _BEFORE_ALL, limit)
 
-    async def erase(self, caller_hash: bytes, by: Actor = COMMAND) -> Erased:
+    async def erase(self, number: str, caller_hash: bytes, by: Actor = COMMAND) -> Erased:
         """Take away what tells of the caller, a batch at a time; what was done stays done.
 
         It is noted under the beginning of the hash, by which who knows the number finds it.
@@ -41,9 +43,10 @@ class CallerData:
                 break
             total.add(erased)
             place = call_ids[-1]
-        counts = {**total.rows, "in_use": len(total.in_use)}
-        noted = by.did("erase", "caller", caller_hash[:_TOLD_BYTES].hex(), after=counts)
         async with self._database.transaction() as connection:
+            total.rows += Counter(await erase_from_blocklists(connection, number))
+            counts = {**total.rows, "in_use": len(total.in_use)}
+            noted = by.did("erase", "caller", caller_hash[:_TOLD_BYTES].hex(), after=counts)
             await add_note(connection, noted)
         return total
 

@@ -46,7 +46,7 @@ class CallerData(Protocol):
     async def calls(self, caller_hash: bytes, after: CallId | None, limit: int) -> Sequence[CallId]:
         """A caller's calls by id. Raises StorageUnavailableError."""
 
-    async def erase(self, caller_hash: bytes, by: str) -> TakenAway:
+    async def erase(self, number: str, caller_hash: bytes, by: str) -> TakenAway:
         """Take away what tells of the caller, asked by ``by``. Raises StorageUnavailableError."""
 
 
@@ -112,7 +112,7 @@ class CallerHandlers:
         grant = await granted_to_manage(request, self._services.tokens, needed=_NEEDED)
         number = self._number(request)
         caller_hash = self._callers.keyed(number)
-        erased = await self._callers.data.erase(caller_hash, actor_of(grant))
+        erased = await self._callers.data.erase(number, caller_hash, actor_of(grant))
         content = {
             "caller": mask(number),
             "erased": {table: count for table, count in sorted(erased.rows.items()) if count},

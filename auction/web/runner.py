@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import Any
 
 from aiohttp import web
 
@@ -68,6 +69,13 @@ class _ProblemServer(web.Server):
 
 
 class _ProblemRequestHandler(web.RequestHandler):
+    def log_exception(self, *args: Any, **kw: Any) -> None:  # noqa: ANN401 - aiohttp's own signature
+        # A body is read on after the answer, too: whoever sends nonsense would fill the log.
+        if isinstance(kw.get("exc_info"), web.RequestPayloadError):
+            logger.debug("A body could not be read", extra={"action": "bad_request"})
+        else:
+            super().log_exception(*args, **kw)
+
     def handle_error(
         self,
         request: web.BaseRequest,

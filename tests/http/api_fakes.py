@@ -55,6 +55,7 @@ TOKENS = {
     "read": a_grant("read"),
     "admin": a_grant("admin"),
     "pii": a_grant("read", "pii"),
+    "admin-pii": a_grant("admin", "pii"),
     "postback": a_grant("postback"),
     "acme": a_grant("read", buyer="acme"),
     "beacon": a_grant("read", buyer="beacon"),

@@ -565,3 +565,15 @@ async def test_calls_at_once_keep_their_own_answers() -> None:
 
 async def _call(api: Api, number: int) -> Reply:
     return await api.post("/v1/calls", {**BODY, "call_id": f"c-{number}"})
+
+
+async def test_a_body_that_is_not_gzip_as_announced_leaves_no_traceback_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with running_api() as api:
+        head = b"POST /v1/calls HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer calls\r\n"
+        coded = b"Content-Encoding: gzip\r\nContent-Length: 9\r\n\r\nnot gzip!"
+        answer = await api.raw(head + coded)
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert (await api.send("POST", "/v1/calls", json={})).status == 422
+    assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []

@@ -161,7 +161,7 @@ async def test_nothing_tells_of_a_caller_who_was_erased_and_the_money_stays(
         "reservations",
         "webhook_deliveries",
     }
-    erased = await CallerData(database).erase(HASH(NUMBER))
+    erased = await CallerData(database).erase(NUMBER, HASH(NUMBER))
     assert (dict(erased.rows), erased.in_use) == (
         {
             "calls": 2,
@@ -184,7 +184,58 @@ async def test_nothing_tells_of_a_caller_who_was_erased_and_the_money_stays(
     assert record is not None
     assert (record.call.caller, record.call.fields, record.trace) == (Caller(), {}, None)
     assert (record.revenue, record.buyer) == (EARNED, "acme")
-    assert (await CallerData(database).erase(HASH(NUMBER))).rows.total() == 0
+    assert (await CallerData(database).erase(NUMBER, HASH(NUMBER))).rows.total() == 0
+
+
+async def block(database: Database, *, now: bool) -> None:
+    """A campaign that blocked the caller in its first revision, and changes that say so."""
+    blocking, other = ({"id": "c", "caller_blocklist": [each, OTHER]} for each in (NUMBER, OTHER))
+    items = [
+        (1, 1, json.dumps({**blocking, "max_call_s": 60})),
+        (2, None, json.dumps(blocking if now else other)),
+    ]
+    patches = [("pending", "(310) 555-1234"), ("applied", NUMBER), ("cancelled", NUMBER[2:])]
+    async with database.connection() as connection:
+        for number in (1, 2):
+            await put(connection, "catalogue_revisions", {"revision": number, "origin": "api"})
+        for first, last, text in items:
+            row: Row = {"kind": "campaign", "id": "c", "first_revision": first, "position": 1}
+            rest: Row = {"last_revision": last, "document": text}
+            await put(connection, "catalogue_items", {**row, **rest})
+        for state, written in patches:
+            about: Row = {"id": state, "kind": "campaign", "item_id": "c", "actor": "ops"}
+            patch = json.dumps({"name": "n", "caller_blocklist": [written, OTHER]})
+            when: Row = {"effective_at": NOW, "state": state, "patch": patch}
+            await put(connection, "scheduled_changes", {**about, **when})
+
+
+async def test_an_erased_caller_leaves_what_campaigns_blocked_and_were_to_block(
+    database: Database,
+) -> None:
+    await store(database, "one")
+    await block(database, now=False)
+    erased = await CallerData(database).erase(NUMBER, HASH(NUMBER))
+    assert (erased.rows["catalogue_items"], erased.rows["scheduled_changes"]) == (1, 3)
+    assert await kept(database, *traces_of(NUMBER), "555-1234") == set()
+    async with database.connection() as connection:
+        document = await connection.fetchval(
+            "select document from catalogue_items where first_revision = 1"
+        )
+        patches = await connection.fetch("select patch from scheduled_changes")
+        noted = await connection.fetchval("select after from audit_entries")
+    assert json.loads(document) == {"id": "c", "caller_blocklist": [OTHER], "max_call_s": 60}
+    written = [json.loads(row["patch"]) for row in patches]
+    assert written == 3 * [{"name": "n", "caller_blocklist": [OTHER]}]
+    assert json.loads(noted)["catalogue_items"] == 1
+    assert (await CallerData(database).erase(NUMBER, HASH(NUMBER))).rows.total() == 0
+
+
+async def test_whom_a_campaign_blocks_now_it_goes_on_blocking(database: Database) -> None:
+    await block(database, now=True)
+    assert (await CallerData(database).erase(NUMBER, HASH(NUMBER))).rows["catalogue_items"] == 1
+    async with database.connection() as connection:
+        blocked = "select document::text from catalogue_items where last_revision is null"
+        assert NUMBER in await connection.fetchval(blocked)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +249,7 @@ async def test_nothing_tells_of_a_caller_who_was_erased_and_the_money_stays(
 async def test_a_call_in_use_is_left_and_named(database: Database, in_use: dict[str, Any]) -> None:
     await store(database, "live", **in_use)
     await store(database, "over")
-    erased = await CallerData(database).erase(HASH(NUMBER))
+    erased = await CallerData(database).erase(NUMBER, HASH(NUMBER))
     assert (erased.in_use, erased.rows["calls"]) == (["live"], 1)
     assert await CallerData(database).calls(HASH(NUMBER), None, 10) == ["live"]
 
@@ -209,7 +260,7 @@ async def test_a_call_that_reports_have_not_counted_yet_is_left(database: Databa
         await connection.execute(
             "insert into report_deltas (kind, call_id, attempt) values ('decision', 'fresh', 1)"
         )
-    assert (await CallerData(database).erase(HASH(NUMBER))).in_use == ["fresh"]
+    assert (await CallerData(database).erase(NUMBER, HASH(NUMBER))).in_use == ["fresh"]
 
 
 async def test_a_call_that_somebody_has_locked_is_left_at_once(
@@ -221,7 +272,7 @@ async def test_a_call_that_somebody_has_locked_is_left_at_once(
         await other.execute("begin")
         await other.execute("select from calls where call_id = 'locked' for update")
         async with asyncio.timeout(2):
-            assert (await CallerData(database).erase(HASH(NUMBER))).in_use == ["locked"]
+            assert (await CallerData(database).erase(NUMBER, HASH(NUMBER))).in_use == ["locked"]
     finally:
         await other.close()
 
@@ -232,7 +283,7 @@ async def test_more_calls_than_a_batch_has_are_all_erased(
     monkeypatch.setattr("storage.caller_data.AT_ONCE", 2)
     for number in range(5):
         await store(database, f"call-{number}")
-    assert (await CallerData(database).erase(HASH(NUMBER))).rows["calls"] == 5
+    assert (await CallerData(database).erase(NUMBER, HASH(NUMBER))).rows["calls"] == 5
 
 
 def a_retention(database: Database, *campaigns: Campaign) -> Retention:

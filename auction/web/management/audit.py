@@ -1,7 +1,7 @@
 """``GET /v1/audit``: who changed what and when."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from aiohttp import web
@@ -14,10 +14,11 @@ from auction.web.faults import OWN
 from auction.web.list_request import A_TEXT, Limit, Moment
 from auction.web.management.answers import json_answer, written
 from auction.web.management.fragments import shown
+from auction.web.management.masking import shown_to
 from auction.web.management.places import read_place, write_place
 from auction.web.management.requests import read_query
 from auction.web.management.resources import BY_KIND
-from auction.web.services import Tokens
+from auction.web.services import Grant, Tokens
 from storage.audit import BEGINNING, END, AuditEntry, AuditPlace, AuditWanted, read_audit
 from storage.catalogue_items import MARKETPLACE, CatalogueItem
 from storage.database import Database
@@ -53,7 +54,7 @@ class AuditHandlers:
 
     async def list(self, request: web.Request) -> web.Response:
         """``GET``: the newest first; ``next`` goes into ``after``."""
-        await unbound(request, self._tokens, MAY_VIEW)
+        grant = await unbound(request, self._tokens, MAY_VIEW)
         asked = read_query(AuditRequest, request.query)
         wanted = AuditWanted(
             limit=asked.limit + 1,
@@ -68,18 +69,18 @@ class AuditHandlers:
         page = found[: asked.limit]
         more = _more(page[-1].place) if len(found) > asked.limit else None
         # A thousand objects take a while; calls go on being decided meanwhile.
-        return await asyncio.to_thread(_page, page, more)
+        return await asyncio.to_thread(_page, grant, page, more)
 
 
-def _page(page: Sequence[AuditEntry], more: str | None) -> web.Response:
-    return json_answer(200, {"entries": [_shown(each) for each in page], "next": more})
+def _page(grant: Grant, page: Sequence[AuditEntry], more: str | None) -> web.Response:
+    return json_answer(200, {"entries": [_shown(grant, each) for each in page], "next": more})
 
 
 def _more(place: AuditPlace) -> str:
     return write_place(place.at, place.within)
 
 
-def _shown(entry: AuditEntry) -> dict[str, object]:
+def _shown(grant: Grant, entry: AuditEntry) -> dict[str, object]:
     return {
         "at": written(entry.place.at),
         "actor": entry.actor,
@@ -88,18 +89,29 @@ def _shown(entry: AuditEntry) -> dict[str, object]:
         "kind": entry.kind,
         "id": entry.id,
         "action": entry.action,
-        "before": _document(entry, entry.before),
-        "after": _document(entry, entry.after),
+        "before": _document(grant, entry, entry.before),
+        "after": _document(grant, entry, entry.after),
         "note": entry.note,
     }
 
 
-def _document(entry: AuditEntry, item: CatalogueItem | None) -> dict[str, object] | None:
+def _document(
+    grant: Grant, entry: AuditEntry, item: CatalogueItem | None
+) -> dict[str, object] | None:
     if item is None:
         return None
     if entry.revision is None:
-        return dict(item.document)
+        return _noted(grant, entry.kind, item.document)
     if item.kind == MARKETPLACE:
         return {key: value for key, value in item.document.items() if value != []}
     resource = BY_KIND.get(item.kind)
-    return dict(item.document) if resource is None else shown(resource, item)
+    document = item.document if resource is None else shown(resource, item)
+    return shown_to(grant, item.kind, document)
+
+
+def _noted(grant: Grant, kind: str, document: Mapping[str, object]) -> dict[str, object]:
+    """What was noted beside the marketplace, such as a change that is to wait."""
+    patch = document.get("patch")
+    if not isinstance(patch, Mapping):
+        return dict(document)
+    return {**document, "patch": shown_to(grant, kind, patch)}

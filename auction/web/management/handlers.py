@@ -15,6 +15,7 @@ from auction.web.management.answers import json_answer
 from auction.web.management.changing import Draft
 from auction.web.management.conditions import etag, read_condition
 from auction.web.management.fragments import shown
+from auction.web.management.masking import shown_to
 from auction.web.management.requests import (
     actor_of,
     known_only,
@@ -62,12 +63,12 @@ class ResourceHandlers:
 
     async def list(self, request: web.Request) -> web.Response:
         """``GET``: in the order of their ids; ``next`` goes into ``after``."""
-        await unbound(request, self._tokens, MAY_VIEW)
+        grant = await unbound(request, self._tokens, MAY_VIEW)
         wanted = read_wanted(request, self._resource)
         found = await list_items(self._database, self._resource.kind, wanted)
         more = found[-2].item.id if len(found) == wanted.limit else None
         # A thousand objects take a while; calls go on being decided meanwhile.
-        return await asyncio.to_thread(self._page, found[: wanted.limit - 1], more)
+        return await asyncio.to_thread(self._page, grant, found[: wanted.limit - 1], more)
 
     async def create(self, request: web.Request) -> web.Response:
         """``POST``: a new object; its id is made from its name where it has none."""
@@ -76,11 +77,11 @@ class ResourceHandlers:
         draft = Draft.of(self._resource, await read_exact_object(request))
         async with change(self._database) as under_way:
             held = await changing.create(under_way, draft, await self._box(), _about(grant))
-        return self._changed(held, created=True)
+        return self._changed(grant, held, created=True)
 
     async def show(self, request: web.Request) -> web.Response:
         """``GET``: one, as it is or with ``revision`` as it was."""
-        await unbound(request, self._tokens, MAY_VIEW)
+        grant = await unbound(request, self._tokens, MAY_VIEW)
         known_only(request, {"revision"})
         condition = read_condition(request)
         revision = read_number(request, "revision")
@@ -91,7 +92,7 @@ class ResourceHandlers:
         if condition.seen(held.since):
             return web.Response(status=304, headers={hdrs.ETAG: etag(held.since)})
         condition.check(held.since)
-        return self._answer(200, held)
+        return self._answer(200, grant, held)
 
     async def replace(self, request: web.Request) -> web.Response:
         """``PUT``: the object as a whole; one that is not there is created."""
@@ -175,7 +176,7 @@ class ResourceHandlers:
                 effective_at,
                 actor_of(grant),
             )
-        return accepted(waiting)
+        return accepted(waiting, grant)
 
     async def _change(
         self, request: web.Request, grant: Grant, put: Change, *, may_create: bool
@@ -187,22 +188,25 @@ class ResourceHandlers:
             if before is None and not may_create:
                 raise changing.unknown(self._resource)
             held = await put(under_way, before, _about(grant))
-        return self._changed(held, created=before is None)
+        return self._changed(grant, held, created=before is None)
 
-    def _page(self, page: Sequence[HeldItem], more: str | None) -> web.Response:
-        shown_items = [shown(self._resource, each.item) for each in page]
+    def _page(self, grant: Grant, page: Sequence[HeldItem], more: str | None) -> web.Response:
+        shown_items = [self._shown(grant, each) for each in page]
         return json_answer(200, {self._resource.list_name: shown_items, "next": more})
 
-    def _changed(self, held: HeldItem, *, created: bool) -> web.Response:
-        response = self._answer(201 if created else 200, held)
+    def _changed(self, grant: Grant, held: HeldItem, *, created: bool) -> web.Response:
+        response = self._answer(201 if created else 200, grant, held)
         if created:
             response.headers[hdrs.LOCATION] = f"/v1/{self._resource.path}/{quote(held.item.id)}"
         return response
 
-    def _answer(self, status: int, held: HeldItem) -> web.Response:
-        response = json_answer(status, {**shown(self._resource, held.item), **held.told})
+    def _answer(self, status: int, grant: Grant, held: HeldItem) -> web.Response:
+        response = json_answer(status, {**self._shown(grant, held), **held.told})
         response.headers[hdrs.ETAG] = etag(held.since)
         return response
+
+    def _shown(self, grant: Grant, held: HeldItem) -> dict[str, object]:
+        return shown_to(grant, self._resource.kind, shown(self._resource, held.item))
 
     def _id(self, request: web.Request) -> str:
         identifier = request.match_info["id"]

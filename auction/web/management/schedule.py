@@ -19,11 +19,12 @@ from auction.web.list_request import A_TEXT, Limit
 from auction.web.management import changing
 from auction.web.management.answers import json_answer, written
 from auction.web.management.fragments import shown_patch, unwrap, wrap
+from auction.web.management.masking import masked, shown_to
 from auction.web.management.places import read_place, write_place
 from auction.web.management.requests import actor_of, known_only, read_query
 from auction.web.management.resources import BY_KIND, Resource
 from auction.web.problems import CallerMistakeError, Fault, invalid
-from auction.web.services import Tokens
+from auction.web.services import Grant, Tokens
 from config.sealing import seal_given
 from config.secret_box import SecretBox
 from storage.audit import Note, add_note
@@ -98,14 +99,14 @@ async def schedule(
     waiting = await add_scheduled(
         change.connection, resource.kind, held.item.id, sealed, effective_at, actor
     )
-    note = Note("api", actor, resource.kind, held.item.id, "schedule", None, _shown(waiting))
+    note = Note("api", actor, resource.kind, held.item.id, "schedule", None, _noted(waiting))
     await add_note(change.connection, note)
     return waiting
 
 
-def accepted(waiting: ScheduledChange) -> web.Response:
+def accepted(waiting: ScheduledChange, grant: Grant) -> web.Response:
     """The answer to a patch that waits."""
-    response = json_answer(202, _shown(waiting))
+    response = json_answer(202, _shown_to(grant, waiting))
     response.headers[hdrs.LOCATION] = f"{PATH}/{waiting.id}"
     return response
 
@@ -119,22 +120,21 @@ class ScheduleHandlers:
 
     async def list(self, request: web.Request) -> web.Response:
         """``GET``: in the order in which they take effect; ``next`` goes into ``after``."""
-        await unbound(request, self._tokens, MAY_VIEW)
+        grant = await unbound(request, self._tokens, MAY_VIEW)
         asked = read_query(ScheduledRequest, request.query)
         wanted = ScheduledWanted(asked.limit + 1, asked.after, asked.state, asked.kind, asked.item)
         found = await list_scheduled(self._database, wanted)
         page = found[: asked.limit]
         last = page[-1] if len(found) > asked.limit else None
         more = None if last is None else write_place(last.effective_at, last.id)
-        return json_answer(
-            200, {"scheduled_changes": [_shown(each) for each in page], "next": more}
-        )
+        shown_changes = [_shown_to(grant, each) for each in page]
+        return json_answer(200, {"scheduled_changes": shown_changes, "next": more})
 
     async def show(self, request: web.Request) -> web.Response:
         """``GET``: one of them."""
-        await unbound(request, self._tokens, MAY_VIEW)
+        grant = await unbound(request, self._tokens, MAY_VIEW)
         known_only(request, frozenset())
-        return json_answer(200, _shown(await self._find(request)))
+        return json_answer(200, _shown_to(grant, await self._find(request)))
 
     async def cancel(self, request: web.Request) -> web.Response:
         """``DELETE``: it never takes effect; it stays listed."""
@@ -147,8 +147,8 @@ class ScheduleHandlers:
                 message = "It does not wait any more: it was applied, has failed or was cancelled."
                 raise CallerMistakeError(problems.SETTLED, message)
             about = ("api", actor_of(grant), found.kind, found.item_id, "cancel")
-            await add_note(connection, Note(*about, None, _shown(cancelled)))
-        return json_answer(200, _shown(cancelled))
+            await add_note(connection, Note(*about, None, _noted(cancelled)))
+        return json_answer(200, _shown_to(grant, cancelled))
 
     async def _find(self, request: web.Request) -> ScheduledChange:
         identifier = request.match_info["id"]
@@ -162,14 +162,27 @@ def _usable(identifier: str) -> bool:
     return len(identifier) <= 64 and identifier.isprintable()
 
 
-def _shown(waiting: ScheduledChange) -> dict[str, object]:
+def _shown_to(grant: Grant, waiting: ScheduledChange) -> dict[str, object]:
+    return _shown(waiting, shown_to(grant, waiting.kind, _patch(waiting)))
+
+
+def _noted(waiting: ScheduledChange) -> dict[str, object]:
+    """As it stands in the audit log, of which no caller can be taken out."""
+    return _shown(waiting, masked(waiting.kind, _patch(waiting)))
+
+
+def _patch(waiting: ScheduledChange) -> dict[str, object]:
     resource = BY_KIND.get(waiting.kind)
-    patch = json.loads(waiting.patch)
+    patch: dict[str, object] = json.loads(waiting.patch)
+    return patch if resource is None else shown_patch(resource, patch, waiting.item_id)
+
+
+def _shown(waiting: ScheduledChange, patch: Mapping[str, object]) -> dict[str, object]:
     return {
         "id": waiting.id,
         "kind": waiting.kind,
         "item": waiting.item_id,
-        "patch": patch if resource is None else shown_patch(resource, patch, waiting.item_id),
+        "patch": patch,
         "effective_at": written(waiting.effective_at),
         "actor": waiting.actor,
         "created_at": written(waiting.created_at),

@@ -43,7 +43,25 @@ OFFER = "buyers[0].offers[0]"
             (*ACME, "ping_post", "post", "headers"),
             {"authorization": "x"},
             f"{OFFER}.ping_post.post.headers.authorization",
-            "in the clear",
+            "shown in clear",
+        ),
+        (
+            (*ACME_PING, "headers"),
+            {"X-API-Client": "hunter2"},
+            f"{OFFER}.ping_post.ping.headers.X-API-Client",
+            "shown in clear: use auth",
+        ),
+        (
+            (*ACME_PING, "query"),
+            {"apiKey": "hunter2", "keyword": "x"},
+            f"{OFFER}.ping_post.ping.query.apiKey",
+            "shown in clear: use auth",
+        ),
+        (
+            (*ACME_PING, "url"),
+            "https://bid.acme.example/ping?v=2&access_token=hunter2",
+            f"{OFFER}.ping_post.ping.url",
+            "shown in clear: use auth",
         ),
         (
             ("campaigns", 0, "payouts", 0, "source"),
@@ -76,6 +94,9 @@ def test_a_warning_is_told_at_its_place(
         ((*ACME, "ping_post", "notices"), {"won_url": "http://a/"}),
         ((*BEACON, "hours", "weekly"), ABSENT),
         (("campaigns", 0, "payouts", 0, "source"), "*"),
+        ((*ACME_PING, "headers"), {"X-Click-Token": "{{ fields.click_token }}", "X-Version": "2"}),
+        ((*ACME_PING, "query"), {"zip_key": "{{ fields.zip_code }}", "keyword": "roofing"}),
+        ((*ACME_PING, "url"), "https://bid.acme.example/ping?v=2&keyword=roofing&key="),
     ],
 )
 def test_what_is_meant_gets_no_warning(steps: tuple[Any, ...], value: object) -> None:
