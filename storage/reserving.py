@@ -136,7 +136,6 @@ class Reserving:
             if other is None:
                 self._on_usage(step.books.usage)
                 return step.results
-            self._on_usage(other)
             usage = other
         return None
 

@@ -11,12 +11,15 @@ from auction.domain.ids import OwnerId
 from auction.domain.reasons import Reason
 from auction.domain.terms import DuplicateAfter, DuplicateRule, DuplicateScope
 from auction.domain.usage import Usage
+from auction.ports import StorageUnavailableError
 from storage.books import Known
+from storage.callers import caller_key
 from storage.database import Connection, Database
 from storage.reserve_pass import Item, assumed
 from tests.ledger_steps import (
     BUYER_OWNER,
     OFFER_OWNER,
+    VAULT,
     a_candidate,
     a_ledger,
     a_recent_call,
@@ -117,6 +120,19 @@ async def test_a_caller_whom_another_route_has_reached_meanwhile_is_a_duplicate(
     knowing = a_ledger(database, known_usage=lambda: seen)
     refused = await knowing.reserve(a_request(late, strict))
     assert refused == NothingFits(((0, Reason.DUPLICATE_CALLER),))
+
+
+async def test_a_caller_whom_another_decider_looks_at_is_waited_for(database: Database) -> None:
+    strict, ledger = a_candidate(duplicates=NO_REPEATS), a_ledger(database)
+    await reserve(ledger, a_recent_call("call-1", caller=from_number(1)), strict)
+    call = a_recent_call("call-2", caller=from_number(2))
+    await open_call(ledger, call)
+    key = caller_key(VAULT.hash_number("+13105550002"))
+    async with database.transaction() as other:
+        await other.execute("select pg_advisory_xact_lock($1)", key)
+        with pytest.raises(StorageUnavailableError, match="locked"):
+            await ledger.reserve(a_request(call, strict))
+    assert await ledger.reserve(a_request(call, strict)) == Reserved(0, ())
 
 
 async def test_two_calls_of_a_new_caller_in_one_batch_are_one_route_and_one_duplicate(
