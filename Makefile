@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 JOBS ?= 2
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; set PYTHON=")'
@@ -30,6 +30,14 @@ thorough: $(READY) ## The long forms: a kill after every step of a call's life, 
 	$(BIN)/pytest --all-steps tests/chaos/test_life_killed.py tests/property/test_life_machine.py \
 		tests/property/test_transport_differential.py
 
+e2e: $(READY) ## Real programs around the service: kamailio, sipp, prometheus, pgbouncer, haproxy; report in e2e-results/
+	tests/e2e/install.sh
+	$(BIN)/pytest -rs --durations=0 tests/e2e
+
+e2e-short: $(READY) ## The same with fewer calls, as CI runs it
+	tests/e2e/install.sh
+	$(BIN)/pytest -rs tests/e2e --short
+
 bench: $(READY) ## Load, and how it scales in small; figures, JSON and HTML in bench-results/
 	$(BIN)/python -m benchmarks load --duration 8
 	$(BIN)/python -m benchmarks scale --only buyers --only offers --buyers 1,10,50 --offers 10,1000 --duration 3
@@ -50,4 +58,4 @@ lock: ## Pin every dependency with hashes (needs pip-tools in the venv)
 clean: ## Remove what the targets made
 	rm -rf $(VENV) build dist *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo test thorough bench lint check lock clean
+.PHONY: help setup demo test thorough e2e e2e-short bench lint check lock clean

@@ -17,3 +17,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="kill at every step where the short form tries one in five, search longer for faults",
     )
+    parser.addoption(
+        "--short",
+        action="store_true",
+        help="end-to-end tests: fewer calls, the form that CI runs",
+    )

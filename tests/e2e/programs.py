@@ -1,0 +1,24 @@
+"""The real programs that the end-to-end tests drive."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+SYSTEM_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
+
+
+def program(name: str) -> Path:
+    """Where the program ``name`` is.
+
+    A test that needs one which is not installed is skipped with a word that says what to do; in
+    CI, where ``tests/e2e/install.sh`` has installed all of them, it fails instead.
+    """
+    found = shutil.which(name, path=SYSTEM_PATH)
+    if found is None:
+        said = f"{name} is not installed here; `make e2e` installs it on Debian as root"
+        if os.environ.get("CI"):
+            pytest.fail(said)
+        pytest.skip(said)
+    return Path(found)
