@@ -2,7 +2,8 @@
 
 from aiohttp import hdrs, web
 
-from auction.domain.decision import NoSuchAttempt, OtherContent, UnknownCall
+from auction.domain.next_attempt import NoSuchAttempt, UnknownCall
+from auction.domain.opening import OtherContent
 from auction.web import problems
 from auction.web.authentication import granted_to_report
 from auction.web.bodies import read_object
