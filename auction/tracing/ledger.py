@@ -1,18 +1,10 @@
 """The ledger's steps, each in a span."""
 
-from auction.domain.decision import (
-    Finish,
-    FinishResult,
-    NextRequest,
-    NextResult,
-    Opened,
-    Opening,
-    OpenResult,
-    Rerouting,
-    ReserveRequest,
-    ReserveResult,
-)
+from auction.domain.finishing import Finish, FinishResult
 from auction.domain.ids import CallId
+from auction.domain.next_attempt import NextRequest, NextResult, Rerouting
+from auction.domain.opening import Opened, Opening, OpenResult
+from auction.domain.reserving import ReserveRequest, ReserveResult
 from auction.ports import NextLedger
 from auction.tracing.spans import Spans, describe_request
 
