@@ -343,6 +343,34 @@ async def test_secrets_are_sealed_shown_as_kept_and_kept(database: Database) -> 
         assert patched.json()["ping_post"]["ping"]["auth"]["token"] == {"env": "DELTA_TOKEN"}
 
 
+async def test_secrets_in_headers_and_query_are_kept_changed_and_taken_away(
+    database: Database,
+) -> None:
+    path = "/v1/offers/delta-auto"
+    async with managing(database) as api:
+        ping = (await ask(api, "POST", "/v1/offers", EXAMPLES["offers"])).json()["ping_post"][
+            "ping"
+        ]
+        assert ping["headers"] == {"X-Partner": {"keep": True}, "X-Zip": "{{ call_id }}"}
+        assert ping["query"] == {"api_key": {"keep": True}, "site": {"env": "ACME_TOKEN"}}
+        before = await stored_text(database, "delta-auto")
+        headers = {"X-Partner": {"keep": True}, "X-Zip": None, "X-Other": "as it is"}
+        patch = {"ping_post": {"ping": {"headers": headers, "query": {"site": "here"}}}}
+        ping = (await ask(api, "PATCH", path, patch)).json()["ping_post"]["ping"]
+        assert ping["headers"] == {"X-Partner": {"keep": True}, "X-Other": "as it is"}
+        assert ping["query"] == {"api_key": {"keep": True}, "site": "here"}
+        kept = before.partition('"X-Partner":{"sealed":"')[2].partition('"')[0]
+        assert kept in await stored_text(database, "delta-auto")
+        patch = {"ping_post": {"ping": {"headers": {"X-Partner": {"secret": "battery staple"}}}}}
+        assert (await ask(api, "PATCH", path, patch)).status == 200
+        after = await stored_text(database, "delta-auto")
+        assert kept not in after
+        assert "battery staple" not in after
+        patch = {"ping_post": {"ping": {"query": {"nothing": {"keep": True}}}}}
+        told = faults(await ask(api, "PATCH", path, patch))
+        assert list(told) == ["ping_post.ping.query.nothing"]
+
+
 async def test_a_secret_to_keep_that_is_not_there_is_a_fault(database: Database) -> None:
     async with managing(database) as api:
         body = {"id": "s", "token": {"keep": True}}
