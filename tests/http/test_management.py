@@ -1,7 +1,7 @@
 """Campaigns, sources, buyers and offers by the API: one revision each, nothing lost."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -262,6 +262,28 @@ async def test_a_pool_is_not_deleted_while_visitors_hold_its_numbers(database: D
         assert (await ask(api, "GET", "/v1/pools/web")).status == 200
         await leases.give_back(WEB, "ann")
         assert (await ask(api, "DELETE", "/v1/pools/web")).status == 204
+
+
+async def test_numbers_that_visitors_hold_are_not_taken_out_of_their_pool(
+    database: Database,
+) -> None:
+    leases = NumberLeases(database, VAULT)
+    async with managing(database) as api:
+        made = (await ask(api, "POST", "/v1/pools", EXAMPLES["pools"])).json()
+        lent = await leases.lease(WEB, LeaseRequest("ann", None, {}), {})
+        assert isinstance(lent, Leased)
+        left = [each for each in WEB.numbers if each != lent.number]
+        for method, body in (("PATCH", {"numbers": left}), ("PUT", {**made, "numbers": left})):
+            refused = await ask(api, method, "/v1/pools/web", body)
+            assert (refused.status, refused.json()["type"]) == (409, "urn:pingpost:problem:in-use")
+            assert "1 visitor holds, until 20" in refused.json()["detail"]
+        other = {"numbers": [lent.number, "+18005550183"]}
+        assert (await ask(api, "PATCH", "/v1/pools/web", other)).status == 200
+        at = (datetime.now(UTC) + timedelta(hours=1)).isoformat().replace("+00:00", "Z")
+        later = f"/v1/pools/web?effective_at={at}"
+        assert (await ask(api, "PATCH", later, {"numbers": ["+18005550183"]})).status == 202
+        await leases.give_back(WEB, "ann")
+        assert (await ask(api, "PATCH", "/v1/pools/web", {"numbers": left})).status == 200
 
 
 @pytest.mark.parametrize(
