@@ -26,6 +26,7 @@ from auction.tracing.starting import Tracing, Untraced, start_tracing
 from auction.web.drain import Drain
 from auction.web.ops import build_ops
 from auction.web.runner import KEEPALIVE_S, ProblemRunner
+from auction.web.services import Signing
 from auction.web.sharing import Share
 from auction.webhooks.sender import WebhookSender
 from buyers.aiohttp_transport import AiohttpTransport
@@ -34,7 +35,7 @@ from buyers.native_transport import NativeTransport
 from buyers.notices import NoticeBoard
 from buyers.outbound import OutboundRule
 from config.secret_box import SecretBox
-from config.settings import Settings, unknown_variables
+from config.settings import Settings, secrets_of, unknown_variables
 from metrics.load import LoadTerms
 from metrics.loop_lag import LoopLagMonitor
 from metrics.registry import Metrics
@@ -212,6 +213,7 @@ class Service:
                 readers=max(1, settings.database_connections // 3),
                 load_terms=_load_terms(settings),
                 max_requests=settings.max_requests,
+                signing=_signing(settings),
                 voice_bots=settings.voice_bots,
                 tracing=self._tracing,
             )
@@ -348,6 +350,14 @@ def _load_terms(settings: Settings) -> LoadTerms:
         lag_ms=Thresholds(settings.overload_static_lag_ms, settings.overload_refuse_lag_ms),
         calls=Thresholds(settings.overload_static_calls, settings.overload_refuse_calls),
         queued=Thresholds(settings.overload_static_queued, settings.overload_refuse_queued),
+    )
+
+
+def _signing(settings: Settings) -> Signing:
+    return Signing(
+        twilio=secrets_of(settings.twilio_auth_token),
+        jambonz=secrets_of(settings.jambonz_secret),
+        public_url=settings.public_url or "",
     )
 
 
