@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     ``metrics_labels``: how many offers, and how many campaigns, have series of their own.
     ``voice_bots``: whether voice agents may be saved, each of which makes a buyer.
     ``worker_hang_s``: after how long without a move a worker is killed and replaced; 0: never.
+    ``tracing``: whether spans go to an OpenTelemetry collector (needs the extra ``otel``).
     ``new_secret_key``: the database may be sealed with this one instead of ``secret_key``.
     """
 
@@ -78,6 +79,7 @@ class Settings(BaseSettings):
     overload_static_queued: Threshold = 1_000
     overload_refuse_queued: Threshold = 4_000
     voice_bots: bool = False
+    tracing: bool = False
     max_requests: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     metrics_labels: Annotated[int, Field(ge=0, le=20_000)] = 1_000
 

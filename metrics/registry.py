@@ -15,9 +15,9 @@ from prometheus_client.registry import Collector
 
 from auction.domain.breaker import BreakerState
 from auction.domain.conversions import Side
-from auction.domain.decision import RoutedBy
 from auction.domain.ids import CampaignId, OfferId
 from auction.domain.overload import LoadLevel
+from auction.domain.plan import RoutedBy
 from auction.domain.reasons import Reason
 from auction.domain.terms import Catalogue
 from auction.ports import LedgerStep
@@ -42,12 +42,6 @@ from metrics.series import (
 from metrics.usage_figures import UsageFigures, limit_labels
 
 ALERT_LABEL_LIMIT = 1000
-
-_CALL_OUTCOMES = {
-    RoutedBy.AUCTION: CallOutcome.AUCTION,
-    RoutedBy.STATIC: CallOutcome.STATIC,
-    None: CallOutcome.NO_ROUTE,
-}
 
 _UNASKED = {LoadLevel.STATIC_ONLY: Unasked.STATIC, LoadLevel.REFUSE: Unasked.REFUSED}
 
@@ -179,21 +173,22 @@ class Metrics:
     ) -> None:
         """One decision: ``routed_by`` None for no route, ``campaign`` None for a call of none."""
         series = self._campaign(campaign)
-        series.calls[_CALL_OUTCOMES[routed_by]].inc()
+        series.calls[_outcome(routed_by)].inc()
         series.decision_seconds.observe(seconds)
         self._service.overhead.observe(overhead_seconds)
 
     def routed(self, offer: OfferId, routed_by: RoutedBy) -> None:
         """One call was routed to an offer; a test call is not told."""
-        self._routes.get(offer, self._other_routes).routes[routed_by].inc()
+        series = self._routes.get(offer, self._other_routes)
+        (series.auction if routed_by is RoutedBy.AUCTION else series.static).inc()
 
     def tested(self, campaign: CampaignId | None, routed_by: RoutedBy | None) -> None:
         """One decision on a test call, kept apart from all other figures of calls."""
-        self._campaign(campaign).test_calls[_CALL_OUTCOMES[routed_by]].inc()
+        self._campaign(campaign).test_calls[_outcome(routed_by)].inc()
 
     def rerouted(self, campaign: CampaignId | None, routed_by: RoutedBy | None) -> None:
         """One decision after an attempt had failed; its call was counted with the first."""
-        self._campaign(campaign).next_routes[_CALL_OUTCOMES[routed_by]].inc()
+        self._campaign(campaign).next_routes[_outcome(routed_by)].inc()
 
     def earned(
         self, campaign: CampaignId | None, currency: str, side: Side, amount: Decimal
@@ -347,6 +342,13 @@ def layout() -> bytes:
     )
     sizes = (f"{name} {len(cells)}" for name, cells in store.blocks().items())
     return hashlib.sha256("\n".join((*samples, *sizes)).encode()).digest()
+
+
+def _outcome(routed_by: RoutedBy | None) -> CallOutcome:
+    # A look-up by a member of an enumeration would cost more than counting does.
+    if routed_by is None:
+        return CallOutcome.NO_ROUTE
+    return CallOutcome.AUCTION if routed_by is RoutedBy.AUCTION else CallOutcome.STATIC
 
 
 def _capacity(before: CapacitySeries | None, offer: str, caps: frozenset[str]) -> CapacitySeries:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from auction.domain.conversions import Side
-from auction.domain.decision import RoutedBy
+from auction.domain.plan import RoutedBy
 from auction.ports import LedgerStep
 from metrics import names
 from metrics.cells import CellStore, Kind
@@ -84,14 +84,15 @@ class BiddingSeries:
 class RouteSeries:
     """What is counted of an offer that calls may be routed to, auctioned or not."""
 
-    __slots__ = ("_offer", "families", "routes")
+    __slots__ = ("_offer", "auction", "families", "static")
 
     def __init__(self, store: CellStore, offer: str) -> None:
         routes = counters(
             names.ROUTES, "Calls routed there, first and further attempts.", "offer", "routed_by"
         )
         self._offer = offer
-        self.routes = {way: routes.labels(offer, way.value) for way in RoutedBy}
+        self.auction = routes.labels(offer, RoutedBy.AUCTION.value)
+        self.static = routes.labels(offer, RoutedBy.STATIC.value)
         keep(store, Kind.ROUTES, offer, routes)
         self.families: tuple[AnyFamily, ...] = (routes,)
 

@@ -4,8 +4,9 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 
 from auction.domain.call import Call
-from auction.domain.decision import Finish, FinishResult, Superseded
+from auction.domain.finishing import Finish, FinishResult
 from auction.domain.reasons import Reason
+from auction.domain.reserving import Superseded
 from auction.domain.terms import AuctionTerms, Campaign
 from auction.engine.notices import notices_of
 from auction.engine.outcomes import Outcomes

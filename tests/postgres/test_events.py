@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 
 from auction.domain.conversions import Side
-from auction.domain.decision import CallEvent, EndedBy, EventResult, EventType
 from auction.domain.ids import CampaignId, OwnerId
+from auction.domain.switch_events import CallEvent, EndedBy, EventResult, EventType
 from auction.domain.terms import ConversionRule, Trigger
 from auction.domain.usage import NOTHING, Usage
 from auction.ports import StorageUnavailableError

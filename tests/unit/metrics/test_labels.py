@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from decimal import Decimal
 
 from auction.domain.breaker import BreakerState
-from auction.domain.decision import RoutedBy
 from auction.domain.ids import CampaignId, OfferId, offer_owner
+from auction.domain.plan import RoutedBy
 from auction.domain.terms import Cap, Catalogue, Measure, Period
 from auction.domain.usage import Change, Usage, apply
 from auction.domain.windows import window_starts

@@ -13,9 +13,9 @@ import pytest
 
 from auction.domain.breaker import BreakerState
 from auction.domain.conversions import Side
-from auction.domain.decision import RoutedBy
 from auction.domain.ids import OfferId
 from auction.domain.overload import LoadLevel
+from auction.domain.plan import RoutedBy
 from auction.domain.terms import Catalogue
 from auction.ports import LedgerStep
 from metrics import totals as totals_module
