@@ -19,7 +19,7 @@ from auction.background import Background
 from auction.domain.overload import Thresholds
 from auction.listening import listen, listen_on
 from auction.marketplaces import Marketplaces, load_at_start
-from auction.oversight import ops_services
+from auction.oversight import ops_services, tell_first_come
 from auction.ports import StorageUnavailableError
 from auction.stores import running_database, secret_box
 from auction.tracing.starting import Tracing, Untraced, start_tracing
@@ -101,7 +101,7 @@ class Service:
         self._background = Background()
         self._drain = Drain()
         self._tracing: Tracing = Untraced()
-        self._metrics = Metrics() if metrics is None else metrics
+        self._metrics = metrics or Metrics(label_limit=settings.metrics_labels)
         self._calls: CallHandling | None = None
         self._api: ProblemRunner | None = None
         self._ops: ProblemRunner | None = None
@@ -185,9 +185,14 @@ class Service:
             through=self._tracing.gateway,
             renew_box=partial(secret_box, database, self._settings),
         )
+
+        async def take_up(revision: int) -> None:
+            await tell_first_come(database, metrics, revision)
+            await marketplaces.take_up(revision)
+
         newest = await catalogue.latest(database)
-        await marketplaces.take_up(0 if newest is None else newest.revision)
-        follower = CatalogueFollower(database, marketplaces.take_up)
+        await take_up(0 if newest is None else newest.revision)
+        follower = CatalogueFollower(database, take_up)
         follower.start(marketplaces.revision)
         self._stack.push_async_callback(follower.stop)
         return marketplaces

@@ -18,6 +18,7 @@ from auction.engine.world import Ports
 from auction.forecasting import HistoryForecasts
 from auction.known_tokens import KnownTokens
 from auction.marketplaces import Marketplaces
+from auction.ports import LedgerStep
 from auction.token_keeping import TokenKeeping
 from auction.tracing.starting import Tracing, Untraced
 from auction.web.alerts import AlertHandlers
@@ -119,6 +120,7 @@ class CallHandling:
         outbox = Outbox(marketplaces.subscribers)
         self._usage = PostgresUsageView(database, clock.monotonic)
         note, earned, observe = self._usage.note, metrics.earned, metrics.ledger_batch
+        reports = partial(observe, LedgerStep.REPORT)
         self.ledger = PostgresLedger(
             database,
             parts.vault,
@@ -128,13 +130,14 @@ class CallHandling:
             outbox=outbox,
             observe=observe,
         )
-        self.events = CallEvents(database, note, on_earned=earned, outbox=outbox, observe=observe)
+        self.events = CallEvents(database, note, on_earned=earned, outbox=outbox, observe=reports)
         self._sweeper = Sweeper(database, note, on_earned=earned, outbox=outbox)
         self._load = LoadWatch(
             parts.load_terms,
             calls=lambda: self.reception.in_flight + self.rerouter.in_flight,
             queued=lambda: self.ledger.waiting + self.events.waiting,
             on_level=metrics.load_level,
+            on_reading=metrics.in_flight,
         )
         history = OfferHistory(database)
         self._forecasts = HistoryForecasts(history, clock, marketplaces.terms)

@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     ``drain_s``: how long calls in flight may take after SIGTERM. ``overload_*``: from which lag of
     the event loop, calls in flight or steps waiting for the database on calls are routed statically
     only, and then refused; 0: never. ``max_requests``: how many the API handles at once.
+    ``metrics_labels``: how many offers, and how many campaigns, have series of their own.
     ``voice_bots``: whether voice agents may be saved, each of which makes a buyer.
     ``worker_hang_s``: after how long without a move a worker is killed and replaced; 0: never.
     ``tracing``: whether spans go to an OpenTelemetry collector (needs the extra ``otel``).
@@ -90,6 +91,7 @@ class Settings(BaseSettings):
     twilio_auth_token: SecretStr | None = None
     jambonz_secret: SecretStr | None = None
     max_requests: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    metrics_labels: Annotated[int, Field(ge=0, le=20_000)] = 1_000
 
     @property
     def secret_key_bytes(self) -> bytes | None:

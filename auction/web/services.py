@@ -145,10 +145,12 @@ class OpsServices:
     """Everything behind the ops port.
 
     ``checks`` decide readiness, by name (``database``, ``catalogue``). ``refresh`` brings the
-    metrics that are facts of the database up to date; ``exposition`` renders the text.
+    metrics that are facts of the database up to date, ``show_checks`` what the checks came to;
+    ``exposition`` renders the text.
     """
 
     checks: Mapping[str, Check]
     exposition: Callable[[], Awaitable[bytes]]
     refresh: Callable[[], Awaitable[None]]
+    show_checks: Callable[[Mapping[str, bool]], None]
     drain: Drain = field(default_factory=Drain)
