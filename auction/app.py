@@ -132,8 +132,10 @@ class Service:
         return ServiceHandle(base_url, ops_url, plain_token(settings))
 
     async def _connect(self) -> Database:
-        connections = self._settings.database_connections
-        database = await Database.connect(self._dsn, max_size=connections)
+        settings = self._settings
+        database = await Database.connect(
+            self._dsn, pooler=settings.database_pooler, max_size=settings.database_connections
+        )
         self._stack.push_async_callback(database.close)
         return database
 

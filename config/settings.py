@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
 
 from config.faults import ConfigError, Fault, faults_of, mistake
+from config.poolers import Pooler
 from config.secret_box import read_key
 from config.secret_values import fault_of_text
 
@@ -43,6 +44,7 @@ class Settings(BaseSettings):
     only, and then refused; 0: never. ``max_requests``: how many the API handles at once.
     ``voice_bots``: whether voice agents may be saved, each of which makes a buyer.
     ``worker_hang_s``: after how long without a move a worker is killed and replaced; 0: never.
+    ``database_pooler``: what is between the service and the server of ``dsn``.
     ``new_secret_key``: the database may be sealed with this one instead of ``secret_key``.
     """
 
@@ -67,6 +69,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
     migrate: bool = True
+    database_pooler: Pooler = Pooler.NONE
     database_connections: Annotated[int, Field(ge=2, le=64)] = 6
     drain_s: Annotated[float, Field(ge=0, le=60)] = 5.0
     worker_hang_s: Annotated[float, Field(ge=0, le=3600)] = 20.0
@@ -141,7 +144,14 @@ class Settings(BaseSettings):
             raise mistake(f"{error}: `pingpost secret-key` prints one") from None
         return key
 
-    @field_validator("log_level", "log_format", mode="before")
+    @field_validator("database_pooler")
+    @classmethod
+    def _is_of_a_server(cls, pooler: Pooler, info: ValidationInfo) -> Pooler:
+        if pooler is not Pooler.NONE and info.data.get("dsn", "") is None:
+            raise mistake("needs PINGPOST_DSN: nothing is in between to the embedded server")
+        return pooler
+
+    @field_validator("log_level", "log_format", "database_pooler", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value

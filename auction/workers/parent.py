@@ -85,7 +85,7 @@ class Parent:
     async def start(self, marketplace: Path | None) -> ServiceHandle:
         """Prepare what workers share and start them; all are ready when this returns."""
         settings, stack = self._settings, self._stack
-        database = await Database.connect(self._dsn, max_size=OWN)
+        database = await Database.connect(self._dsn, pooler=settings.database_pooler, max_size=OWN)
         stack.push_async_callback(database.close)
         await check_room(database, settings)
         await prepare(database, settings, marketplace)
