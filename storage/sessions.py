@@ -25,7 +25,8 @@ SETTINGS: Final[Mapping[str, str]] = {
 }
 """What makes a session quick and harmless; statements are right without it."""
 
-_READ = query("session_settings")
+_LACKING = query("lacking_session_settings")
+_PID = query("server_process")
 _SET = query("set_session_settings")
 
 _log = logging.getLogger(__name__)
@@ -58,24 +59,17 @@ async def begin_session(connection: asyncpg.Connection, pooler: Pooler) -> None:
 async def check_session(
     connection: asyncpg.Connection | PoolConnectionProxy, pooler: Pooler
 ) -> None:
-    """Look whether the session is as it should be, once for many connections.
+    """Look whether the session is what it is taken for, once for many connections.
 
-    Raises PoolerError when somebody in between has dropped what was asked for: it would take the
-    prepared statements for its own, too. In transaction mode it is for the server to set, and the
-    log says what it has not.
+    Raises PoolerError when there is a pooler that nobody has named: it would take prepared
+    statements for its own. In transaction mode the log says which settings the server lacks.
     """
-    rows = await connection.fetch(_READ, list(SETTINGS), list(SETTINGS.values()))
-    others = [f"{row['name']} = {row['wanted']}" for row in rows if not row["is_set"]]
-    if not others:
-        return
     if pooler is Pooler.NONE:
-        message = f"settings were dropped on the way to PostgreSQL ({', '.join(others)}): {_REMEDY}"
-        raise PoolerError(message)
-    _log.warning(
-        "PostgreSQL should run us with %s: set it for our role or in the pooler's connect_query",
-        ", ".join(others),
-        extra={"action": "session_settings"},
-    )
+        if not await _is_direct(connection):
+            message = f"there is a pooler on the way to PostgreSQL: {_REMEDY}"
+            raise PoolerError(message)
+    elif pooler is Pooler.TRANSACTION:
+        await _tell_lacking(connection)
 
 
 @contextmanager
@@ -88,6 +82,27 @@ def no_refusal_by_pooler() -> Iterator[None]:
             raise
         message = f"a pooler has refused the connection: {_REMEDY}"
         raise PoolerError(message) from None
+
+
+async def _is_direct(connection: asyncpg.Connection | PoolConnectionProxy) -> bool:
+    """Whether the process that has greeted us is the one that answers."""
+    try:
+        pid: int = await connection.fetchval(_PID)
+    except (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError):
+        # It has met the statements of others, or none of its own.
+        return False
+    return pid == connection.get_server_pid()
+
+
+async def _tell_lacking(connection: asyncpg.Connection | PoolConnectionProxy) -> None:
+    rows = await connection.fetch(_LACKING, list(SETTINGS), list(SETTINGS.values()))
+    if rows:
+        _log.warning(
+            "PostgreSQL should run us with %s: set it for our role, or in the pooler's"
+            " connect_query",
+            ", ".join(f"{row['name']} = {row['wanted']}" for row in rows),
+            extra={"action": "session_settings"},
+        )
 
 
 def _target(dsn: str, pooler: Pooler) -> SessionAttribute | None:

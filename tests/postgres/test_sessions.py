@@ -8,9 +8,8 @@ import pytest_asyncio
 
 from config.poolers import Pooler
 from storage.database import Database, open_connection
-from storage.errors import PoolerError
 from storage.follower import RevisionFollower
-from storage.sessions import SETTINGS, check_session, connect_arguments
+from storage.sessions import SETTINGS, connect_arguments
 from tests.eventually import eventually
 
 OWN_SETTINGS = "select name from pg_settings where source = 'client' or source = 'session'"
@@ -70,15 +69,6 @@ async def test_by_the_transaction_changes_are_polled_for_and_no_connection_liste
     async with pooled.connection() as connection:
         assert await connection.fetchval(MINE) == 1
     await follower.stop()
-
-
-async def test_settings_that_are_dropped_on_the_way_are_a_pooler_that_nobody_has_named(
-    dsn: str,
-) -> None:
-    connection = await asyncpg.connect(dsn)
-    with pytest.raises(PoolerError, match="PINGPOST_DATABASE_POOLER"):
-        await check_session(connection, Pooler.NONE)
-    await connection.close()
 
 
 async def test_by_the_transaction_the_log_says_which_settings_the_server_lacks(

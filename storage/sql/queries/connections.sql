@@ -4,10 +4,14 @@ select current_setting('max_connections')::int
     - coalesce(current_setting('reserved_connections', true)::int, 0)
 
 
--- name: session_settings
--- Whether each of these settings is as wanted; one that this server does not have is left alone.
-select wish.name, wish.wanted, coalesce(current_setting(wish.name, true) = wish.wanted, true) as is_set
-from unnest($1::text[], $2::text[]) as wish (name, wanted)
+-- name: server_process
+select pg_backend_pid()
+
+
+-- name: lacking_session_settings
+-- Settings that are not as wanted; one that this server does not have is left alone.
+select name, wanted from unnest($1::text[], $2::text[]) as wish (name, wanted)
+where current_setting(name, true) <> wanted
 
 
 -- name: set_session_settings
