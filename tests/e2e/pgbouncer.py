@@ -32,7 +32,6 @@ class PgBouncer:
     address: str
     port: int
     changes: Mapping[str, str]
-    keeps_settings: bool = True
     process: asyncio.subprocess.Process | None = None
 
     @property
@@ -81,8 +80,9 @@ class PgBouncer:
         query = parser["databases"][target].partition(" connect_query=")[2]
         name = urlsplit(self.dsn).path.removeprefix("/")
         del parser["databases"][target]
-        kept = f" connect_query={query}" if self.keeps_settings else ""
-        parser["databases"][name] = f"host={self.address} port=5432 dbname={name}{kept}"
+        parser["databases"][name] = (
+            f"host={self.address} port=5432 dbname={name} connect_query={query}"
+        )
         changes = {"listen_port": str(self.port), "auth_type": "trust", "auth_file": str(users)}
         parser["pgbouncer"].update({**changes, **self.changes})
         return parser
@@ -101,11 +101,11 @@ class PgBouncer:
 
 @asynccontextmanager
 async def a_pgbouncer(
-    folder: Path, dsn: str, address: str, *, keeps_settings: bool = True, **changes: str
+    folder: Path, dsn: str, address: str, changes: Mapping[str, str]
 ) -> AsyncIterator[PgBouncer]:
     """A running PgBouncer with these settings changed; it is ended whatever happens."""
     await asyncio.to_thread(folder.mkdir, mode=0o755)
-    pooler = PgBouncer(folder, dsn, address, free_port(), changes, keeps_settings)
+    pooler = PgBouncer(folder, dsn, address, free_port(), changes)
     try:
         await pooler.start()
         yield pooler

@@ -136,13 +136,12 @@ def offers_of(answers: dict[int, Answer]) -> dict[str, int]:
 
 
 @pytest_asyncio.fixture
-async def server(tmp_path: Path) -> AsyncIterator[tuple[EmbeddedServer, str]]:
-    """A server that can be reached by TCP as well, and at which address."""
+async def server(tmp_path: Path) -> AsyncIterator[tuple[str, str]]:
+    """The URL of a server that can be reached by TCP as well, and at which address."""
     octets = Random().sample(range(1, 255), 3)
     address = f"127.{octets[0]}.{octets[1]}.{octets[2]}"
     server = EmbeddedServer(tmp_path / "data", settings={"listen_addresses": address})
-    await server.start()
-    yield server, address
+    yield await server.start(), address
     await server.stop()
 
 
@@ -184,24 +183,22 @@ async def raise_cap(site: Site, limit: int) -> None:
 @pytest.mark.parametrize("pooler", [Pooler.SESSION, Pooler.TRANSACTION])
 async def test_a_marketplace_runs_behind_pgbouncer(
     tmp_path: Path,
-    server: tuple[EmbeddedServer, str],
+    server: tuple[str, str],
     pooler: Pooler,
     short: bool,
     report: Report,
 ) -> None:
     calls, cap = (60, 12) if short else (300, 60)
-    size = {"default_pool_size": str(SHARED)} if pooler is Pooler.TRANSACTION else {}
-    bouncing = a_pgbouncer(
-        tmp_path / "bouncer", server[0].dsn, server[1], pool_mode=pooler.value,
-        **{"default_pool_size": "60", **size},
-    )  # fmt: skip
+    size = str(SHARED if pooler is Pooler.TRANSACTION else 60)
+    changes = {"pool_mode": pooler.value, "default_pool_size": size}
+    bouncing = a_pgbouncer(tmp_path / "bouncer", *server, changes)
     async with bouncing as bouncer, a_site(tmp_path, bouncer.pooled_dsn, pooler, cap) as site:
         report.fact("PgBouncer", f"by the {pooler}")
         answers = await site.route(range(calls))
         wanted = {"acme-auto": cap, "cobalt-auto": calls - cap}
         report.equal("routes, all asked at once of two services", wanted, offers_of(answers))
         await check_repeats(site, answers, report)
-        await check_connections(bouncer, server[0].dsn, pooler, report)
+        await check_connections(bouncer, server[0], pooler, report)
         answers |= await check_change(site, cap, report)
         report.equal("answers to reports of the switch", {200}, await site.report(answers))
         await check_figures(site, answers, report)
@@ -309,12 +306,10 @@ async def check_restart(bouncer: PgBouncer, site: Site, report: Report) -> None:
 
 @pytest.mark.parametrize("ignored", ["", "jit,plan_cache_mode,idle_in_transaction_session_timeout"])
 async def test_a_pooler_that_was_not_named_is_refused_with_a_word_about_it(
-    tmp_path: Path, server: tuple[EmbeddedServer, str], ignored: str, report: Report
+    tmp_path: Path, server: tuple[str, str], ignored: str, report: Report
 ) -> None:
-    folder = tmp_path / "bouncer"
-    async with a_pgbouncer(
-        folder, server[0].dsn, server[1], ignore_startup_parameters=ignored
-    ) as bouncer:
+    changes = {"ignore_startup_parameters": ignored}
+    async with a_pgbouncer(tmp_path / "bouncer", *server, changes) as bouncer:
         with pytest.raises(PoolerError, match="PINGPOST_DATABASE_POOLER") as caught:
             await Database.connect(bouncer.pooled_dsn)
         report.fact("told", caught.value)
