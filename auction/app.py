@@ -232,8 +232,13 @@ class Service:
         await self._api.wait_unconnected(LEAVE_S)
 
     async def stop(self) -> None:
-        """Take no new call, answer those in flight, let everything go; the ops port goes last."""
+        """Take no new call, answer those in flight, let everything go; the ops port goes last.
+
+        A process that shows its readiness takes calls until others had time to notice.
+        """
         self._drain.begin()
+        if self._ops is not None and self._api is not None:
+            await asyncio.sleep(self._settings.drain_notice_s)
         # The last comes first; each runs whatever the others raise.
         async with AsyncExitStack() as steps:
             steps.push_async_callback(self._stack.aclose)

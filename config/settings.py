@@ -39,7 +39,8 @@ class Settings(BaseSettings):
     """Every setting; ``PINGPOST_`` and capitals make the name of its variable.
 
     ``dsn`` None: the embedded PostgreSQL in ``data_dir``. Ports may be 0 for any free one.
-    ``drain_s``: how long calls in flight may take after SIGTERM. ``overload_*``: from which lag of
+    ``drain_s``: how long calls in flight may take after SIGTERM, once no more are taken, which is
+    ``drain_notice_s`` after the readiness is gone. ``overload_*``: from which lag of
     the event loop, calls in flight or steps waiting for the database on calls are routed statically
     only, and then refused; 0: never. ``max_requests``: how many the API handles at once.
     ``voice_bots``: whether voice agents may be saved, each of which makes a buyer.
@@ -72,6 +73,7 @@ class Settings(BaseSettings):
     database_pooler: Pooler = Pooler.NONE
     database_connections: Annotated[int, Field(ge=2, le=64)] = 6
     drain_s: Annotated[float, Field(ge=0, le=60)] = 5.0
+    drain_notice_s: Annotated[float, Field(ge=0, le=60)] = 0.0
     worker_hang_s: Annotated[float, Field(ge=0, le=3600)] = 20.0
     overload_static_lag_ms: Threshold = 250
     overload_refuse_lag_ms: Threshold = 1000

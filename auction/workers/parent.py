@@ -103,6 +103,8 @@ class Parent:
     async def stop(self) -> None:
         """End the workers as one process ends itself; the ops port goes last."""
         self._drain.begin()
+        if self._crew.alive:
+            await asyncio.sleep(self._settings.drain_notice_s)
         for listener in self._listeners:
             listener.close()
         try:
