@@ -135,8 +135,10 @@ class Service:
         return ServiceHandle(base_url, ops_url, plain_token(settings))
 
     async def _connect(self) -> Database:
-        connections = self._settings.database_connections
-        database = await Database.connect(self._dsn, max_size=connections)
+        settings = self._settings
+        database = await Database.connect(
+            self._dsn, pooler=settings.database_pooler, max_size=settings.database_connections
+        )
         self._stack.push_async_callback(database.close)
         return database
 
@@ -243,8 +245,13 @@ class Service:
         await self._api.wait_unconnected(LEAVE_S)
 
     async def stop(self) -> None:
-        """Take no new call, answer those in flight, let everything go; the ops port goes last."""
+        """Take no new call, answer those in flight, let everything go; the ops port goes last.
+
+        A process that shows its readiness takes calls until others had time to notice.
+        """
         self._drain.begin()
+        if self._ops is not None and self._api is not None:
+            await asyncio.sleep(self._settings.drain_notice_s)
         # The last comes first; each runs whatever the others raise.
         async with AsyncExitStack() as steps:
             steps.push_async_callback(self._stack.aclose)
