@@ -136,5 +136,5 @@ async def start_callers(
     return await start_sipp(
         *(scenario, folder, path, f"{HOST}:{switch_port}", "-p", str(free_udp_port())),
         *("-inf", str(numbers), "-m", str(len(callers)), "-l", str(at_once), "-r", str(at_once)),
-        *("-recv_timeout", "30000"),
+        *("-recv_timeout", "12000"),
     )
