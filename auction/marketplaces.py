@@ -13,7 +13,8 @@ from auction.alerts.rules import RulesInForce, compile_rules
 from auction.differences import differences
 from auction.domain.ids import BuyerId, CampaignId, OfferId
 from auction.domain.terms import Catalogue, Subscriber
-from auction.ports import Snapshot, StorageUnavailableError
+from auction.lent_numbers import still_lent
+from auction.ports import BuyerGateway, Snapshot, StorageUnavailableError
 from auction.revisions import Revisions, load_all
 from auction.source_tokens import compile_source_tokens
 from auction.webhooks.hooks import Webhooks, compile_webhooks
@@ -78,7 +79,8 @@ async def apply_file(
     """Make a file the marketplace; what it omits is archived. Raises ConfigError with every fault.
 
     Not forced, a file that was exported from another revision than the one in force is refused
-    unless it changes nothing. ``dry_run``: only find out what would change. ``voice_bots``: whether
+    unless it changes nothing, and so is one that takes numbers out of a pool which visitors hold.
+    ``dry_run``: only find out what would change. ``voice_bots``: whether
     it may have voice agents.
     Raises RevisionConflictError when another revision than ``instead_of`` is in force, if given.
     """
@@ -89,10 +91,14 @@ async def apply_file(
     stored = await catalogue.load(database)
     wanted = _wanted(data, box, stored)
     changed = differences(stored.items, wanted)
+    async with database.connection() as connection:
+        lent = await still_lent(connection, stored.items, wanted)
     if changed and not force:
         _refuse_other_base(data, stored.revision)
     if dry_run:
-        return Applied(stored.revision, bool(changed), result, changed)
+        return Applied(stored.revision, bool(changed), result, [*changed, *lent])
+    if lent and not force:
+        raise ConfigError([Fault(("pools",), _STILL_LENT.format("; ".join(lent)))])
     revision = await catalogue.save(
         database,
         wanted,
@@ -205,6 +211,7 @@ class Marketplaces:
         aiohttp: Transport | None = None,
         warm: Callable[[Iterable[Origin]], None] | None = None,
         guards: Guards | None = None,
+        through: Callable[[BuyerGateway], BuyerGateway] | None = None,
         renew_box: Callable[[], Awaitable[SecretBox]] | None = None,
     ) -> None:
         self._database = database
@@ -216,6 +223,7 @@ class Marketplaces:
         self._environ = environ
         self._on_change = on_change
         self._guards = guards or Guards()
+        self._through = through or (lambda gateway: gateway)
         self._snapshot: Snapshot | None = None
         self._webhooks = Webhooks()
         self._source_tokens: Mapping[bytes, TokenGrant] = {}
@@ -321,8 +329,9 @@ class Marketplaces:
             webhooks = compile_webhooks(ready.marketplace, self._environ, self._box)
             tokens = compile_source_tokens(ready.marketplace.sources, self._resolve)
             guards = self._guards.of(ready.catalogue)
+            asked = self._through(gateway)
             known = None if self._snapshot is None else self._snapshot.indexes
-            snapshot = Snapshot(ready.catalogue, gateway, notices, guards, known)
+            snapshot = Snapshot(ready.catalogue, asked, notices, guards, known)
             alerts = RulesInForce(ready.catalogue, compile_rules(ready.marketplace.alerts))
             return snapshot, webhooks, tokens, alerts, gateway.native_origins()
 
@@ -354,6 +363,11 @@ _NO_VOICE_BOTS = "can't be had here: set PINGPOST_VOICE_BOTS=true where they may
 _OTHER_BASE = (
     "the file was exported from revision {base}, and revision {revision} is in force: export "
     "again, or apply it all the same with --force"
+)
+
+_STILL_LENT = (
+    "{}. Apply the file when they are free, or all the same with --force: until its lease is over "
+    "no other visitor gets such a number"
 )
 
 _CHANGED_SINCE = (

@@ -23,6 +23,7 @@ _ITEMS_AT = query("catalogue_items_at")
 _CREATED_AT = query("catalogue_created_at")
 _ITEMS_SINCE = query("catalogue_items_since")
 _OFFERS_CLOSED = query("catalogue_offers_closed")
+_FIRST_COME = query("catalogue_first_come")
 _ADD_REVISION = query("catalogue_add_revision")
 _CLOSE_ITEMS = query("catalogue_close_items")
 _ADD_ITEMS = query("catalogue_add_items")
@@ -158,6 +159,17 @@ async def load_changes(
     items = tuple(StoredItem(*row) for row in rows)
     later = Known(revision, created_at)
     return ChangedItems(later, items, frozenset(row["id"] for row in closed))
+
+
+async def first_come(database: Database, kind: str, revision: int, limit: int) -> Sequence[str]:
+    """The ids of a revision's items of a kind that have been known longest, the oldest first.
+
+    One that was gone meanwhile counts from when it first came; those of one revision come in order
+    of id. Raises StorageUnavailableError.
+    """
+    async with database.connection() as connection:
+        rows = await connection.fetch(_FIRST_COME, kind, revision, limit, timeout=_SAVE_TIMEOUT_S)
+    return [row["id"] for row in rows]
 
 
 async def _check_known(connection: Connection, revision: int) -> None:

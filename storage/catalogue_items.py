@@ -10,6 +10,7 @@ from typing import TypeAlias
 MARKETPLACE = "marketplace"
 MAIN = "main"
 BUYER = "buyer"
+CAMPAIGN = "campaign"
 OFFER = "offer"
 OFFERS = "offers"
 SOURCE = "source"
@@ -17,7 +18,7 @@ POOL = "pool"
 VOICE_AGENT = "voice_agent"
 DELIVERY_PROFILE = "delivery_profile"
 LISTS: Mapping[str, str] = {
-    "campaigns": "campaign",
+    "campaigns": CAMPAIGN,
     "sources": SOURCE,
     "buyers": BUYER,
     "suppressions": "suppression",

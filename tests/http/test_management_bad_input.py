@@ -130,7 +130,7 @@ async def test_a_field_that_becomes_private_breaks_offers_that_send_it_by_their_
             offer = {**EXAMPLES["offers"], **changes}
             assert (await ask(api, "POST", "/v1/offers", offer)).status == 201
         private = {"private_fields": ["zip_code"]}
-        for name in ("by-built-in", "by-own"):
+        for name in ("by-own", "by-built-in"):
             reply = await ask(api, "PATCH", "/v1/campaigns/solar", private)
             assert f"would break offer {name}" in faults(reply)[""]
             assert (await ask(api, "DELETE", f"/v1/offers/{name}")).status == 204

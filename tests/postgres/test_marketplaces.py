@@ -274,8 +274,9 @@ async def test_a_sources_token_is_good_while_the_file_has_it(
 
 def an_offer(name: str, minimum: int = 5) -> str:
     """A line of a marketplace file."""
-    terms = f'{{minimum_bid: {minimum}, ping: {{url: "http://127.0.0.1:9/ping"}}}}'
-    return f'      - {{id: {name}, campaign: auto, destination: {{uri: "sip:a@b.c"}}, ping_post: {terms}}}\n'
+    ping_post = f'{{minimum_bid: {minimum}, ping: {{url: "http://127.0.0.1:9/ping"}}}}'
+    terms = f'destination: {{uri: "sip:a@b.c"}}, ping_post: {ping_post}'
+    return f"      - {{id: {name}, campaign: auto, {terms}}}\n"
 
 
 def a_market_of(folder: Path, *offers: str, zone: str = "America/Chicago") -> Path:
