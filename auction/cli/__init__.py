@@ -8,12 +8,8 @@ from auction.cli.reconcile import reconcile_command
 from auction.cli.replay import replay_command
 from auction.cli.serve import demo_command, serve_command, simulate_buyers_command, worker_command
 from auction.cli.suppress import suppress_command
-from auction.cli.upkeep import (
-    migrate_command,
-    rotate_key_command,
-    secret_key_command,
-    token_group,
-)
+from auction.cli.tokens import token_group
+from auction.cli.upkeep import migrate_command, rotate_key_command, secret_key_command
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
