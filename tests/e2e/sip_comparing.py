@@ -89,12 +89,7 @@ def peak(cdrs: Iterable[Cdr]) -> int:
     return most
 
 
-def by_caller(cdrs: Iterable[Cdr]) -> dict[str, Cdr]:
-    """Each caller's call; every caller calls once."""
-    found = {cdr["caller_id"]: cdr for cdr in cdrs}
-    return found
-
-
-def of_plan(callers: Sequence[Caller], plan: Plan) -> list[Caller]:
-    """The callers of one kind."""
-    return [caller for caller in callers if caller.plan == plan]
+def furthest_apart_ms(found: Mapping[str, Cdr], talked: Mapping[str, int]) -> int:
+    """How far the CDRs' connected times are from sipp's, at most."""
+    told = {caller: round(found[caller]["connected_duration_s"] * 1000) for caller in talked}
+    return max(abs(told[caller] - ms) for caller, ms in talked.items())
