@@ -26,6 +26,7 @@ from auction.tracing.starting import Tracing, Untraced, start_tracing
 from auction.web.drain import Drain
 from auction.web.ops import build_ops
 from auction.web.runner import KEEPALIVE_S, ProblemRunner
+from auction.web.services import Signing
 from auction.web.sharing import Share
 from auction.webhooks.sender import WebhookSender
 from buyers.aiohttp_transport import AiohttpTransport
@@ -34,7 +35,7 @@ from buyers.native_transport import NativeTransport
 from buyers.notices import NoticeBoard
 from buyers.outbound import OutboundRule
 from config.secret_box import SecretBox
-from config.settings import Settings, unknown_variables
+from config.settings import Settings, secrets_of, unknown_variables
 from metrics.load import LoadTerms
 from metrics.loop_lag import LoopLagMonitor
 from metrics.registry import Metrics
@@ -134,8 +135,10 @@ class Service:
         return ServiceHandle(base_url, ops_url, plain_token(settings))
 
     async def _connect(self) -> Database:
-        connections = self._settings.database_connections
-        database = await Database.connect(self._dsn, max_size=connections)
+        settings = self._settings
+        database = await Database.connect(
+            self._dsn, pooler=settings.database_pooler, max_size=settings.database_connections
+        )
         self._stack.push_async_callback(database.close)
         return database
 
@@ -217,6 +220,7 @@ class Service:
                 readers=max(1, settings.database_connections // 3),
                 load_terms=_load_terms(settings),
                 max_requests=settings.max_requests,
+                signing=_signing(settings),
                 voice_bots=settings.voice_bots,
                 tracing=self._tracing,
             )
@@ -241,8 +245,13 @@ class Service:
         await self._api.wait_unconnected(LEAVE_S)
 
     async def stop(self) -> None:
-        """Take no new call, answer those in flight, let everything go; the ops port goes last."""
+        """Take no new call, answer those in flight, let everything go; the ops port goes last.
+
+        A process that shows its readiness takes calls until others had time to notice.
+        """
         self._drain.begin()
+        if self._ops is not None and self._api is not None:
+            await asyncio.sleep(self._settings.drain_notice_s)
         # The last comes first; each runs whatever the others raise.
         async with AsyncExitStack() as steps:
             steps.push_async_callback(self._stack.aclose)
@@ -353,6 +362,14 @@ def _load_terms(settings: Settings) -> LoadTerms:
         lag_ms=Thresholds(settings.overload_static_lag_ms, settings.overload_refuse_lag_ms),
         calls=Thresholds(settings.overload_static_calls, settings.overload_refuse_calls),
         queued=Thresholds(settings.overload_static_queued, settings.overload_refuse_queued),
+    )
+
+
+def _signing(settings: Settings) -> Signing:
+    return Signing(
+        twilio=secrets_of(settings.twilio_auth_token),
+        jambonz=secrets_of(settings.jambonz_secret),
+        public_url=settings.public_url or "",
     )
 
 

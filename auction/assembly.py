@@ -33,7 +33,7 @@ from auction.web.management.routes import Managed, management
 from auction.web.offer_pages import OfferPageHandlers
 from auction.web.pools import PoolHandlers
 from auction.web.reports import ReportHandlers
-from auction.web.services import ApiServices
+from auction.web.services import ApiServices, Signing
 from auction.web.suppressions import SuppressionHandlers
 from auction.web.tokens import TokenHandlers
 from auction.web.webhook_view import WebhookView
@@ -92,7 +92,7 @@ class Parts:
     """What handling calls is built on.
 
     ``readers``: how many reads of records run at once; ``max_requests``: how many are handled;
-    ``voice_bots``: whether voice agents may be saved.
+    ``signing``: see ``auction.web.services``; ``voice_bots``: whether voice agents may be saved.
     """
 
     database: Database
@@ -106,6 +106,7 @@ class Parts:
     readers: int
     load_terms: LoadTerms
     max_requests: int
+    signing: Signing = field(default_factory=Signing)
     voice_bots: bool = False
     tracing: Tracing = field(default_factory=Untraced)
 
@@ -161,6 +162,7 @@ class CallHandling:
             fingerprint=parts.vault.fingerprint,
             drain=parts.drain,
             max_requests=parts.max_requests,
+            signing=parts.signing,
         )
         self.life = CallLife(
             lists=CallLists(records),

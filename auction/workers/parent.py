@@ -87,7 +87,7 @@ class Parent:
     async def start(self, marketplace: Path | None) -> ServiceHandle:
         """Prepare what workers share and start them; all are ready when this returns."""
         settings, stack = self._settings, self._stack
-        database = await Database.connect(self._dsn, max_size=OWN)
+        database = await Database.connect(self._dsn, pooler=settings.database_pooler, max_size=OWN)
         stack.push_async_callback(database.close)
         await check_room(database, settings)
         await prepare(database, settings, marketplace)
@@ -105,6 +105,8 @@ class Parent:
     async def stop(self) -> None:
         """End the workers as one process ends itself; the ops port goes last."""
         self._drain.begin()
+        if self._crew.alive:
+            await asyncio.sleep(self._settings.drain_notice_s)
         for listener in self._listeners:
             listener.close()
         try:
