@@ -4,17 +4,20 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 from textwrap import dedent
 
 ROOT = Path(__file__).parents[2]
+COMMANDS = "sh"
+"""The language of blocks that are run."""
 
 _FENCE = re.compile(r"( *)(`{3,})([A-Za-z]*)\s*$")
 _COMMENT = re.compile(r"<!--(.*?)-->", re.DOTALL)
 _HEADING = re.compile(r"#{1,6} +(.+?)\s*$")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _CODE = re.compile(r"`[^`]*`")
-_DIRECTIVE = re.compile(r"\s*(not run|exits|before|varies|service|part of):?\s(.*?)\s*", re.DOTALL)
+_DIRECTIVE = re.compile(r"\s*(not run|exits|before|again|varies|service|database|part of):?\s(.*?)\s*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +56,28 @@ class Page:
     @cached_property
     def service(self) -> str | None:
         """The marketplace file of the service that the page's commands take for granted."""
-        for comment in _COMMENT.finditer("\n".join(self.lines)):
-            found = _directive(comment[1])
-            if found and found[0] == "service":
-                return found[1]
-        return None
+        return self._told("service")
+
+    @cached_property
+    def database(self) -> str | None:
+        """The variable with the URL of the empty database that the page takes for granted."""
+        return self._told("database")
+
+    def _told(self, wanted: str) -> str | None:
+        comments = _COMMENT.finditer("\n".join(self.lines))
+        found = dict(filter(None, (_directive(comment[1]) for comment in comments)))
+        return found.get(wanted)
 
     @property
     def name(self) -> str:
         """Its path from the repository's top."""
         return str(self.path.relative_to(ROOT))
+
+    def commands(self) -> Iterator[tuple[Block, Block | None]]:
+        """The blocks of commands that are run, each with the block that comes next."""
+        for block, after in zip_longest(self.blocks, self.blocks[1:]):
+            if block.language == COMMANDS and "not run" not in block.directives:
+                yield block, after
 
     def anchors(self) -> set[str]:
         """What a link to a heading of this page may name."""
