@@ -1,0 +1,1 @@
+"""Pages of reference made from the code: ``python -m reference`` writes them to ``docs/reference``."""
