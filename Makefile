@@ -52,7 +52,7 @@ check: lint test ## Everything that must pass before a change lands
 
 lock: ## Pin every dependency with hashes (needs pip-tools in the venv)
 	$(BIN)/python -m pip install --quiet pip-tools
-	$(BIN)/pip-compile --quiet --extra dev --extra bench --all-build-deps --generate-hashes --allow-unsafe --strip-extras \
+	$(BIN)/pip-compile --quiet --extra dev --extra bench --extra otel --all-build-deps --generate-hashes --allow-unsafe --strip-extras \
 		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
 
 clean: ## Remove what the targets made

@@ -22,6 +22,7 @@ from auction.marketplaces import Marketplaces, load_at_start
 from auction.oversight import ops_services
 from auction.ports import StorageUnavailableError
 from auction.stores import running_database, secret_box
+from auction.tracing.starting import Tracing, Untraced, start_tracing
 from auction.web.drain import Drain
 from auction.web.ops import build_ops
 from auction.web.runner import KEEPALIVE_S, ProblemRunner
@@ -98,6 +99,7 @@ class Service:
         self._webhooks = AsyncExitStack()
         self._background = Background()
         self._drain = Drain()
+        self._tracing: Tracing = Untraced()
         self._metrics = Metrics() if metrics is None else metrics
         self._calls: CallHandling | None = None
         self._api: ProblemRunner | None = None
@@ -140,6 +142,8 @@ class Service:
     async def _begin(self, database: Database) -> tuple[CallHandling, Marketplaces]:
         """Everything but listening."""
         stack = self._stack
+        self._tracing = start_tracing(on=self._settings.tracing)
+        stack.push_async_callback(self._tracing.close)
         # What runs in the background lets go before what it works with is closed.
         stack.push_async_callback(self._webhooks.aclose)
         stack.push_async_callback(self._background.stop)
@@ -177,6 +181,7 @@ class Service:
             aiohttp=aiohttp,
             warm=native.warm,
             guards=guards,
+            through=self._tracing.gateway,
             renew_box=partial(secret_box, database, self._settings),
         )
         newest = await catalogue.latest(database)
@@ -208,6 +213,7 @@ class Service:
                 load_terms=_load_terms(settings),
                 max_requests=settings.max_requests,
                 voice_bots=settings.voice_bots,
+                tracing=self._tracing,
             )
         )
         sender = WebhookSender(OutboundRule(settings.outbound_allow))

@@ -2,7 +2,7 @@
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from zoneinfo import ZoneInfo
@@ -19,6 +19,7 @@ from auction.forecasting import HistoryForecasts
 from auction.known_tokens import KnownTokens
 from auction.marketplaces import Marketplaces
 from auction.token_keeping import TokenKeeping
+from auction.tracing.starting import Tracing, Untraced
 from auction.web.alerts import AlertHandlers
 from auction.web.api import CallLife, Routes, build_api
 from auction.web.callers import CallerHandlers, CallerServices
@@ -105,6 +106,7 @@ class Parts:
     load_terms: LoadTerms
     max_requests: int
     voice_bots: bool = False
+    tracing: Tracing = field(default_factory=Untraced)
 
 
 class CallHandling:
@@ -135,11 +137,10 @@ class CallHandling:
         )
         history = OfferHistory(database)
         self._forecasts = HistoryForecasts(history, clock, marketplaces.terms)
-        ports = Ports(
-            self.ledger, self._usage, clock, RandomIds(), metrics, self._load, self._forecasts
-        )
+        ledger = parts.tracing.ledger(self.ledger)
+        ports = Ports(ledger, self._usage, clock, RandomIds(), metrics, self._load, self._forecasts)
         self.reception = Reception(marketplaces, ports)
-        self.rerouter = Rerouter(marketplaces, ports, self.ledger)
+        self.rerouter = Rerouter(marketplaces, ports, ledger)
         self._deliveries = Deliveries(database)
         self._leases = NumberLeases(database, parts.vault)
         records = self._records = CallRecords(database, parts.vault, at_once=parts.readers)
@@ -167,7 +168,9 @@ class CallHandling:
 
     def application(self) -> web.Application:
         """The API of port 8080."""
-        return build_api(self.services, self.life, *self._routes())
+        api = build_api(self.services, self.life, *self._routes())
+        api.middlewares.extend(self._parts.tracing.middlewares)
+        return api
 
     def _routes(self) -> tuple[Routes, ...]:
         parts, services = self._parts, self.services

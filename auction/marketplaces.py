@@ -13,7 +13,7 @@ from auction.alerts.rules import RulesInForce, compile_rules
 from auction.differences import differences
 from auction.domain.ids import BuyerId, CampaignId, OfferId
 from auction.domain.terms import Catalogue, Subscriber
-from auction.ports import Snapshot, StorageUnavailableError
+from auction.ports import BuyerGateway, Snapshot, StorageUnavailableError
 from auction.source_tokens import compile_source_tokens
 from auction.webhooks.hooks import Webhooks, compile_webhooks
 from auction.workbench import Workbench, read_terms, unwatched
@@ -204,6 +204,7 @@ class Marketplaces:
         aiohttp: Transport | None = None,
         warm: Callable[[Iterable[Origin]], None] | None = None,
         guards: Guards | None = None,
+        through: Callable[[BuyerGateway], BuyerGateway] | None = None,
         renew_box: Callable[[], Awaitable[SecretBox]] | None = None,
     ) -> None:
         self._database = database
@@ -215,6 +216,7 @@ class Marketplaces:
         self._environ = environ
         self._on_change = on_change
         self._guards = guards or Guards()
+        self._through = through or (lambda gateway: gateway)
         self._snapshot: Snapshot | None = None
         self._webhooks = Webhooks()
         self._source_tokens: Mapping[bytes, TokenGrant] = {}
@@ -309,7 +311,8 @@ class Marketplaces:
             webhooks = compile_webhooks(ready.marketplace, self._environ, self._box)
             tokens = compile_source_tokens(ready.marketplace.sources, self._resolve)
             guards = self._guards.of(ready.catalogue)
-            snapshot = Snapshot(ready.catalogue, gateway, notices, guards)
+            asked = self._through(gateway)
+            snapshot = Snapshot(ready.catalogue, asked, notices, guards)
             alerts = RulesInForce(ready.catalogue, compile_rules(ready.marketplace.alerts))
             return snapshot, webhooks, tokens, alerts, gateway.native_origins()
 

@@ -10,23 +10,16 @@ from typing import Protocol
 from auction.domain.bidding import PingReply, PostReply
 from auction.domain.breaker import PingWeight
 from auction.domain.call import Call
-from auction.domain.decision import (
-    Candidate,
-    Finish,
-    FinishResult,
-    NextRequest,
-    NextResult,
-    Opening,
-    OpenResult,
-    ReserveRequest,
-    ReserveResult,
-    RoutedBy,
-)
+from auction.domain.finishing import Finish, FinishResult
 from auction.domain.ids import CallId, CampaignId, OfferId, OwnerId, PingId, SourceId
+from auction.domain.next_attempt import NextRequest, NextResult
 from auction.domain.notices import Notice
 from auction.domain.offer_index import OfferIndex, index_offers
+from auction.domain.opening import Opening, OpenResult
 from auction.domain.overload import LoadLevel
+from auction.domain.plan import Candidate, RoutedBy
 from auction.domain.reasons import Reason
+from auction.domain.reserving import ReserveRequest, ReserveResult
 from auction.domain.scoring import OddsBook
 from auction.domain.terms import Campaign, Catalogue, OfferTerms
 from auction.domain.usage import Usage

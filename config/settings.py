@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     only, and then refused; 0: never. ``max_requests``: how many the API handles at once.
     ``voice_bots``: whether voice agents may be saved, each of which makes a buyer.
     ``worker_hang_s``: after how long without a move a worker is killed and replaced; 0: never.
+    ``tracing``: whether spans go to an OpenTelemetry collector (needs the extra ``otel``).
     ``new_secret_key``: the database may be sealed with this one instead of ``secret_key``.
     """
 
@@ -77,6 +78,7 @@ class Settings(BaseSettings):
     overload_static_queued: Threshold = 1_000
     overload_refuse_queued: Threshold = 4_000
     voice_bots: bool = False
+    tracing: bool = False
     max_requests: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
 
     @property

@@ -15,9 +15,9 @@ from prometheus_client import (
 from prometheus_client.registry import Collector
 
 from auction.domain.breaker import BreakerState
-from auction.domain.decision import RoutedBy
 from auction.domain.ids import CampaignId, OfferId
 from auction.domain.overload import LoadLevel
+from auction.domain.plan import RoutedBy
 from auction.domain.reasons import Reason
 from auction.domain.terms import Catalogue
 from metrics.cells import CellStore, PrivateCells

@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from auction.domain.decision import CallEvent, EventResult, EventType
 from auction.domain.ids import CallId, OwnerId
 from auction.domain.lifecycle import (
     Applied,
@@ -14,6 +13,7 @@ from auction.domain.lifecycle import (
     Progress,
     apply_event,
 )
+from auction.domain.switch_events import CallEvent, EventResult, EventType
 from auction.domain.terms import WebhookEvent
 from auction.domain.usage import Usage
 from storage.accounts import Accounts, caller_keys, open_accounts

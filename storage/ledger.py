@@ -2,17 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
-from auction.domain.decision import (
-    Finish,
-    FinishResult,
-    NextRequest,
-    NextResult,
-    Opening,
-    OpenResult,
-    ReserveRequest,
-    ReserveResult,
-)
+from auction.domain.finishing import Finish, FinishResult
 from auction.domain.ids import CallId, OwnerId
+from auction.domain.next_attempt import NextRequest, NextResult
+from auction.domain.opening import Opening, OpenResult
+from auction.domain.reserving import ReserveRequest, ReserveResult
 from auction.domain.usage import Usage
 from storage.batch import GROUP_COMMIT, Batcher, BatchLimits
 from storage.collecting import Collecting

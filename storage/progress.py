@@ -9,9 +9,9 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from auction.domain.conversions import Entry, EntryKind, Side
-from auction.domain.decision import CallEvent, EndedBy, EventResult
 from auction.domain.ids import BuyerId, CallId, CampaignId, OfferId, SourceId
 from auction.domain.lifecycle import CallState, Progress
+from auction.domain.switch_events import CallEvent, EndedBy, EventResult
 from storage.bookings import ENTRY_COLUMNS, entry_row
 from storage.books import columns
 from storage.database import Connection

@@ -12,7 +12,6 @@ from operator import ge, gt, le, lt
 from typing import Final
 
 from auction.domain.call_view import CallView, Memo, OpeningHours, Required
-from auction.domain.decision import PastCall
 from auction.domain.duplicates import is_duplicate
 from auction.domain.eligibility import (
     CLOSED,
@@ -28,6 +27,7 @@ from auction.domain.eligibility import (
 from auction.domain.filters import Filter, Op
 from auction.domain.hours import Hours
 from auction.domain.ids import OwnerId, SourceId
+from auction.domain.opening import PastCall
 from auction.domain.reasons import Reason
 from auction.domain.terms import OfferTerms, Segment
 from auction.domain.usage import NOTHING, Starts, Units, Usage, is_full, reached_cap

@@ -4,8 +4,10 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 
 from auction.domain.call import Call
-from auction.domain.decision import Finish, FinishResult, RoutedBy, Superseded
+from auction.domain.finishing import Finish, FinishResult
+from auction.domain.plan import RoutedBy
 from auction.domain.reasons import Reason
+from auction.domain.reserving import Superseded
 from auction.domain.terms import AuctionTerms, Campaign
 from auction.engine.notices import notices_of
 from auction.engine.outcomes import Outcomes

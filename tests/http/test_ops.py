@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from auction.domain.decision import RoutedBy
 from auction.domain.ids import OfferId
+from auction.domain.plan import RoutedBy
 from auction.ports import StorageUnavailableError
 from auction.web import ops
 from auction.web.drain import Drain

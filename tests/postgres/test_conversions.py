@@ -10,8 +10,8 @@ import pytest_asyncio
 
 from auction.domain.call import Caller
 from auction.domain.conversions import Entry, EntryKind, Side
-from auction.domain.decision import CallEvent, EventResult, EventType
 from auction.domain.ids import CallId, CampaignId, SourceId
+from auction.domain.switch_events import CallEvent, EventResult, EventType
 from auction.domain.terms import ConversionRule, Trigger
 from auction.domain.usage import NOTHING
 from auction.ports import StorageUnavailableError

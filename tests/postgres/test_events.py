@@ -9,8 +9,8 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from auction.domain.decision import CallEvent, EndedBy, EventResult, EventType
 from auction.domain.ids import CampaignId, OwnerId
+from auction.domain.switch_events import CallEvent, EndedBy, EventResult, EventType
 from auction.domain.terms import ConversionRule, Trigger
 from auction.domain.usage import NOTHING, Usage
 from auction.ports import StorageUnavailableError

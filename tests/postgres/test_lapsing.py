@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest_asyncio
 
-from auction.domain.decision import EventResult, EventType
 from auction.domain.ids import CallId, OwnerId
+from auction.domain.switch_events import EventResult, EventType
 from auction.domain.terms import ConversionRule, Trigger
 from auction.domain.usage import NOTHING, Usage
 from storage.database import Database

@@ -9,14 +9,10 @@ import pytest
 import pytest_asyncio
 
 from auction.domain.call import Call
-from auction.domain.decision import (
-    AlreadyConverted,
-    AlreadyDecided,
-    Candidate,
-    Opened,
-    Rerouting,
-)
 from auction.domain.ids import CampaignId, OwnerId
+from auction.domain.next_attempt import AlreadyConverted, Rerouting
+from auction.domain.opening import AlreadyDecided, Opened
+from auction.domain.plan import Candidate
 from auction.domain.terms import WebhookEvent
 from auction.domain.usage import Usage
 from auction.ports import StorageUnavailableError

@@ -10,8 +10,9 @@ from typing import Any
 import orjson
 import pytest
 
-from auction.domain.decision import AttemptRecord, RoutedBy
+from auction.domain.call_record import AttemptRecord
 from auction.domain.ids import CallId
+from auction.domain.plan import RoutedBy
 from auction.domain.terms import WebhookEvent
 from storage.database import Database
 from storage.deliveries import LEASE_S, Deliveries, Delivery, Key, Plan, PutOff, Room

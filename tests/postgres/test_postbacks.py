@@ -13,17 +13,10 @@ import pytest_asyncio
 
 from auction.domain.call import Call
 from auction.domain.conversions import Side
-from auction.domain.decision import (
-    Candidate,
-    EventResult,
-    EventType,
-    FailReason,
-    Finished,
-    NextRequest,
-    Rerouting,
-    Reserved,
-)
+from auction.domain.finishing import Finished
 from auction.domain.ids import BuyerId, CallId, CampaignId, OwnerId, PostId, SourceId
+from auction.domain.next_attempt import FailReason, NextRequest, Rerouting
+from auction.domain.plan import Candidate
 from auction.domain.postbacks import (
     NamedBy,
     Postback,
@@ -33,6 +26,8 @@ from auction.domain.postbacks import (
     ReportResult,
     ReportStatus,
 )
+from auction.domain.reserving import Reserved
+from auction.domain.switch_events import EventResult, EventType
 from auction.domain.terms import (
     Cap,
     ConversionRule,

@@ -6,15 +6,10 @@ from decimal import Decimal
 import pytest
 import pytest_asyncio
 
-from auction.domain.decision import (
-    AlreadyDecided,
-    EventResult,
-    EventType,
-    Opened,
-    Reserved,
-    Superseded,
-)
 from auction.domain.ids import CallId
+from auction.domain.opening import AlreadyDecided, Opened
+from auction.domain.reserving import Reserved, Superseded
+from auction.domain.switch_events import EventResult, EventType
 from auction.domain.usage import NOTHING, Usage
 from storage.database import Database
 from storage.events import CallEvents

@@ -10,8 +10,9 @@ import asyncpg
 import pytest_asyncio
 
 from auction.domain.call import Call
-from auction.domain.decision import EventResult, EventType, FailReason, NextRequest
 from auction.domain.ids import BuyerId, CallId
+from auction.domain.next_attempt import FailReason, NextRequest
+from auction.domain.switch_events import EventResult, EventType
 from auction.domain.terms import ConversionRule, Subscriber, Trigger, WebhookEvent
 from auction.domain.usage import NOTHING
 from storage.database import Database

@@ -12,11 +12,11 @@ import pytest
 from auction.domain.call import Call
 from auction.domain.call_view import CallView
 from auction.domain.compiled import Compiler
-from auction.domain.decision import PastCall
 from auction.domain.eligibility import Refusal
 from auction.domain.filters import Op, matches, prepare
 from auction.domain.hours import Hours, parse_weekly
 from auction.domain.ids import OwnerId
+from auction.domain.opening import PastCall
 from auction.domain.reasons import Reason
 from auction.domain.terms import (
     Cap,

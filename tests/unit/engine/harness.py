@@ -11,10 +11,12 @@ import orjson
 
 from auction.domain.bidding import PingReply, PostAccepted, PostReply, PostUnknown, Quote
 from auction.domain.call import Call
-from auction.domain.decision import FailReason, NextRequest, OtherContent, RoutedBy
 from auction.domain.ids import CampaignId, OfferId
+from auction.domain.next_attempt import FailReason, NextRequest
 from auction.domain.notices import Notice
+from auction.domain.opening import OtherContent
 from auction.domain.overload import LoadLevel
+from auction.domain.plan import RoutedBy
 from auction.domain.reasons import Reason
 from auction.domain.terms import Catalogue, OfferTerms
 from auction.engine.reception import Reception

@@ -13,7 +13,7 @@ from auction.domain.bidding import (
     PostUnknown,
     Quote,
 )
-from auction.domain.decision import RoutedBy
+from auction.domain.plan import RoutedBy
 from auction.domain.reasons import Reason
 from auction.domain.terms import AuctionTerms, Cap, Destination, Measure, OnUnknown, Period
 from tests.builders import a_call, a_static_offer, an_offer, ping_post

@@ -7,10 +7,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from auction.domain.breaker import BreakerState
-from auction.domain.decision import RoutedBy
 from auction.domain.ids import CampaignId, OfferId, buyer_owner, offer_owner
 from auction.domain.overload import LoadLevel
 from auction.domain.ping_rate import PingRateTerms
+from auction.domain.plan import RoutedBy
 from auction.domain.reasons import Reason
 from auction.domain.terms import Cap, Catalogue, Measure, Period
 from auction.domain.usage import Change, Usage, apply

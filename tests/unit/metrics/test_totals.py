@@ -12,9 +12,9 @@ from decimal import Decimal
 import pytest
 
 from auction.domain.breaker import BreakerState
-from auction.domain.decision import RoutedBy
 from auction.domain.ids import OfferId
 from auction.domain.overload import LoadLevel
+from auction.domain.plan import RoutedBy
 from auction.domain.terms import Catalogue
 from metrics import totals as totals_module
 from metrics.cells import Kind, PrivateCells
