@@ -1,7 +1,7 @@
-"""What the keys of the marketplace file mean, for its schema, the API's description and the reference.
+"""What the keys of the marketplace file mean, for its schema, the API and the reference.
 
-The words stand in ``meanings.toml``, not in the models: they are needed where a schema is asked for,
-and every start of a process reads the models.
+The words stand in ``meanings.toml``, not in the models: they are needed where a schema is asked
+for, and every start of a process reads the models.
 """
 
 import tomllib

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from reference.pages import PAGES, outdated, write_all
 
-FOLDER = Path(__file__).parents[1] / "docs" / "reference"
+FOLDER = Path(__file__).parents[1] / "docs"
 
 
 def main(arguments: list[str]) -> int:

@@ -8,8 +8,8 @@ from auction.cli import main
 from reference.markdown import code, one_line, page, table
 
 _INTRO = """\
-`pingpost COMMAND --help` says the same. `--config FILE` names a TOML file with [settings](settings.md); commands that need the
-database find it by them."""
+`pingpost COMMAND --help` says the same. `--config FILE` names a TOML file with
+[settings](settings.md); commands that need the database find it by them."""
 
 
 def commands_page() -> str:
@@ -36,7 +36,8 @@ def _section(context: click.Context, command: click.Command) -> str:
     usage = " ".join([path, *command.collect_usage_pieces(context)])
     paragraphs = (command.help or "").split("\n\n")
     about = "\n\n".join(one_line(each) for each in paragraphs)
-    return f"## {path}\n\n{code(usage)}\n\n{about}\n\n{table(('option', 'meaning'), _options(command))}"
+    options = table(("option", "meaning"), _options(command))
+    return f"## {path}\n\n{code(usage)}\n\n{about}\n\n{options}"
 
 
 def _options(command: click.Command) -> Iterator[Sequence[str]]:

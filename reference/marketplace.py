@@ -1,15 +1,16 @@
 """The marketplace file, from the models that read it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from config.marketplace import Marketplace
 from reference.markdown import anchor, one_line, page, table
 from reference.schemas import HEADS, Link, Schema, mapping, named, rows, type_of
 
 _INTRO = """\
-Every key of the file and of the management API's objects. By example: [the marketplace file](../marketplace.md).
-A key without a default may be left out. Lists have at most 10,000 entries; ids are 1 to 64 letters, digits or any of
-`_ . : -`; amounts have at most four decimals; a secret is text, or `{env: NAME}`."""
+Every key of the file and of the management API's objects. By example: [the marketplace
+file](../marketplace.md). A key without a default may be left out. Lists have at most 10,000
+entries; ids are 1 to 64 letters, digits or any of `_ . : -`; amounts have at most four decimals;
+a secret is text, or `{env: NAME}`."""
 
 
 def marketplace_page() -> str:
@@ -31,7 +32,13 @@ def marketplace_page() -> str:
 
 def _section(name: str, schema: Schema, link: Link) -> str:
     about = one_line(str(schema.get("description", "")).partition("\n\n")[0])
-    return f"## {name}\n\n{about}\n\n{table(HEADS, rows(schema, link))}"
+    return f"## {name}\n\n{about}\n\n{table(HEADS, map(_with_made_id, rows(schema, link)))}"
+
+
+def _with_made_id(row: Sequence[str]) -> Sequence[str]:
+    """An id is required of an object, and made for one that is written without."""
+    key, kind, default, *rest = row
+    return (key, kind, "made" if (key, default) == ("`id`", "required") else default, *rest)
 
 
 def _in_order(name: str, parts: Schema) -> Iterator[str]:

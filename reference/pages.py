@@ -6,25 +6,28 @@ from typing import Final
 
 from reference.api import api_page
 from reference.commands import commands_page
+from reference.decisions import decisions_page
 from reference.marketplace import marketplace_page
 from reference.metrics import metrics_page
 from reference.reasons import reasons_page
 from reference.settings import settings_page
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
-    "api.md": api_page,
-    "commands.md": commands_page,
-    "marketplace.md": marketplace_page,
-    "metrics.md": metrics_page,
-    "reasons.md": reasons_page,
-    "settings.md": settings_page,
+    "adr/README.md": decisions_page,
+    "reference/api.md": api_page,
+    "reference/commands.md": commands_page,
+    "reference/marketplace.md": marketplace_page,
+    "reference/metrics.md": metrics_page,
+    "reference/reasons.md": reasons_page,
+    "reference/settings.md": settings_page,
 }
+"""By their place below ``docs``."""
 
 
 def write_all(folder: Path) -> None:
     """Write every page into ``folder``."""
-    folder.mkdir(parents=True, exist_ok=True)
     for name, make in PAGES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(make(), encoding="utf-8")
 
 

@@ -4,8 +4,9 @@ from auction.domain.reasons import NO_ROUTE_MEANINGS, WON, Reason
 from reference.markdown import code, page, table
 
 _INTRO = f"""\
-The `outcome` and `code` of each offer in a [decision trace](../howto/decision-trace.md); numbers are never reused. The
-offer that got the call is `{WON}` and has no number. Numbers at a hundred stand for their kind where nothing closer is known."""
+The `outcome` and `code` of each offer in a [decision trace](../howto/decision-trace.md); numbers
+are never reused. The offer that got the call is `{WON}` and has no number. Numbers at a hundred
+stand for their kind where nothing closer is known."""
 
 
 def reasons_page() -> str:

@@ -21,6 +21,13 @@ _BOUNDS: Final = (
     ("le", "to {}"),
 )
 _LENGTHS: Final = {"string": "characters", "array": "entries"}
+_WORDS: Final = {
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "true, false",
+    "null": "null",
+}
 _MANY: Final = 10_000
 """The bound of every list, which is not told again with each."""
 
@@ -75,23 +82,13 @@ def _alternatives(value: object, link: Link) -> str:
 
 
 def _plain_type(schema: Schema, link: Link) -> str:
-    match schema.get("type"):
-        case "array":
-            return f"list of {type_of(mapping(schema.get('items')), link)}"
-        case "object":
-            values = schema.get("additionalProperties")
-            kind = type_of(values, link) if isinstance(values, Mapping) else "values"
-            return f"{kind} by name"
-        case "string":
-            return "text"
-        case "integer":
-            return "whole number"
-        case "boolean":
-            return "true, false"
-        case str() as kind:
-            return kind
-        case _:
-            return "anything"
+    kind = str(schema.get("type"))
+    if kind == "array":
+        return f"list of {type_of(mapping(schema.get('items')), link)}"
+    if kind == "object":
+        values = schema.get("additionalProperties")
+        return f"{type_of(values, link) if isinstance(values, Mapping) else 'values'} by name"
+    return _WORDS.get(kind, "anything")
 
 
 def _default(schema: Schema) -> str:

@@ -9,8 +9,9 @@ from reference.markdown import code, page, table
 from reference.schemas import Schema, mapping, range_of, type_of
 
 _INTRO = """\
-Each is a variable, a key (the name in small letters) of the TOML file given by `--config`, or a flag of `pingpost serve`; flags
-win over variables, variables over the file. More on each: [running the service](../operations.md#settings)."""
+Each is a variable, a key (the name in small letters) of the TOML file given by `--config`, or a
+flag of `pingpost serve`; flags win over variables, variables over the file. More on each:
+[running the service](../operations.md#settings)."""
 
 _HEADS = ("variable", "key", "type", "default", "range", "meaning")
 _MACHINES_OWN = frozenset({"data_dir"})

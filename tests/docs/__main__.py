@@ -1,7 +1,7 @@
 """Try a page while it is written: ``python -m tests.docs docs/tutorial.md``.
 
-Runs every block, prints what it printed and how that differs from the page, and goes on. A page that
-takes a service for granted gets one with an embedded database.
+Runs every block, prints what it printed and how that differs from the page, and goes on. A page
+that takes a service for granted gets one with an embedded database.
 """
 
 import sys

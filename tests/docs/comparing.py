@@ -49,7 +49,9 @@ def _different(path: str, wanted: object, got: object, varies: frozenset[str]) -
     if key in varies or key == "ms" or key.endswith("_ms"):
         same = _kind(wanted) == _kind(got)
     elif isinstance(wanted, str) and isinstance(got, str):
-        same = plain(wanted) == plain(got) or (wanted.endswith(MORE) and got.startswith(wanted[:-1]))
+        same = plain(wanted) == plain(got) or (
+            wanted.endswith(MORE) and got.startswith(wanted[:-1])
+        )
     else:
         same = wanted == got and _kind(wanted) == _kind(got)
     return [] if same else [f"{path or 'the answer'}: the page shows {wanted!r}, seen {got!r}"]

@@ -17,7 +17,9 @@ _COMMENT = re.compile(r"<!--(.*?)-->", re.DOTALL)
 _HEADING = re.compile(r"#{1,6} +(.+?)\s*$")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _CODE = re.compile(r"`[^`]*`")
-_DIRECTIVE = re.compile(r"\s*(not run|exits|before|again|varies|service|database|part of):?\s(.*?)\s*", re.DOTALL)
+_DIRECTIVE = re.compile(
+    r"\s*(not run|exits|before|again|varies|service|database|part of):?\s(.*?)\s*", re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from pydantic import BaseModel
+
 from buyers.simulator.models import BuyerScript, Script
 from config.endpoints import PingPost
 from config.marketplace import Campaign, Marketplace
@@ -12,7 +14,7 @@ Plain = dict[str, object]
 
 _URL = "https://buyer.example/ping"
 _PING_POST: Plain = {"ping": {"url": _URL}, "post": {"url": _URL}}
-_KINDS: Final = {
+_KINDS: Final[Mapping[str, type[BaseModel]]] = {
     "marketplace": Marketplace,
     "offer": Offer,
     "campaign": Campaign,
@@ -77,7 +79,9 @@ def _with_what_is_named(data: Plain) -> Plain:
             offer.setdefault("destination", {"uri": "tel:+18885550142"})
             offer.setdefault("campaign", "auto-insurance")
     offers = set(_values(data, "offer")) | set(_values(data, "offers"))
-    missing = offers - {str(offer.get("id")) for each in buyers for offer in _listed(each, "offers")}
+    missing = offers - {
+        str(offer.get("id")) for each in buyers for offer in _listed(each, "offers")
+    }
     more = {"id": "another", "offers": [_static(name) for name in sorted(missing)]}
     named = [{"id": name} for name in _lacking(data, "buyers", "buyer")]
     campaigns = [*_listed(data, "campaigns")]

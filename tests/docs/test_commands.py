@@ -13,13 +13,18 @@ from tests.docs.surroundings import surroundings
 from tests.docs.trying import try_block
 
 COMMAND_LANGUAGES = {"bash", "shell", "console", "zsh", "terminal"}
-_LOOKS_LIKE_A_COMMAND = re.compile(r"\$? ?(curl|pingpost|\.venv/bin/\w+|make|python3?|sudo|apt-get) ")
+_LOOKS_LIKE_A_COMMAND = re.compile(
+    r"\$? ?(curl|pingpost|\.venv/bin/\w+|make|python3?|sudo|apt-get) "
+)
 _CHECKED_BY = re.compile(r"checked by `?((?:tests|\.ci)/[\w./-]+|make [\w-]+)`?")
 
 PAGES = all_pages()
+TRIED = [page for page in PAGES if list(page.commands())]
 
 
-@pytest.mark.parametrize("page", [each for each in PAGES if list(each.commands())], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "page", [each for each in PAGES if list(each.commands())], ids=lambda each: each.name
+)
 def test_what_a_page_tells_to_type_does_what_it_shows(
     page: Page, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -31,7 +31,7 @@ def test_yaml_is_taken_by_the_loader(block: Block) -> None:
     assert isinstance(data, dict), "a piece of a file"
     kind = kind_of(data, block.directives.get(_NOT_OURS))
     assert kind is not None, f"of no known file: {sorted(data)}; say `part of: …` above it"
-    environment = {name: "value" for name in _VARIABLE.findall(block.text)}
+    environment = dict.fromkeys(_VARIABLE.findall(block.text), "value")
     if kind in {"script", "simulated buyer", "dialect"}:
         parse_script(whole_script(kind, data), environment)
     elif kind in {"marketplace", "campaign", "offer", "ping_post"}:
