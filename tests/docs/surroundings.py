@@ -77,7 +77,6 @@ def _environment(folder: Path, ports: Mapping[str, str]) -> dict[str, str]:
         **kept,
         "PATH": os.pathsep.join((str(folder / ".venv" / "bin"), kept.get("PATH", "/usr/bin:/bin"))),
         "PYTHONPATH": str(ROOT),
-        "PYTHONDONTWRITEBYTECODE": "1",
         "PINGPOST_DATA_DIR": str(folder / "data"),
         "PINGPOST_PORT": ports["8080"],
         "PINGPOST_OPS_PORT": ports["9090"],
