@@ -18,6 +18,7 @@ from auction.engine.world import Ports
 from auction.forecasting import HistoryForecasts
 from auction.known_tokens import KnownTokens
 from auction.marketplaces import Marketplaces
+from auction.ports import LedgerStep
 from auction.token_keeping import TokenKeeping
 from auction.tracing.starting import Tracing, Untraced
 from auction.web.alerts import AlertHandlers
@@ -32,7 +33,7 @@ from auction.web.management.routes import Managed, management
 from auction.web.offer_pages import OfferPageHandlers
 from auction.web.pools import PoolHandlers
 from auction.web.reports import ReportHandlers
-from auction.web.services import ApiServices
+from auction.web.services import ApiServices, Signing
 from auction.web.suppressions import SuppressionHandlers
 from auction.web.tokens import TokenHandlers
 from auction.web.webhook_view import WebhookView
@@ -91,7 +92,7 @@ class Parts:
     """What handling calls is built on.
 
     ``readers``: how many reads of records run at once; ``max_requests``: how many are handled;
-    ``voice_bots``: whether voice agents may be saved.
+    ``signing``: see ``auction.web.services``; ``voice_bots``: whether voice agents may be saved.
     """
 
     database: Database
@@ -105,6 +106,7 @@ class Parts:
     readers: int
     load_terms: LoadTerms
     max_requests: int
+    signing: Signing = field(default_factory=Signing)
     voice_bots: bool = False
     tracing: Tracing = field(default_factory=Untraced)
 
@@ -118,6 +120,7 @@ class CallHandling:
         outbox = Outbox(marketplaces.subscribers)
         self._usage = PostgresUsageView(database, clock.monotonic)
         note, earned, observe = self._usage.note, metrics.earned, metrics.ledger_batch
+        reports = partial(observe, LedgerStep.REPORT)
         self.ledger = PostgresLedger(
             database,
             parts.vault,
@@ -127,13 +130,14 @@ class CallHandling:
             outbox=outbox,
             observe=observe,
         )
-        self.events = CallEvents(database, note, on_earned=earned, outbox=outbox, observe=observe)
+        self.events = CallEvents(database, note, on_earned=earned, outbox=outbox, observe=reports)
         self._sweeper = Sweeper(database, note, on_earned=earned, outbox=outbox)
         self._load = LoadWatch(
             parts.load_terms,
             calls=lambda: self.reception.in_flight + self.rerouter.in_flight,
             queued=lambda: self.ledger.waiting + self.events.waiting,
             on_level=metrics.load_level,
+            on_reading=metrics.in_flight,
         )
         history = OfferHistory(database)
         self._forecasts = HistoryForecasts(history, clock, marketplaces.terms)
@@ -158,6 +162,7 @@ class CallHandling:
             fingerprint=parts.vault.fingerprint,
             drain=parts.drain,
             max_requests=parts.max_requests,
+            signing=parts.signing,
         )
         self.life = CallLife(
             lists=CallLists(records),

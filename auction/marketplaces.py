@@ -13,6 +13,7 @@ from auction.alerts.rules import RulesInForce, compile_rules
 from auction.differences import differences
 from auction.domain.ids import BuyerId, CampaignId, OfferId
 from auction.domain.terms import Catalogue, Subscriber
+from auction.lent_numbers import still_lent
 from auction.ports import BuyerGateway, Snapshot, StorageUnavailableError
 from auction.source_tokens import compile_source_tokens
 from auction.webhooks.hooks import Webhooks, compile_webhooks
@@ -77,7 +78,8 @@ async def apply_file(
     """Make a file the marketplace; what it omits is archived. Raises ConfigError with every fault.
 
     Not forced, a file that was exported from another revision than the one in force is refused
-    unless it changes nothing. ``dry_run``: only find out what would change. ``voice_bots``: whether
+    unless it changes nothing, and so is one that takes numbers out of a pool which visitors hold.
+    ``dry_run``: only find out what would change. ``voice_bots``: whether
     it may have voice agents.
     Raises RevisionConflictError when another revision than ``instead_of`` is in force, if given.
     """
@@ -88,10 +90,14 @@ async def apply_file(
     stored = await catalogue.load(database)
     wanted = _wanted(data, box, stored)
     changed = differences(stored.items, wanted)
+    async with database.connection() as connection:
+        lent = await still_lent(connection, stored.items, wanted)
     if changed and not force:
         _refuse_other_base(data, stored.revision)
     if dry_run:
-        return Applied(stored.revision, bool(changed), result, changed)
+        return Applied(stored.revision, bool(changed), result, [*changed, *lent])
+    if lent and not force:
+        raise ConfigError([Fault(("pools",), _STILL_LENT.format("; ".join(lent)))])
     revision = await catalogue.save(
         database,
         wanted,
@@ -348,6 +354,11 @@ _NO_VOICE_BOTS = "can't be had here: set PINGPOST_VOICE_BOTS=true where they may
 _OTHER_BASE = (
     "the file was exported from revision {base}, and revision {revision} is in force: export "
     "again, or apply it all the same with --force"
+)
+
+_STILL_LENT = (
+    "{}. Apply the file when they are free, or all the same with --force: until its lease is over "
+    "no other visitor gets such a number"
 )
 
 _CHANGED_SINCE = (

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Collection, Iterable, Mapping
 from dataclasses import field
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Protocol
 
 from auction.domain.bidding import PingReply, PostReply
@@ -176,6 +177,16 @@ class CatalogueSource(Protocol):
         """The newest snapshot loaded. Raises StorageUnavailableError before the first."""
 
 
+class LedgerStep(StrEnum):
+    """What a batch for the database is made of: steps of decisions, or a switch's reports."""
+
+    OPEN = "open"
+    RESERVE = "reserve"
+    FINISH = "finish"
+    NEXT = "next"
+    REPORT = "report"
+
+
 class Ledger(Protocol):
     """The steps of a decision; each raises StorageUnavailableError when the database is away."""
 
@@ -273,6 +284,9 @@ class Recorder(Protocol):
 
     def posted(self, offer: OfferId, outcome: str, seconds: float) -> None:
         """One post: ``accepted``, ``rejected``, ``unknown`` or ``error``."""
+
+    def routed(self, offer: OfferId, routed_by: RoutedBy) -> None:
+        """One call was routed to an offer, by a first decision or a further one; no test call."""
 
     def tested(self, campaign: CampaignId | None, routed_by: RoutedBy | None) -> None:
         """One decision on a test call: None for no route."""

@@ -20,6 +20,7 @@ _NEWEST = query("catalogue_newest")
 _NEWEST_NUMBER = query("catalogue_newest_number")
 _HAS_REVISION = query("catalogue_has_revision")
 _ITEMS_AT = query("catalogue_items_at")
+_FIRST_COME = query("catalogue_first_come")
 _ADD_REVISION = query("catalogue_add_revision")
 _CLOSE_ITEMS = query("catalogue_close_items")
 _ADD_ITEMS = query("catalogue_add_items")
@@ -105,6 +106,17 @@ async def load_unread(database: Database, revision: int) -> Sequence[StoredItem]
         await _check_known(connection, revision)
         rows = await _rows_at(connection, revision)
     return await asyncio.to_thread(lambda: [StoredItem(*row) for row in rows])
+
+
+async def first_come(database: Database, kind: str, revision: int, limit: int) -> Sequence[str]:
+    """The ids of a revision's items of a kind that have been known longest, the oldest first.
+
+    One that was gone meanwhile counts from when it first came; those of one revision come in order
+    of id. Raises StorageUnavailableError.
+    """
+    async with database.connection() as connection:
+        rows = await connection.fetch(_FIRST_COME, kind, revision, limit, timeout=_SAVE_TIMEOUT_S)
+    return [row["id"] for row in rows]
 
 
 async def _check_known(connection: Connection, revision: int) -> None:

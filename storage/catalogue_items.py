@@ -10,13 +10,14 @@ from typing import TypeAlias
 MARKETPLACE = "marketplace"
 MAIN = "main"
 BUYER = "buyer"
+CAMPAIGN = "campaign"
 OFFER = "offer"
 OFFERS = "offers"
 SOURCE = "source"
 POOL = "pool"
 VOICE_AGENT = "voice_agent"
 LISTS: Mapping[str, str] = {
-    "campaigns": "campaign",
+    "campaigns": CAMPAIGN,
     "sources": SOURCE,
     "buyers": BUYER,
     "suppressions": "suppression",

@@ -139,8 +139,8 @@ class _Sitting:
 class CallEvents:
     """Takes reports of calls.
 
-    After each commit ``on_usage`` is told the usage seen and ``on_earned`` what buyers owe by it;
-    subscribers are told by the ``outbox``.
+    After each commit ``on_usage`` is told the usage seen and ``on_earned`` what either
+    side earns by it; subscribers are told by the ``outbox``.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class CallEvents:
         on_earned: EarnedListener = ignore_earned,
         outbox: Outbox = SILENT,
         limits: BatchLimits = GROUP_COMMIT,
-        observe: Callable[[int], None] | None = None,
+        observe: Callable[[int, float], None] | None = None,
     ) -> None:
         self._database = database
         self._on_usage = on_usage

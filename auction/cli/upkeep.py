@@ -121,7 +121,7 @@ async def _migrate(settings: "Settings") -> list[str]:
     from storage.migrate import migrate
 
     async with reach_database(settings) as dsn:
-        return await migrate(dsn)
+        return await migrate(dsn, pooler=settings.database_pooler)
 
 
 async def _create(

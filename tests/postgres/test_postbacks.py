@@ -663,7 +663,7 @@ async def test_subscribers_and_listeners_are_told(
 ) -> None:
     everything = frozenset(WebhookEvent)
     hook = Subscriber("buyer:acme", "w-1", everything)
-    earned: list[tuple[CampaignId | None, str, Decimal]] = []
+    earned: list[tuple[CampaignId | None, str, Side, Decimal]] = []
     seen: list[Any] = []
 
     def subscribers(_: object, buyer: BuyerId | None) -> Sequence[Subscriber]:
@@ -688,7 +688,7 @@ async def test_subscribers_and_listeners_are_told(
         ("call.converted", "40.00", None, None, "e-1", "buyer"),
         ("conversion.amended", "0.00", "40.00", "returned", "e-2", "buyer"),
     ]
-    assert earned == [(CAMPAIGN, "USD", Decimal(40))]
+    assert earned == [(CAMPAIGN, "USD", Side.BUYER, Decimal(40))]
     assert seen[0][OFFER_OWNER].live == 1
 
 

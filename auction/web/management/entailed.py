@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC
 from typing import Final
 
 from auction.domain.terms import BuyerType
+from auction.lent_numbers import given_up, held_by
 from auction.web import problems
 from auction.web.management.relatives import users_of
 from auction.web.problems import CallerMistakeError, Fault, ProblemKind, invalid
@@ -24,6 +24,10 @@ _LEASED_TOLD: Final = (
     "It can't be deleted while visitors hold its numbers: {} of them, until {} unless they stay. "
     'A PATCH with {{"cap": 0}} lends to nobody new: delete the pool when they are gone, or '
     "end each lease with DELETE /v1/pools/{}/leases/{{session_id}}."
+)
+_LENT_TOLD: Final = (
+    "Numbers that are taken out are lent: {}. Take them out when they are free, end each lease "
+    "with DELETE /v1/pools/{}/leases/{{session_id}}, or `pingpost apply --force` a file."
 )
 _BY_HAND: Final = (
     "can't be voice_bot by hand: save a voice agent with PUT /v1/voice-agents/{id}, which makes "
@@ -57,6 +61,8 @@ async def entailed_by(
         return await _destroyed_rules(change, item)
     if item.kind == OFFER:
         await _check_owner(change, item)
+    if item.kind == POOL and before is not None:
+        await _refuse_taking_lent(change, item, before)
     return NOTHING
 
 
@@ -84,8 +90,16 @@ async def _refuse_leased(change: CatalogueChange, pool: CatalogueItem) -> None:
     live = await live_leases(change.connection, pool.id, numbers)
     if live is None:
         return
-    until = live.until.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    raise CallerMistakeError(LEASED, _LEASED_TOLD.format(live.visitors, until, pool.id))
+    raise CallerMistakeError(LEASED, _LEASED_TOLD.format(live.visitors, live.until_text, pool.id))
+
+
+async def _refuse_taking_lent(
+    change: CatalogueChange, pool: CatalogueItem, before: CatalogueItem
+) -> None:
+    """Raises CallerMistakeError (409) when numbers are taken out that visitors hold."""
+    live = await given_up(change.connection, before, pool)
+    if live is not None:
+        raise CallerMistakeError(LEASED, _LENT_TOLD.format(held_by(live), pool.id))
 
 
 def refuse_made(buyer: CatalogueItem | None) -> None:

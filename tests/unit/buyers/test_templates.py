@@ -203,13 +203,13 @@ def test_an_xml_body_is_text() -> None:
 
 
 def test_a_query_is_percent_encoded() -> None:
-    pieces = compile_query({"CID": "{{ caller_id }}", "a b": "x y&{{ fields.none }}"}, PLAIN)
+    pieces = compile_query({"CID": "{{ caller_id }}", "a b": "x y&{{ fields.none }}"}, PLAIN, str)
 
     assert pieces.render(an_occasion()) == b"CID=%2B13105551234&a%20b=x%20y%26"
 
 
 def test_no_value_adds_a_header_line() -> None:
-    header = compile_header("X-Note", "v={{ fields.nasty }}", PLAIN)
+    header = compile_header("X-Note", "v={{ fields.nasty }}", PLAIN, str)
     value = header.render(an_occasion({"nasty": NASTY}))
 
     assert value.startswith("v=a\"b'c\\d<e>&f=g+h i%jX-Evil: 1")
@@ -217,7 +217,7 @@ def test_no_value_adds_a_header_line() -> None:
 
 
 def test_a_header_of_missing_values_is_empty() -> None:
-    assert compile_header("X-Note", " {{ fields.none }} ", PLAIN).render(an_occasion()) == ""
+    assert compile_header("X-Note", " {{ fields.none }} ", PLAIN, str).render(an_occasion()) == ""
 
 
 def test_caller_ids_are_withheld_hashed_or_plain() -> None:

@@ -121,6 +121,7 @@ class CountingRecorder:
     posts: list[tuple[str, str]] = field(default_factory=list)
     tests: list[tuple[str | None, RoutedBy | None]] = field(default_factory=list)
     decisions: list[tuple[str | None, RoutedBy | None]] = field(default_factory=list)
+    routes: list[tuple[str, RoutedBy]] = field(default_factory=list)
     reroutes: list[tuple[str | None, RoutedBy | None]] = field(default_factory=list)
     shadows: list[tuple[str, str]] = field(default_factory=list)
     overloads: list[LoadLevel] = field(default_factory=list)
@@ -139,6 +140,9 @@ class CountingRecorder:
 
     def posted(self, offer: OfferId, outcome: str, seconds: float) -> None:
         self.posts.append((offer, outcome))
+
+    def routed(self, offer: OfferId, routed_by: RoutedBy) -> None:
+        self.routes.append((offer, routed_by))
 
     def tested(self, campaign: CampaignId | None, routed_by: RoutedBy | None) -> None:
         self.tests.append((campaign, routed_by))

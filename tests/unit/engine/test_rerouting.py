@@ -294,6 +294,7 @@ def test_reroutes_are_counted_apart_from_calls() -> None:
     run_virtually(played(marketplace, 2))
     assert len(marketplace.recorder.decisions) == 1
     assert len(marketplace.recorder.reroutes) == 1
+    assert len(marketplace.recorder.routes) == 2
 
 
 def test_an_offer_routed_statically_keeps_the_outcome_of_its_expired_bid() -> None:
