@@ -127,7 +127,9 @@ async def _compare_capacity(report: Report, around: Surroundings, cap: int) -> N
         report.equal(f"{offer}: slots still held", 0, usage["concurrency"][0]["live"])
         for each in usage["caps"]:
             report.equal(f"{offer}: cap", (cap, 0), (each["used"], each["pending"]))
-    report.equal("calls at the best buyer's call centre", cap, len(around.centres["alpha-capped"].called()))
+    report.equal(
+        "calls at the best buyer's call centre", cap, len(around.centres["alpha-capped"].called())
+    )
 
 
 def _compare_logs(report: Report, around: Surroundings) -> None:

@@ -66,7 +66,9 @@ async def _nothing_is_held(report: Report, around: Surroundings, within_s: float
         assert not any(live.values()), live
         return live
 
-    report.equal("slots still held", dict.fromkeys(PRICES, 0), await eventually(held, within_s=within_s))
+    report.equal(
+        "slots still held", dict.fromkeys(PRICES, 0), await eventually(held, within_s=within_s)
+    )
 
 
 async def test_kill_9_of_the_service_loses_no_call_and_after_its_restart_everything_settles(
