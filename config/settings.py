@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
 
 from config.faults import ConfigError, Fault, faults_of, mistake
+from config.poolers import Pooler
 from config.secret_box import read_key
 from config.secret_values import fault_of_text
 
@@ -42,14 +43,18 @@ class Settings(BaseSettings):
     """Every setting; ``PINGPOST_`` and capitals make the name of its variable.
 
     ``dsn`` None: the embedded PostgreSQL in ``data_dir``. Ports may be 0 for any free one.
-    ``drain_s``: how long calls in flight may take after SIGTERM. ``overload_*``: from which lag of
+    ``drain_s``: how long calls in flight may take after SIGTERM, once no more are taken, which is
+    ``drain_notice_s`` after the readiness is gone. ``overload_*``: from which lag of
     the event loop, calls in flight or steps waiting for the database on calls are routed statically
     only, and then refused; 0: never. ``max_requests``: how many the API handles at once.
+    ``metrics_labels``: how many offers, and how many campaigns, have series of their own.
     ``voice_bots``: whether voice agents may be saved, each of which makes a buyer.
     ``worker_hang_s``: after how long without a move a worker is killed and replaced; 0: never.
+    ``tracing``: whether spans go to an OpenTelemetry collector (needs the extra ``otel``).
     ``public_url``: how switches reach this service, ``https://host``, where that is not the host
     they name. ``twilio_auth_token`` and ``jambonz_secret``: what those sign their requests with;
     several are separated by commas.
+    ``database_pooler``: what is between the service and the server of ``dsn``.
     ``new_secret_key``: the database may be sealed with this one instead of ``secret_key``.
     """
 
@@ -74,8 +79,10 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
     migrate: bool = True
+    database_pooler: Pooler = Pooler.NONE
     database_connections: Annotated[int, Field(ge=2, le=64)] = 6
     drain_s: Annotated[float, Field(ge=0, le=60)] = 5.0
+    drain_notice_s: Annotated[float, Field(ge=0, le=60)] = 0.0
     worker_hang_s: Annotated[float, Field(ge=0, le=3600)] = 20.0
     overload_static_lag_ms: Threshold = 250
     overload_refuse_lag_ms: Threshold = 1000
@@ -84,10 +91,12 @@ class Settings(BaseSettings):
     overload_static_queued: Threshold = 1_000
     overload_refuse_queued: Threshold = 4_000
     voice_bots: bool = False
+    tracing: bool = False
     public_url: Annotated[str, Field(max_length=300)] | None = None
     twilio_auth_token: SecretStr | None = None
     jambonz_secret: SecretStr | None = None
     max_requests: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    metrics_labels: Annotated[int, Field(ge=0, le=20_000)] = 1_000
 
     @property
     def secret_key_bytes(self) -> bytes | None:
@@ -168,7 +177,14 @@ class Settings(BaseSettings):
             raise mistake(f"{error}: `pingpost secret-key` prints one") from None
         return key
 
-    @field_validator("log_level", "log_format", mode="before")
+    @field_validator("database_pooler")
+    @classmethod
+    def _is_of_a_server(cls, pooler: Pooler, info: ValidationInfo) -> Pooler:
+        if pooler is not Pooler.NONE and info.data.get("dsn", "") is None:
+            raise mistake("needs PINGPOST_DSN: nothing is in between to the embedded server")
+        return pooler
+
+    @field_validator("log_level", "log_format", "database_pooler", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value

@@ -6,9 +6,11 @@ import re
 import orjson
 from aiohttp import hdrs, web
 
-from auction.domain.decision import CallRecord, EventResult, Trace
+from auction.domain.call_record import CallRecord
 from auction.domain.ids import CallId, CampaignId
+from auction.domain.switch_events import EventResult
 from auction.domain.terms import Campaign
+from auction.domain.trace import Trace
 from auction.web import problems
 from auction.web.authentication import MAY_READ, granted, granted_to_report
 from auction.web.bodies import read_object

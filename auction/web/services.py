@@ -6,16 +6,11 @@ from typing import Protocol
 
 from auction.domain.call import Call
 from auction.domain.call_list import RecordedEntry
-from auction.domain.decision import (
-    CallEvent,
-    CallRecord,
-    EventResult,
-    NextRequest,
-    NoSuchAttempt,
-    OtherContent,
-    UnknownCall,
-)
+from auction.domain.call_record import CallRecord
 from auction.domain.ids import CallId
+from auction.domain.next_attempt import NextRequest, NoSuchAttempt, UnknownCall
+from auction.domain.opening import OtherContent
+from auction.domain.switch_events import CallEvent, EventResult
 from auction.domain.terms import Catalogue
 from auction.ports import Clock
 from auction.web.drain import Drain
@@ -150,10 +145,12 @@ class OpsServices:
     """Everything behind the ops port.
 
     ``checks`` decide readiness, by name (``database``, ``catalogue``). ``refresh`` brings the
-    metrics that are facts of the database up to date; ``exposition`` renders the text.
+    metrics that are facts of the database up to date, ``show_checks`` what the checks came to;
+    ``exposition`` renders the text.
     """
 
     checks: Mapping[str, Check]
     exposition: Callable[[], Awaitable[bytes]]
     refresh: Callable[[], Awaitable[None]]
+    show_checks: Callable[[Mapping[str, bool]], None]
     drain: Drain = field(default_factory=Drain)

@@ -4,7 +4,8 @@ from xml.etree import ElementTree as Tree
 
 import pytest
 
-from auction.domain.decision import EndedBy, EventType, FailReason
+from auction.domain.next_attempt import FailReason
+from auction.domain.switch_events import EndedBy, EventType
 from auction.ports import StorageUnavailableError
 from tests.http.api_fakes import FakeRerouter, FakeServices, Reply, running_api
 from tests.http.format_steps import Recorded, not_routed, routed

@@ -6,7 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 import orjson
 import pytest
 
-from auction.domain.decision import EventType, FailReason
+from auction.domain.next_attempt import FailReason
+from auction.domain.switch_events import EventType
 from tests.http.api_fakes import FakeRerouter, FakeServices, running_api
 from tests.http.format_steps import Recorded, not_routed, routed
 

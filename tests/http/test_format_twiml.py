@@ -5,7 +5,8 @@ from xml.etree import ElementTree as Tree
 
 import pytest
 
-from auction.domain.decision import EventType, FailReason, UnknownCall
+from auction.domain.next_attempt import FailReason, UnknownCall
+from auction.domain.switch_events import EventType
 from auction.ports import StorageUnavailableError
 from tests.http.api_fakes import FakeRerouter, FakeServices, Reply, running_api
 from tests.http.format_steps import Recorded, not_routed, routed
