@@ -7,12 +7,12 @@ from types import TracebackType
 from typing import TypeAlias
 
 import asyncpg
-from asyncpg.connect_utils import SessionAttribute
 from asyncpg.exceptions import InternalClientError
 from asyncpg.pool import PoolConnectionProxy
 from asyncpg.transaction import Transaction
 
 from auction.ports import StorageUnavailableError
+from storage.servers import ServerConnection, Servers
 
 Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
 
@@ -42,9 +42,15 @@ class Database:
     """
 
     def __init__(
-        self, dsn: str, pool: asyncpg.Pool, max_size: int, acquire_timeout_s: float
+        self,
+        dsn: str,
+        servers: Servers,
+        pool: asyncpg.Pool,
+        max_size: int,
+        acquire_timeout_s: float,
     ) -> None:
-        self.dsn = dsn
+        self._dsn = dsn
+        self._servers = servers
         self._pool = pool
         self._acquire_timeout_s = acquire_timeout_s
         self._free = asyncio.Semaphore(max_size)
@@ -70,8 +76,10 @@ class Database:
         read.
         """
         with translated():
+            servers = Servers(dsn)
             pool = asyncpg.create_pool(
                 dsn,
+                connect=servers.connect,
                 init_size=min_size,
                 # No floor: asyncpg restores one in the background, logging each failure at length.
                 min_size=0,
@@ -82,10 +90,9 @@ class Database:
                 command_timeout=command_timeout_s,
                 reset=_leave_as_it_is,
                 server_settings={**_SESSION, "application_name": application_name},
-                target_session_attrs=_session_attribute(dsn),
             )
             await pool
-        return cls(dsn, pool, max_size, acquire_timeout_s)
+        return cls(dsn, servers, pool, max_size, acquire_timeout_s)
 
     def connection(self) -> AbstractAsyncContextManager[Connection]:
         """Lend a connection; the body should hold database work only.
@@ -101,6 +108,22 @@ class Database:
         Raises as ``connection`` does.
         """
         return _Lending(self, in_transaction=True)
+
+    async def open_connection(self, *, timeout_s: float) -> ServerConnection:
+        """A connection outside the pool, for LISTEN, which the caller closes.
+
+        Raises as ``connect`` does.
+        """
+        return await open_connection(
+            self._dsn,
+            connect_timeout_s=timeout_s,
+            command_timeout_s=timeout_s,
+            servers=self._servers,
+        )
+
+    def is_behind(self, connection: Connection) -> bool:
+        """Whether this connection's server is no longer the one to use: another was promoted."""
+        return self._servers.is_behind(connection)
 
     async def close(self) -> None:
         """Close every connection, by force when that takes more than a few seconds."""
@@ -123,8 +146,11 @@ class Database:
         try:
             while self._kept:
                 connection = self._kept.pop()
-                if not _is_gone(connection):
+                if _is_gone(connection):
+                    continue
+                if not self._servers.is_behind(connection):
                     return connection
+                _terminate(connection)
             return await self._pool.acquire(timeout=self._acquire_timeout_s)
         except BaseException:
             self._free.release()
@@ -145,10 +171,17 @@ class Database:
         """
         if broken:
             _terminate(connection)
+            self._doubt_others()
         cleaning = asyncio.create_task(self._clean_up(connection, transaction))
         self._cleaning.add(cleaning)
         cleaning.add_done_callback(self._cleaning.discard)
         return cleaning
+
+    def _doubt_others(self) -> None:
+        """With several servers: whatever is wrong with one connection, the next ask all servers."""
+        if self._servers.several:
+            while self._kept:
+                _terminate(self._kept.pop())
 
     async def _clean_up(
         self, connection: PoolConnectionProxy, transaction: Transaction | None
@@ -217,19 +250,23 @@ class _Lending:
 
 
 async def open_connection(
-    dsn: str, *, connect_timeout_s: float = 5.0, command_timeout_s: float | None = 5.0
-) -> asyncpg.Connection:
-    """A connection outside any pool, for LISTEN and migrations; the caller closes it.
+    dsn: str,
+    *,
+    connect_timeout_s: float = 5.0,
+    command_timeout_s: float | None = 5.0,
+    servers: Servers | None = None,
+) -> ServerConnection:
+    """A connection outside any pool, for migrations; the caller closes it.
 
-    Raises as ``Database.connect`` does.
+    ``servers`` are those of the URL, where they are known already. Raises as ``Database.connect``
+    does.
     """
     with translated():
-        return await asyncpg.connect(
+        return await (servers or Servers(dsn)).connect(
             dsn,
             timeout=connect_timeout_s,
             command_timeout=command_timeout_s,
             server_settings={**_SESSION, "application_name": "pingpost"},
-            target_session_attrs=_session_attribute(dsn),
         )
 
 
@@ -294,7 +331,3 @@ def _terminate(connection: PoolConnectionProxy) -> None:
 async def _leave_as_it_is(_: asyncpg.Connection) -> None:
     # asyncpg's own reset costs a round trip for session state that nothing here sets.
     return
-
-
-def _session_attribute(dsn: str) -> SessionAttribute | None:
-    return None if "target_session_attrs" in dsn else SessionAttribute.primary

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from auction.ports import StorageUnavailableError
-from storage.database import Database, open_connection, translated
+from storage.database import Database, translated
 from storage.queries import query
 
 POLL_S = 0.5
@@ -28,7 +28,7 @@ class RevisionFollower:
     def __init__(
         self, database: Database, channel: str, revision_query: str, on_revision: OnRevision
     ) -> None:
-        self._dsn = database.dsn
+        self._database = database
         self._channel = channel
         self._query = revision_query
         self._on_revision = on_revision
@@ -73,15 +73,13 @@ class RevisionFollower:
         )
 
     async def _listen(self) -> None:
-        connection = await open_connection(
-            self._dsn, connect_timeout_s=_TIMEOUT_S, command_timeout_s=_TIMEOUT_S
-        )
+        connection = await self._database.open_connection(timeout_s=_TIMEOUT_S)
         woken = asyncio.Event()
         try:
             connection.add_termination_listener(lambda _: woken.set())
             with translated():
                 await connection.add_listener(self._channel, lambda *_: woken.set())
-            while True:
+            while not self._database.is_behind(connection):
                 woken.clear()
                 with translated():
                     revision = await connection.fetchval(self._query)
