@@ -121,6 +121,11 @@ class Database:
             servers=self._servers,
         )
 
+    @property
+    def has_several_servers(self) -> bool:
+        """Whether the URL names servers that stand in for one another."""
+        return self._servers.several
+
     def is_behind(self, connection: Connection) -> bool:
         """Whether this connection's server is no longer the one to use: another was promoted."""
         return self._servers.is_behind(connection)

@@ -76,12 +76,12 @@ class DatabaseServer:
         """Start it and wait until it takes connections."""
         settings = {
             **SETTINGS,
-            **self.settings,
             # The name that a standby gives its primary.
             "cluster_name": self.name,
             "listen_addresses": self.host,
             "port": str(self.port),
             "unix_socket_directories": "",
+            **self.settings,
         }
         options = [f"--{name}={value}" for name, value in settings.items()]
         command = [str(self.programs / "postgres"), "-D", str(self.data), *options]
