@@ -41,6 +41,7 @@ from metrics.load import LoadTerms
 from metrics.loop_lag import LoopLagMonitor
 from metrics.registry import Metrics
 from storage import catalogue
+from storage.confirming import doubt_of_commits
 from storage.database import Database
 from storage.follower import CatalogueFollower
 from storage.keys import ServiceKey, service_key
@@ -330,6 +331,9 @@ async def prepare(database: Database, settings: Settings, marketplace: Path | No
     """What is done once, however many processes decide calls: keys, partitions, the file."""
     box = await secret_box(database, settings)
     await _make_partitions(database)
+    doubt = await doubt_of_commits(database)
+    if doubt is not None:
+        logger.warning(doubt, extra={"action": "unconfirmed_commits"})
     if marketplace is None:
         return
     applied = await load_at_start(
