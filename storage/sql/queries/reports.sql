@@ -378,3 +378,27 @@ select
     coalesce(sum(bid_total) filter (where bucket >= $2), 0) as month_bid_total
 from kept
 where class <> 'test'
+
+-- name: calls_with_traces
+-- The next $4 calls after the place of $1 and $2, before $3, as they came in. Those of the campaign $5 with
+-- their first traces; of the others only the last one, which tells where to go on.
+with looked as materialized (
+    select k.*
+    from calls as k
+    where (k.received_at, k.call_id) > ($1::timestamptz, $2::text) and k.received_at < $3::timestamptz
+    order by k.received_at, k.call_id
+    limit $4
+)
+select looked.*, (select count(*) from looked) as looked_at, t.trace
+from looked
+left join lateral (
+    select traces.trace from traces
+    where traces.call_id = looked.call_id
+        and traces.received_at = looked.received_at
+        and traces.attempt = 1
+    offset 0
+) as t on looked.campaign = $5
+where looked.campaign = $5 or looked.call_id = (
+    select call_id from looked order by received_at desc, call_id desc limit 1
+)
+order by looked.received_at, looked.call_id
