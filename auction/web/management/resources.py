@@ -147,7 +147,10 @@ RESOURCES: Final[tuple[Resource, ...]] = (
             "tag": Filter(FilterKind.MEMBER, key="tags"),
         },
         nested=("offers",),
-        told={"destroyed": "Conversion rules that saving quality_assurance has destroyed."},
+        told={
+            "destroyed": "Conversion rules that saving quality_assurance has destroyed.",
+            "warnings": "Offers that bill every answered call now that the buyer is billed again.",
+        },
     ),
     Resource(
         kind=OFFER,
