@@ -47,6 +47,13 @@ left join lateral (
     offset 0
 ) as r on true
 
+-- name: folding_backlog
+-- What waits to be folded, of the first $1 rows at most, and for how many seconds the oldest of them has.
+select
+    count(*) as waiting,
+    coalesce(greatest(extract(epoch from now() - min(noted_at)), 0), 0)::double precision as oldest_s
+from (select noted_at from report_deltas limit $1) as w
+
 -- name: offer_owners
 -- Whose offers these were, in the revisions by which calls were decided.
 select item.offer, item.revision, o.parent as buyer, b.document ->> 'type' as type
