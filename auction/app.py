@@ -22,6 +22,7 @@ from auction.marketplaces import Marketplaces, load_at_start
 from auction.oversight import ops_services
 from auction.ports import StorageUnavailableError
 from auction.stores import running_database, secret_box
+from auction.supervision import READY, STOPPING, Supervisor
 from auction.web.drain import Drain
 from auction.web.ops import build_ops
 from auction.web.runner import KEEPALIVE_S, ProblemRunner
@@ -290,10 +291,17 @@ async def _run(
         logger.info(
             "Ready on %s, ops on %s", handle.base_url, handle.ops_url, extra={"action": "ready"}
         )
-        restarting = asyncio.create_task(_restart_when_told(handle, restart))
+        supervisor = Supervisor.of(os.environ)
+        supervisor.tell(READY)
+        background = (
+            asyncio.create_task(_restart_when_told(handle, restart)),
+            asyncio.create_task(supervisor.keep_telling()),
+        )
         await stop.wait()
         logger.info("Stopping", extra={"action": "stopping"})
-        restarting.cancel()
+        supervisor.tell(STOPPING)
+        for each in background:
+            each.cancel()
 
 
 async def _restart_when_told(handle: ServiceHandle, restart: asyncio.Event) -> None:
