@@ -13,8 +13,6 @@ from typing import TypeVar
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from auction.domain.decision import Candidate, Finished, Reserved
-
 from auction.assembly import SystemClock
 from auction.domain.finishing import Finished
 from auction.domain.ids import OfferId, offer_owner
