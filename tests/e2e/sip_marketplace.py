@@ -10,7 +10,7 @@ from tests.e2e.sipp import HOST
 
 CAMPAIGNS = {"capped": CAPPED, "open": OPEN, "slow": SLOW, "empty": EMPTY}
 STATIC = frozenset({"gamma-open"})
-SLOW_MS = 500
+SLOW_MS = 700
 DIAL_S = 2
 
 
