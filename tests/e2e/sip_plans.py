@@ -1,4 +1,4 @@
-"""What each caller does and meets, and what must come of it: settled by the caller's number alone."""
+"""What each caller does and meets: settled by the caller's number alone."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -153,10 +153,14 @@ PLANS: tuple[Plan, ...] = (
 OVER_MS = 5000
 
 TALKS_OVER = Plan("talks over it", "40", "stays", OPEN, (("beta-open", Centre.ANSWERS),), OVER_MS)
-RINGS_OVER = Plan("rings as it comes", "41", "stays", OPEN, (("beta-open", Centre.RINGS),), SHORT_MS)
+RINGS_OVER = Plan(
+    "rings as it comes", "41", "stays", OPEN, (("beta-open", Centre.RINGS),), SHORT_MS
+)
 ASKED_OVER = Plan("is asked about", "42", "stays", SLOW, (), SHORT_MS)
 MEANWHILE = Plan("calls meanwhile", "43", "stays", OPEN, (), SHORT_MS)
-AFTERWARDS = Plan("calls afterwards", "44", "stays", OPEN, (("beta-open", Centre.ANSWERS),), LONG_MS)
+AFTERWARDS = Plan(
+    "calls afterwards", "44", "stays", OPEN, (("beta-open", Centre.ANSWERS),), LONG_MS
+)
 OUTAGE_PLANS = (TALKS_OVER, RINGS_OVER, ASKED_OVER, MEANWHILE, AFTERWARDS)
 """Calls around an outage of the service or the switch."""
 
@@ -177,7 +181,9 @@ def callers(plan: Plan, count: int) -> Iterator[Caller]:
 
 def pattern(offer: str, behaviour: Centre) -> str:
     """The numbers of all whom ``offer`` treats so, as a regular expression."""
-    codes = [plan.code for plan in (*PLANS, *OUTAGE_PLANS) if dict(plan.met).get(offer) is behaviour]
+    codes = [
+        plan.code for plan in (*PLANS, *OUTAGE_PLANS) if dict(plan.met).get(offer) is behaviour
+    ]
     return rf"\+13102({'|'.join(codes)})[0-9]{{4}}" if codes else "nobody"
 
 

@@ -1,4 +1,4 @@
-"""The service or Kamailio dies or stalls while calls are up: none is lost, and everything settles."""
+"""The service or the switch dies or stalls while calls are up: none is lost, all settles."""
 
 import signal
 from collections.abc import Iterator, Mapping, Sequence
@@ -66,7 +66,9 @@ async def _nothing_is_held(report: Report, around: Surroundings, within_s: float
         assert not any(live.values()), live
         return live
 
-    report.equal("slots still held", dict.fromkeys(PRICES, 0), await eventually(held, within_s=within_s))
+    report.equal(
+        "slots still held", dict.fromkeys(PRICES, 0), await eventually(held, within_s=within_s)
+    )
 
 
 async def test_kill_9_of_the_service_loses_no_call_and_after_its_restart_everything_settles(
@@ -97,6 +99,7 @@ async def test_kill_9_of_the_service_loses_no_call_and_after_its_restart_everyth
         _billed_right(report, cdrs, [talking, after])
         _was_let_go(report, cdrs)
         assert "given up" not in around.switch.log
+        await around.nothing_is_left_at_the_switch(report)
 
 
 async def _pinged(around: Surroundings, count: int) -> None:
@@ -158,6 +161,7 @@ async def test_a_service_that_stalls_holds_no_caller_up_and_keeps_nothing(
         await _nothing_is_held(report, around, within_s=20.0)
         report.fact("calls that it decided too late", sum(bool(cdr["offer"]) for cdr in cdrs))
         report.equal("revenue", {"0.00"}, {cdr["revenue"] for cdr in cdrs})
+        await around.nothing_is_left_at_the_switch(report)
 
 
 @contextmanager
