@@ -3,16 +3,18 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from functools import partial
 from types import TracebackType
 from typing import TypeAlias
 
 import asyncpg
-from asyncpg.connect_utils import SessionAttribute
 from asyncpg.exceptions import InternalClientError
 from asyncpg.pool import PoolConnectionProxy
 from asyncpg.transaction import Transaction
 
 from auction.ports import StorageUnavailableError
+from config.poolers import Pooler
+from storage.sessions import begin_session, check_session, connect_arguments, no_refusal_by_pooler
 
 Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
 
@@ -24,15 +26,6 @@ _UNAVAILABLE_CLASSES = frozenset({"08", "28", "3D", "53", "57", "58"})
 # A read-only standby; transactions that were cut off; a lock that was not had in time.
 _UNAVAILABLE_STATES = frozenset({"25006", "25P03", "25P04", "55P03"})
 
-_SESSION = {
-    "TimeZone": "UTC",
-    "jit": "off",
-    # Planning the long statements takes longer than running them.
-    "plan_cache_mode": "force_generic_plan",
-    # A frozen process must not keep the rows it has locked.
-    "idle_in_transaction_session_timeout": "10s",
-}
-
 
 class Database:
     """A pool of connections without session state: use ``SET LOCAL`` and transaction locks only.
@@ -42,9 +35,15 @@ class Database:
     """
 
     def __init__(
-        self, dsn: str, pool: asyncpg.Pool, max_size: int, acquire_timeout_s: float
+        self,
+        dsn: str,
+        pool: asyncpg.Pool,
+        max_size: int,
+        acquire_timeout_s: float,
+        pooler: Pooler = Pooler.NONE,
     ) -> None:
         self.dsn = dsn
+        self.pooler = pooler
         self._pool = pool
         self._acquire_timeout_s = acquire_timeout_s
         self._free = asyncio.Semaphore(max_size)
@@ -56,6 +55,7 @@ class Database:
         cls,
         dsn: str,
         *,
+        pooler: Pooler = Pooler.NONE,
         min_size: int = 1,
         max_size: int = 10,
         connect_timeout_s: float = 5.0,
@@ -67,9 +67,9 @@ class Database:
 
         ``min_size`` connections are made at once, more when they are needed, and all are kept.
         Raises StorageUnavailableError when no server answers, ValueError for a URL that can't be
-        read.
+        read, PoolerError when there is a pooler in between that ``pooler`` does not name.
         """
-        with translated():
+        with translated(), no_refusal_by_pooler():
             pool = asyncpg.create_pool(
                 dsn,
                 init_size=min_size,
@@ -80,12 +80,19 @@ class Database:
                 max_queries=1_000_000,
                 timeout=connect_timeout_s,
                 command_timeout=command_timeout_s,
+                init=partial(begin_session, pooler=pooler),
                 reset=_leave_as_it_is,
-                server_settings={**_SESSION, "application_name": application_name},
-                target_session_attrs=_session_attribute(dsn),
+                **connect_arguments(dsn, pooler, application_name),
             )
             await pool
-        return cls(dsn, pool, max_size, acquire_timeout_s)
+        database = cls(dsn, pool, max_size, acquire_timeout_s, pooler)
+        try:
+            async with database.connection() as connection:
+                await check_session(connection, pooler)
+        except BaseException:
+            await database.close()
+            raise
+        return database
 
     def connection(self) -> AbstractAsyncContextManager[Connection]:
         """Lend a connection; the body should hold database work only.
@@ -217,20 +224,25 @@ class _Lending:
 
 
 async def open_connection(
-    dsn: str, *, connect_timeout_s: float = 5.0, command_timeout_s: float | None = 5.0
+    dsn: str,
+    pooler: Pooler = Pooler.NONE,
+    *,
+    connect_timeout_s: float = 5.0,
+    command_timeout_s: float | None = 5.0,
 ) -> asyncpg.Connection:
     """A connection outside any pool, for LISTEN and migrations; the caller closes it.
 
     Raises as ``Database.connect`` does.
     """
-    with translated():
-        return await asyncpg.connect(
+    with translated(), no_refusal_by_pooler():
+        connection = await asyncpg.connect(
             dsn,
             timeout=connect_timeout_s,
             command_timeout=command_timeout_s,
-            server_settings={**_SESSION, "application_name": "pingpost"},
-            target_session_attrs=_session_attribute(dsn),
+            **connect_arguments(dsn, pooler, "pingpost"),
         )
+        await begin_session(connection, pooler)
+        return connection
 
 
 @contextmanager
@@ -294,7 +306,3 @@ def _terminate(connection: PoolConnectionProxy) -> None:
 async def _leave_as_it_is(_: asyncpg.Connection) -> None:
     # asyncpg's own reset costs a round trip for session state that nothing here sets.
     return
-
-
-def _session_attribute(dsn: str) -> SessionAttribute | None:
-    return None if "target_session_attrs" in dsn else SessionAttribute.primary

@@ -6,9 +6,11 @@ import re
 import orjson
 from aiohttp import hdrs, web
 
-from auction.domain.decision import CallRecord, EventResult, Trace
+from auction.domain.call_record import CallRecord
 from auction.domain.ids import CallId, CampaignId
+from auction.domain.switch_events import EventResult
 from auction.domain.terms import Campaign
+from auction.domain.trace import Trace
 from auction.web import problems
 from auction.web.authentication import MAY_READ, granted, granted_to_report
 from auction.web.bodies import read_object
@@ -16,7 +18,8 @@ from auction.web.call_request import LONGEST_NAME
 from auction.web.deciding import decide_call, record_event
 from auction.web.event_request import read_event
 from auction.web.explanation import explain, read_trace
-from auction.web.formats.table import asked_format
+from auction.web.formats.parameters import FORM
+from auction.web.formats.table import PLAIN, asked_format, required_format
 from auction.web.formatted import FormattedCalls
 from auction.web.own_calls import UNKNOWN_CALL
 from auction.web.problems import CallerMistakeError
@@ -45,12 +48,37 @@ class CallHandlers:
         services = self._services
         received_at = services.clock.now()
         grant = await granted_to_report(request, services.tokens)
-        body = await read_object(request)
+        try:
+            body = await read_object(request)
+        except CallerMistakeError as mistake:
+            if mistake.kind is problems.NOT_JSON and request.content_type == FORM:
+                return await self._formatted.decide(request, PLAIN)
+            raise
         answer = await decide_call(services, grant, body, received_at)
         return web.Response(body=answer, headers=_JSON)
 
     async def report(self, request: web.Request) -> web.Response:
         """``POST /v1/calls/events``: answered or ended."""
+        form = asked_format(request)
+        if form is not None:
+            return await self._formatted.report(request, form)
+        return await self._report_in_json(request)
+
+    async def next_by_query(self, request: web.Request) -> web.Response:
+        """``GET /v1/calls/next``: as by POST, for switches that only know GET.
+
+        ``format`` must be given.
+        """
+        return await self._formatted.decide_next(request, required_format(request))
+
+    async def report_by_query(self, request: web.Request) -> web.Response:
+        """``GET /v1/calls/events``: as by POST, for switches that only know GET.
+
+        ``format`` must be given.
+        """
+        return await self._formatted.report(request, required_format(request))
+
+    async def _report_in_json(self, request: web.Request) -> web.Response:
         grant = await granted_to_report(request, self._services.tokens)
         event = read_event(await read_object(request), self._services.fingerprint)
         result = await record_event(self._services, grant, event)

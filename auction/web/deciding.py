@@ -2,13 +2,9 @@
 
 from datetime import datetime
 
-from auction.domain.decision import (
-    CallEvent,
-    EventResult,
-    NoSuchAttempt,
-    OtherContent,
-    UnknownCall,
-)
+from auction.domain.next_attempt import NoSuchAttempt, UnknownCall
+from auction.domain.opening import OtherContent
+from auction.domain.switch_events import CallEvent, EventResult
 from auction.web import problems
 from auction.web.bodies import JsonObject
 from auction.web.call_request import CallRequest, call_fingerprint, read_call_request

@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from auction.domain.decision import FailReason
+from auction.domain.next_attempt import FailReason
 from tests.http.api_fakes import FakeRerouter, FakeServices, running_api
 from tests.http.format_steps import Recorded, not_routed, routed
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from auction.domain.decision import FailReason
+from auction.domain.next_attempt import FailReason
 from tests.http.api_fakes import FakeRerouter, FakeServices, running_api
 from tests.http.format_steps import NO_ROUTE, ROUTE, Recorded, not_routed, routed
 

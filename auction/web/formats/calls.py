@@ -5,9 +5,9 @@ from typing import Final
 
 from auction.web.bodies import JsonObject
 from auction.web.call_request import LONGEST_NAME, LONGEST_VALUE, MOST_FIELDS
-from auction.web.formats.parameters import first_text, first_whole, present
+from auction.web.formats.parameters import CALL_LINK, first_text, first_whole, present
 
-CALL_ID: Final = ("call_id", "CallSid", "Unique-ID", "call_sid", "uniqueid")
+CALL_ID: Final = (CALL_LINK, "CallSid", "call_sid", "Unique-ID", "uniqueid", "call_id")
 DIALED_NUMBER: Final = (
     *("dialed_number", "To", "Hunt-Destination-Number", "Caller-Destination-Number"),
     *("to", "extension"),

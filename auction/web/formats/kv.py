@@ -1,6 +1,6 @@
 """``kv``: ``k=v&k=v``, for Asterisk's ``CURL`` with ``CURLOPT(hashcompat)=yes``."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
 from auction.web.formats.decision import Decision, Scalar
@@ -29,3 +29,20 @@ def pairs(items: Iterable[tuple[str, Scalar]]) -> bytes:
 
 def _text(value: Scalar) -> str:
     return "" if value is None else quote(str(value), safe="")
+
+
+def ended(call_id: str) -> bytes:
+    """The call is over: there is nothing to dial."""
+    return pairs((("call_id", call_id), ("action", "ended")))
+
+
+def problem(document: Mapping[str, Scalar]) -> bytes:
+    """An error: ``action=error`` with its status and what is wrong."""
+    return pairs(
+        (
+            ("action", "error"),
+            ("status", document.get("status")),
+            ("reason", str(document.get("type")).rpartition(":")[2]),
+            ("detail", document.get("detail")),
+        )
+    )

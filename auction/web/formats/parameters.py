@@ -12,6 +12,10 @@ from auction.web.problems import CallerMistakeError
 MOST_PARAMETERS: Final = 1000
 """FreeSWITCH sends every variable of a channel."""
 
+CALL_LINK: Final = "call"
+KEY_LINK: Final = "key"
+"""What the addresses that we give to a switch name the call by, and what they open it with."""
+
 FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -41,7 +45,9 @@ def read_given(query: str, body: bytes, content_type: str) -> Given:
     if content_type == FORM and not text.startswith(b"{"):
         return Given(asked, read_pairs(text.decode(errors="replace")))
     content = parse_object(body)
-    return Given(asked, content, own_words="call_id" in content)
+    # jambonz has a call_id as well: that of SIP
+    own = "call_id" in content and "call_sid" not in content
+    return Given(asked, content, own_words=own)
 
 
 def read_pairs(text: str) -> JsonObject:

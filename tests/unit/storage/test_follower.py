@@ -5,6 +5,7 @@ import logging
 
 import pytest
 
+from config.poolers import Pooler
 from storage import follower
 from storage.database import Database
 from storage.follower import CatalogueFollower
@@ -28,7 +29,7 @@ def test_following_goes_on_after_any_error_which_is_told_once(
     async def scenario() -> None:
         monkeypatch.setattr(follower, "open_connection", fails)
         database = Database.__new__(Database)
-        database.dsn = "postgresql://nowhere/"
+        database.dsn, database.pooler = "postgresql://nowhere/", Pooler.NONE
         following = CatalogueFollower(database, taken_up)
         following.start(1)
         await asyncio.sleep(5)
