@@ -161,7 +161,8 @@ MEANWHILE = Plan("calls meanwhile", "43", "stays", OPEN, (), SHORT_MS)
 AFTERWARDS = Plan(
     "calls afterwards", "44", "stays", OPEN, (("beta-open", Centre.ANSWERS),), LONG_MS
 )
-OUTAGE_PLANS = (TALKS_OVER, RINGS_OVER, ASKED_OVER, MEANWHILE, AFTERWARDS)
+VANISHES = Plan("vanishes", "45", "stays", CAPPED, (("alpha-capped", Centre.ANSWERS),), OVER_MS)
+OUTAGE_PLANS = (TALKS_OVER, RINGS_OVER, ASKED_OVER, MEANWHILE, AFTERWARDS, VANISHES)
 """Calls around an outage of the service or the switch."""
 
 
