@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs the real programs that tests/e2e drives, where this machine can; says what is missing where it can't.
 set -euo pipefail
-packages=(kamailio kamailio-json-modules kamailio-utils-modules sip-tester prometheus pgbouncer haproxy iproute2)
-commands=(kamailio sipp prometheus promtool pgbouncer haproxy ip)
+packages=(kamailio kamailio-extra-modules kamailio-utils-modules sip-tester prometheus pgbouncer haproxy iproute2)
+commands=(kamailio kamcmd sipp prometheus promtool pgbouncer haproxy ip)
 
 missing() {
     local command
