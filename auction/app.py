@@ -21,6 +21,7 @@ from auction.listening import listen, listen_on
 from auction.marketplaces import Marketplaces, load_at_start
 from auction.oversight import ops_services, tell_first_come
 from auction.ports import StorageUnavailableError
+from auction.service_manager import State, tell_service_manager
 from auction.stores import running_database, secret_box
 from auction.tracing.starting import Tracing, Untraced, start_tracing
 from auction.web.drain import Drain
@@ -310,9 +311,11 @@ async def _run(
         logger.info(
             "Ready on %s, ops on %s", handle.base_url, handle.ops_url, extra={"action": "ready"}
         )
+        tell_service_manager(State.READY)
         restarting = asyncio.create_task(_restart_when_told(handle, restart))
         await stop.wait()
         logger.info("Stopping", extra={"action": "stopping"})
+        tell_service_manager(State.STOPPING)
         restarting.cancel()
 
 

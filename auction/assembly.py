@@ -16,6 +16,7 @@ from auction.engine.reception import Reception
 from auction.engine.rerouting import Rerouter
 from auction.engine.world import Ports
 from auction.forecasting import HistoryForecasts
+from auction.index_upkeep import IndexUpkeep
 from auction.known_tokens import KnownTokens
 from auction.marketplaces import Marketplaces
 from auction.ports import LedgerStep
@@ -221,6 +222,7 @@ class CallHandling:
         worker = WebhookWorker(self._deliveries, hooks, view.show, sender)
         due = DueChanges(parts.database, parts.box)
         background.keep_running("scheduled changes", due.run)
+        background.keep_running("indexes", IndexUpkeep(parts.marketplaces).run)
         background.keep_running("load", self._load.run)
         background.keep_running("usage view", self._usage.run)
         background.keep_running("forecasts", self._forecasts.run)

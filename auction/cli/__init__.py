@@ -8,6 +8,7 @@ from auction.cli.reconcile import reconcile_command
 from auction.cli.replay import replay_command
 from auction.cli.serve import demo_command, serve_command, simulate_buyers_command, worker_command
 from auction.cli.suppress import suppress_command
+from auction.cli.tokens import token_group
 from auction.cli.upkeep import (
     dsn_command,
     migrate_command,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from tests.e2e.sip_plans import FULL, MINIMUM_S, PRICES, REASONS, Caller, Centre, Plan
+from tests.e2e.sip_plans import FULL, MINIMUM_S, PRICES, REASONS, Centre, Plan
 from tests.e2e.sip_steps import Cdr
 from tests.e2e.sipp import Sipp
 
@@ -46,7 +46,9 @@ def wanted_of(plan: Plan, count: int, cap: int) -> Counter[Outcome]:
     """What so many calls of this plan must come to: the best buyer takes no more than its cap."""
     if plan.name != FULL:
         return Counter({wanted(plan): count})
-    second = Plan(plan.name, "", plan.scenario, plan.dials, (("beta-capped", Centre.ANSWERS),), plan.stay_ms)
+    second = Plan(
+        plan.name, "", plan.scenario, plan.dials, (("beta-capped", Centre.ANSWERS),), plan.stay_ms
+    )
     return Counter({wanted(plan): min(cap, count), wanted(second): max(0, count - cap)})
 
 
@@ -89,12 +91,7 @@ def peak(cdrs: Iterable[Cdr]) -> int:
     return most
 
 
-def by_caller(cdrs: Iterable[Cdr]) -> dict[str, Cdr]:
-    """Each caller's call; every caller calls once."""
-    found = {cdr["caller_id"]: cdr for cdr in cdrs}
-    return found
-
-
-def of_plan(callers: Sequence[Caller], plan: Plan) -> list[Caller]:
-    """The callers of one kind."""
-    return [caller for caller in callers if caller.plan == plan]
+def furthest_apart_ms(found: Mapping[str, Cdr], talked: Mapping[str, int]) -> int:
+    """How far the CDRs' connected times are from sipp's, at most."""
+    told = {caller: round(found[caller]["connected_duration_s"] * 1000) for caller in talked}
+    return max(abs(told[caller] - ms) for caller, ms in talked.items())

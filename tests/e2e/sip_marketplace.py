@@ -10,7 +10,7 @@ from tests.e2e.sipp import HOST
 
 CAMPAIGNS = {"capped": CAPPED, "open": OPEN, "slow": SLOW, "empty": EMPTY}
 STATIC = frozenset({"gamma-open"})
-SLOW_MS = 600
+SLOW_MS = 500
 DIAL_S = 2
 
 
@@ -23,7 +23,11 @@ def marketplace(ports: Mapping[str, int], buyers_port: int, cap: int) -> dict[st
         ],
         "sources": [{"id": "pub-17", "name": "A publisher"}],
         "buyers": [
-            {"id": f"buyer-{offer}", "name": offer, "offers": [_offer(offer, ports, buyers_port, cap)]}
+            {
+                "id": f"buyer-{offer}",
+                "name": offer,
+                "offers": [_offer(offer, ports, buyers_port, cap)],
+            }
             for offer in PRICES
         ],
     }

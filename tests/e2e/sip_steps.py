@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ class Surroundings:
     folder: Path
     service: ServiceProcess
     switch: KamailioSwitch
+    buyers_port: int
     centres: Mapping[str, Sipp]
     session: aiohttp.ClientSession
 
@@ -48,12 +49,21 @@ class Surroundings:
             used: dict[str, Any] = await response.json()
             return used
 
-    async def settled(self, within_s: float) -> list[Cdr]:
-        """The calls, as soon as all are over."""
+    async def pings(self, offer: str) -> int:
+        """How many pings have come to this offer's buyer."""
+        async with self.session.get(f"http://{HOST}:{self.buyers_port}/_counts") as response:
+            counts = (await response.json())["buyers"][offer]
+            return int(counts["pings"])
+
+    async def settled(self, within_s: float, apart_from: Collection[str] = ()) -> list[Cdr]:
+        """The calls, as soon as all are over but those of the callers ``apart_from``."""
 
         async def over() -> list[Cdr]:
             calls = await self.cdrs()
-            return calls if all(call["ended_at"] for call in calls) else []
+            still = [call for call in calls if not call["ended_at"]]
+            still = [call for call in still if call["caller_id"] not in apart_from]
+            assert not still, still
+            return calls
 
         return await eventually(over, within_s=within_s, every_s=0.2)
 
@@ -84,7 +94,7 @@ async def surroundings(folder: Path, *, cap: int) -> AsyncIterator[Surroundings]
             offer: await stack.enter_async_context(a_call_centre(folder, offer, port))
             for offer, port in ports.items()
         }
-        yield Surroundings(folder, service, switch, centres, session)
+        yield Surroundings(folder, service, switch, buyers_port, centres, session)
 
 
 async def _token(session: aiohttp.ClientSession, service: ServiceProcess) -> str:
