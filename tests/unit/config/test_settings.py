@@ -12,7 +12,6 @@ from config.secret_box import new_key
 from config.settings import (
     default_data_dir,
     load_settings,
-    redact_dsn,
     secrets_of,
     unknown_variables,
 )
