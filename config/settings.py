@@ -1,6 +1,7 @@
 """Settings of the process: a TOML file, over it the environment, over it the flags."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -24,6 +25,9 @@ Threshold = Annotated[int, Field(ge=0, le=1_000_000)]
 
 _TEST_PREFIX = "PINGPOST_TEST_"
 _HIDDEN = "***"
+_ORIGIN = re.compile(
+    r"https?://(?:[A-Za-z0-9.\-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?/?", re.ASCII
+)
 
 
 def default_data_dir() -> Path:
@@ -43,8 +47,13 @@ class Settings(BaseSettings):
     ``drain_notice_s`` after the readiness is gone. ``overload_*``: from which lag of
     the event loop, calls in flight or steps waiting for the database on calls are routed statically
     only, and then refused; 0: never. ``max_requests``: how many the API handles at once.
+    ``metrics_labels``: how many offers, and how many campaigns, have series of their own.
     ``voice_bots``: whether voice agents may be saved, each of which makes a buyer.
     ``worker_hang_s``: after how long without a move a worker is killed and replaced; 0: never.
+    ``tracing``: whether spans go to an OpenTelemetry collector (needs the extra ``otel``).
+    ``public_url``: how switches reach this service, ``https://host``, where that is not the host
+    they name. ``twilio_auth_token`` and ``jambonz_secret``: what those sign their requests with;
+    several are separated by commas.
     ``database_pooler``: what is between the service and the server of ``dsn``.
     ``new_secret_key``: the database may be sealed with this one instead of ``secret_key``.
     """
@@ -82,7 +91,12 @@ class Settings(BaseSettings):
     overload_static_queued: Threshold = 1_000
     overload_refuse_queued: Threshold = 4_000
     voice_bots: bool = False
+    tracing: bool = False
+    public_url: Annotated[str, Field(max_length=300)] | None = None
+    twilio_auth_token: SecretStr | None = None
+    jambonz_secret: SecretStr | None = None
     max_requests: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    metrics_labels: Annotated[int, Field(ge=0, le=20_000)] = 1_000
 
     @property
     def secret_key_bytes(self) -> bytes | None:
@@ -97,7 +111,10 @@ class Settings(BaseSettings):
     def redacted(self) -> dict[str, object]:
         """Every setting as plain data for a log or a screen, without any secret."""
         plain = self.model_dump(mode="json")
-        secrets = ("bootstrap_token", "secret_key", "new_secret_key")
+        secrets = (
+            *("bootstrap_token", "secret_key", "new_secret_key"),
+            *("twilio_auth_token", "jambonz_secret"),
+        )
         hidden = {name: _HIDDEN for name in secrets if plain[name]}
         dsn = {"dsn": redact_dsn(self.dsn.get_secret_value())} if self.dsn else {}
         return {**plain, **hidden, **dsn}
@@ -128,6 +145,20 @@ class Settings(BaseSettings):
         if wrong:
             raise mistake(wrong)
         return token
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_an_origin(cls, url: str | None) -> str | None:
+        if url and _ORIGIN.fullmatch(url) is None:
+            raise mistake("must be https://host or https://host:port, without a path")
+        return url.rstrip("/") if url else None
+
+    @field_validator("twilio_auth_token", "jambonz_secret")
+    @classmethod
+    def _says_something(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret and not all(secrets_of(secret)):
+            raise mistake("must be secrets, separated by commas, none of them empty")
+        return secret
 
     @field_validator("outbound_allow", mode="before")
     @classmethod
@@ -175,6 +206,13 @@ def load_settings(
     except ValidationError as error:
         found = faults_of(error, {})
     raise ConfigError(_renamed(fault, given, from_environment, config_file) for fault in found)
+
+
+def secrets_of(setting: SecretStr | None) -> tuple[str, ...]:
+    """The secrets that a setting lists; none when it is not set."""
+    if setting is None:
+        return ()
+    return tuple(each.strip() for each in setting.get_secret_value().split(","))
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
