@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from auction.web.management.handlers import FROM_API
-from auction.web.token_requests import Place, TokenRequest
+from auction.web.paging import Place
+from auction.web.token_requests import TokenRequest
 from storage.audit import Actor
 from storage.catalogue_items import BUYER, SOURCE
 from storage.database import Database

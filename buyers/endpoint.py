@@ -40,7 +40,7 @@ class CompiledEndpoint:
     origin: Origin
     method: str
     target: str = field(repr=False)
-    query: Pieces | None
+    query: Pieces | None = field(repr=False)
     constant: HeaderBlock
     templates: tuple[HeaderTemplate, ...]
     render_body: RenderBody | None
@@ -96,8 +96,10 @@ def compile_endpoint(
     TemplateFaultError.
     """
     credentials = compile_credentials(endpoint.auth, resolve)
-    own = [compile_header(name, text, caller_id) for name, text in endpoint.headers.items()]
-    target, query = _target(endpoint, credentials, caller_id)
+    own = [
+        compile_header(name, text, caller_id, resolve) for name, text in endpoint.headers.items()
+    ]
+    target, query = _target(endpoint, credentials, caller_id, resolve)
     return CompiledEndpoint(
         origin=_origin(endpoint.url),
         method=endpoint.method,
@@ -129,7 +131,7 @@ _shared_block = lru_cache(maxsize=SHARED)(HeaderBlock)
 
 
 def _target(
-    endpoint: Endpoint, credentials: Credentials, caller_id: CallerIdRule
+    endpoint: Endpoint, credentials: Credentials, caller_id: CallerIdRule, resolve: Resolve
 ) -> tuple[str, Pieces | None]:
     parts = urlsplit(endpoint.url)
     fixed = [text for text in (parts.query, credentials.query) if text]
@@ -137,7 +139,7 @@ def _target(
     if not endpoint.query:
         return path + ("?" + "&".join(fixed) if fixed else ""), None
     return path + "?" + "".join(f"{text}&" for text in fixed), compile_query(
-        endpoint.query, caller_id
+        endpoint.query, caller_id, resolve
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import orjson
 from pydantic import JsonValue
 
+from buyers.authentication import Resolve
 from buyers.rendering import (
     Pieces,
     Slot,
@@ -22,6 +23,8 @@ from buyers.rendering import (
     xml_text,
 )
 from buyers.tokens import CallerIdRule, Occasion
+from config.credentials import SentValue
+from config.secret_values import Secret
 from config.template_syntax import Literal, Template, TemplateError, Token, parse_template
 
 Part = bytes | Slot
@@ -164,18 +167,26 @@ _BODIES: Mapping[str, Callable[[JsonValue, CallerIdRule], Pieces]] = {
 }
 
 
-def compile_query(query: Mapping[str, str], caller_id: CallerIdRule) -> Pieces:
-    """``name=value`` pairs joined by ``&``; a missing value is sent as an empty one."""
+def compile_query(
+    query: Mapping[str, SentValue], caller_id: CallerIdRule, resolve: Resolve
+) -> Pieces:
+    """``name=value`` pairs joined by ``&``; a missing value is sent as an empty one.
+
+    Raises SecretUnavailableError.
+    """
     parts: list[Part] = []
     for name, text in query.items():
         parts.append((b"&" if parts else b"") + query_text(name) + b"=")
-        parts += text_parts(parse_template(text), query_text, query_text, caller_id)
+        if isinstance(text, Secret):
+            parts.append(query_text(resolve(text)))
+        else:
+            parts += text_parts(parse_template(text), query_text, query_text, caller_id)
     return join(parts)
 
 
 @dataclass(frozen=True, slots=True)
 class HeaderTemplate:
-    """A header whose value depends on the call."""
+    """A header, whose value may depend on the call."""
 
     name: str
     pieces: Pieces
@@ -185,7 +196,11 @@ class HeaderTemplate:
         return self.pieces.render(occasion).decode().strip()
 
 
-def compile_header(name: str, text: str, caller_id: CallerIdRule) -> HeaderTemplate:
-    """One header; control characters never reach its value."""
+def compile_header(
+    name: str, text: SentValue, caller_id: CallerIdRule, resolve: Resolve
+) -> HeaderTemplate:
+    """One header; control characters never reach its value. Raises SecretUnavailableError."""
+    if isinstance(text, Secret):
+        return HeaderTemplate(name, join([header_text(resolve(text))]))
     parts = text_parts(parse_template(text), header_text, header_text, caller_id)
     return HeaderTemplate(name, join(parts))

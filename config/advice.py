@@ -1,8 +1,8 @@
 """What a marketplace says that is allowed and probably not meant."""
 
-import re
 from collections.abc import Iterator, Mapping
 
+from config.credential_advice import plain_credentials
 from config.delivery_profiles import expanded
 from config.faults import Fault, place
 from config.plain_data import Item, Steps, below, listed, offers, text_of
@@ -12,9 +12,6 @@ from config.sealing import variables
 
 _OF_PINGS = frozenset({"timeout_rate", "error_rate", "bid_rate", "accept_rate", "ping_p95_ms"})
 """What rules read of pings and posts, which a paused offer gets none of."""
-
-_CREDENTIAL = re.compile(r"authorization|key(?!word)|token|secret|password|^x-api-", re.IGNORECASE)
-"""Names of headers and of query parameters that credentials go by."""
 
 
 def advice_on(data: Mapping[str, object], environ: Mapping[str, str]) -> list[Fault]:
@@ -26,6 +23,7 @@ def advice_on(data: Mapping[str, object], environ: Mapping[str, str]) -> list[Fa
         *routing_advice(top),
         *_never_resumed(top),
         *_forgotten_too_early(top),
+        *plain_credentials(Item((), data)),
         *(finding for offer in offers(top) for finding in _of_offer(offer)),
     ]
     return [place(data, steps, message) for steps, message in findings]
@@ -118,7 +116,6 @@ def _of_offer(offer: Item) -> Iterator[Finding]:
         )
     yield from early_tokens(offer)
     yield from _unused_mapping(offer)
-    yield from _plain_credentials(offer)
 
 
 def _unused_mapping(offer: Item) -> Iterator[Finding]:
@@ -133,34 +130,3 @@ def _unused_mapping(offer: Item) -> Iterator[Finding]:
 
 def _never_open(weekly: object) -> bool:
     return isinstance(weekly, Mapping) and not any(weekly.values())
-
-
-def _plain_credentials(offer: Item) -> Iterator[Finding]:
-    for key in ("ping", "post"):
-        side = below(offer, "ping_post", key)
-        if side is not None:
-            for steps in _credentials_of(side):
-                yield steps, "is shown in clear: use auth to have it sealed"
-
-
-def _credentials_of(side: Item) -> Iterator[Steps]:
-    """Where a request has what looks like a credential and is the same in each."""
-    for part in ("headers", "query"):
-        values = below(side, part)
-        for name, value in values.data.items() if values else ():
-            if values is not None and _is_credential(str(name), value):
-                yield (*values.steps, name)
-    if _has_credential(text_of(side.data.get("url")) or ""):
-        yield (*side.steps, "url")
-
-
-def _has_credential(url: str) -> bool:
-    address, _, query = url.partition("?")
-    host = address.partition("://")[2].partition("/")[0]
-    named = (each.partition("=") for each in query.partition("#")[0].split("&"))
-    return "@" in host or any(_is_credential(name, value) for name, _, value in named)
-
-
-def _is_credential(name: str, value: object) -> bool:
-    plain = isinstance(value, str) and value != "" and "{{" not in value
-    return plain and _CREDENTIAL.search(name) is not None

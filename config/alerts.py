@@ -14,6 +14,7 @@ from pydantic import (
 )
 
 from auction.domain.alert_terms import OF_CAPS, AlertMeasure
+from config.credentials import SentValue
 from config.faults import mistake
 from config.request_parts import AnyBody, AnyHeaders
 from config.secret_values import Secret
@@ -66,7 +67,7 @@ class AlertWebhook(Model):
 
     @field_validator("headers")
     @classmethod
-    def _known_in_headers(cls, headers: dict[str, str]) -> dict[str, str]:
+    def _known_in_headers(cls, headers: dict[str, SentValue]) -> dict[str, SentValue]:
         return check_headers(headers)
 
     @field_validator("body")

@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from auction.domain.terms import OnUnknown
+from config.credentials import SentValue
 from config.expressions import MAXIMUM_EXPRESSION, ExpressionError, check_expression
 from config.faults import mistake
 from config.notice_urls import LostUrl, WonUrl
@@ -195,7 +196,9 @@ class Endpoint(Model):
 
     @field_validator("headers")
     @classmethod
-    def _not_set_by_auth(cls, headers: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+    def _not_set_by_auth(
+        cls, headers: dict[str, SentValue], info: ValidationInfo
+    ) -> dict[str, SentValue]:
         own = {name.lower() for name in _headers_of(info.data.get("auth"))}
         for name in headers:
             if name.lower() in own:

@@ -167,9 +167,15 @@ def _private_fields_in_pings(top: Item) -> Iterator[Finding]:
 def ping_tokens(offer: Item) -> Iterator[tuple[Steps, Token]]:
     """Every token of an offer's ping template (headers, query, body) and where it stands."""
     ping = below(offer, "ping_post", "ping")
-    for key in ("headers", "query", "body") if ping else ():
-        if ping is not None:
-            yield from _tokens(ping.data.get(key), (*ping.steps, key))
+    if ping is None:
+        return
+    for key in ("headers", "query"):
+        named = below(ping, key)
+        for name, text in named.data.items() if named else ():
+            # Anything else is a secret, which is sent as it stands.
+            if isinstance(text, str):
+                yield from _tokens(text, (*ping.steps, key, str(name)))
+    yield from _tokens(ping.data.get("body"), (*ping.steps, "body"))
 
 
 def early_tokens(offer: Item) -> Iterator[Finding]:

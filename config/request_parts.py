@@ -7,8 +7,10 @@ from decimal import Decimal
 from functools import partial
 from typing import Annotated
 
-from pydantic import BeforeValidator, JsonValue
+from pydantic import BeforeValidator, JsonValue, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic_core import PydanticCustomError
 
+from config.credentials import SentValue, secret_of
 from config.faults import Step, mistake, mistakes
 from config.template_syntax import TemplateError, parse_template
 from config.values import MAXIMUM_TEMPLATE
@@ -47,40 +49,49 @@ def header_fault(name: str) -> str | None:
     return None
 
 
-def _read_headers(value: object, *, any_token: bool = False) -> dict[str, str]:
+def _read_headers(value: object, *, any_token: bool = False) -> dict[str, SentValue]:
     entries = _entries(value, 64)
     found: Found = []
     seen: set[str] = set()
-    headers = {}
+    headers: dict[str, SentValue] = {}
     for name, content in entries.items():
         wrong = header_fault(name) or ("is given twice" if name.lower() in seen else None)
         seen.add(name.lower())
-        headers[name] = _template_entry(name, content, wrong, found, any_token=any_token)
+        headers[name] = _sent_value(name, content, wrong, found, any_token=any_token)
     if found:
         raise mistakes(found)
     return headers
 
 
-def _read_query(value: object) -> dict[str, str]:
-    return _named_templates(value)
-
-
-def _read_mapping(value: object) -> dict[str, str] | None:
-    return None if value is None else _named_templates(value)
-
-
-def _named_templates(value: object) -> dict[str, str]:
+def _read_query(value: object) -> dict[str, SentValue]:
     entries = _entries(value, 256)
     found: Found = []
-    query = {}
-    for name, content in entries.items():
-        wrong = None if 0 < len(name) <= 256 else "must have 1 to 256 characters"
-        if _CONTROL.search(name) or "{{" in name:
-            wrong = "must not contain control characters or tokens"
-        query[name] = _template_entry(name, content, wrong, found, any_token=False)
+    query = {
+        name: _sent_value(name, content, _fault_of_name(name), found, any_token=False)
+        for name, content in entries.items()
+    }
     if found:
         raise mistakes(found)
     return query
+
+
+def _read_mapping(value: object) -> dict[str, str] | None:
+    if value is None:
+        return None
+    found: Found = []
+    mapping = {
+        name: _template_entry(name, content, _fault_of_name(name), found, any_token=False)
+        for name, content in _entries(value, 256).items()
+    }
+    if found:
+        raise mistakes(found)
+    return mapping
+
+
+def _fault_of_name(name: str) -> str | None:
+    if _CONTROL.search(name) or "{{" in name:
+        return "must not contain control characters or tokens"
+    return None if 0 < len(name) <= 256 else "must have 1 to 256 characters"
 
 
 def _entries(value: object, maximum: int) -> dict[str, object]:
@@ -91,6 +102,22 @@ def _entries(value: object, maximum: int) -> dict[str, object]:
     if len(value) > maximum:
         raise mistake(f"has more than {maximum} entries")
     return dict(value)
+
+
+def _sent_value(
+    name: str, content: object, wrong: str | None, found: Found, *, any_token: bool
+) -> SentValue:
+    try:
+        secret = secret_of(name, content)
+    except PydanticCustomError as error:
+        below = (error.context or {})["found"]
+        found.extend(([name, *steps], message) for steps, message in below)
+        return ""
+    if secret is None:
+        return _template_entry(name, content, wrong, found, any_token=any_token)
+    if wrong:
+        found.append(([name], wrong))
+    return secret
 
 
 def _template_entry(
@@ -194,13 +221,26 @@ def _prints_alike(value: float | Decimal) -> bool:
     return math.isfinite(value) and Decimal(repr(float(value))) == Decimal(str(value))
 
 
-Headers = Annotated[dict[str, str], BeforeValidator(_read_headers)]
-Query = Annotated[dict[str, str], BeforeValidator(_read_query)]
+def _headers(value: object, _: ValidatorFunctionWrapHandler) -> dict[str, SentValue]:
+    return _read_headers(value)
+
+
+def _any_headers(value: object, _: ValidatorFunctionWrapHandler) -> dict[str, SentValue]:
+    return _read_headers(value, any_token=True)
+
+
+def _query(value: object, _: ValidatorFunctionWrapHandler) -> dict[str, SentValue]:
+    return _read_query(value)
+
+
+# Wrapped without asking what is inside: of a union the wrong side could take a value.
+Headers = Annotated[dict[str, SentValue], WrapValidator(_headers)]
+Query = Annotated[dict[str, SentValue], WrapValidator(_query)]
 FieldMapping = Annotated[dict[str, str] | None, BeforeValidator(_read_mapping)]
 """A buyer's names of fields and the template of each; None: all fields go as they came."""
 Body = Annotated[JsonValue, BeforeValidator(_read_body)]
 """Any JSON value whose texts are templates. A float in it prints as the operator wrote it."""
 
-AnyHeaders = Annotated[dict[str, str], BeforeValidator(partial(_read_headers, any_token=True))]
+AnyHeaders = Annotated[dict[str, SentValue], WrapValidator(_any_headers)]
 AnyBody = Annotated[JsonValue, BeforeValidator(partial(_read_body, any_token=True))]
 """Templates of webhooks: their tokens are not those of a buyer's requests."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from config.credentials import secrets_among
 from config.faults import ConfigError, Fault, Step, place
 from config.plain_data import Item, Steps, below, endpoints, listed, offers
 from config.secret_box import SecretBox, SecretBoxError
@@ -11,6 +12,7 @@ from config.secret_values import KEPT, Secret, fault_of_text
 
 _PURPOSE: Final = b"pingpost marketplace secret"
 _AUTH_SECRETS: Final = ("token", "key", "password", "secret")
+_ENDS: Final = ("ping", "post")
 
 Key = tuple[str, ...]
 """Names a secret by the ids of what it belongs to, so that it is found wherever that moves."""
@@ -135,11 +137,17 @@ def _sealed(value: object, box: SecretBox, stored: object) -> object:
             raise SecretUnavailableError(
                 "there is no stored secret to keep: give the secret itself"
             )
-        return stored
+        return _at_rest(stored, box)
     if secret.sealed is not None:
         resolve_secret(secret, box, {})
         return value
     return _sealed_anew(secret.plain or "", box, stored)
+
+
+def _at_rest(stored: object, box: SecretBox) -> object:
+    """What is stored, sealed where it stands in clear: it was a template once."""
+    plain = Secret.read(stored).plain
+    return stored if plain is None else {"sealed": box.seal_text(plain, _PURPOSE)}
 
 
 def _sealed_anew(plain: str, box: SecretBox, stored: object) -> object:
@@ -162,14 +170,15 @@ def _secrets(top: Item) -> Iterator[tuple[Key, Steps, object]]:
     for kind, owners in (("campaign", "campaigns"), ("buyer", "buyers")):
         for owner in listed(top, owners):
             for webhook in listed(owner, "webhooks"):
-                yield from _at(
-                    webhook, (kind, owner.id or "", "webhook", webhook.id or ""), "secret"
-                )
+                yield from _of_webhook(webhook, (kind, owner.id or "", "webhook", webhook.id or ""))
+    for profile in listed(top, "delivery_profiles"):
+        for end in _ENDS:
+            yield from _sent(below(profile, end), ("profile", profile.id or "", end))
     for offer in offers(top):
         yield from _of_offer(offer)
     for alert in listed(top, "alerts"):
         for path in (("webhook",), ("escalation", "webhook")):
-            yield from _at(below(alert, *path), ("alert", alert.id or "", *path), "secret")
+            yield from _of_webhook(below(alert, *path), ("alert", alert.id or "", *path))
 
 
 def _of_offer(offer: Item) -> Iterator[tuple[Key, Steps, object]]:
@@ -186,6 +195,23 @@ def _of_offer(offer: Item) -> Iterator[tuple[Key, Steps, object]]:
         auth = below(endpoint, "auth")
         for secret in _AUTH_SECRETS if auth else ():
             yield from _at(auth, (*name, "auth"), secret)
+        yield from _sent(endpoint, name)
+
+
+def _of_webhook(webhook: Item | None, key: Key) -> Iterator[tuple[Key, Steps, object]]:
+    yield from _at(webhook, key, "secret")
+    yield from _sent(webhook, key)
+
+
+def _sent(item: Item | None, key: Key) -> Iterator[tuple[Key, Steps, object]]:
+    """Secrets among the headers and the parameters of a query."""
+    for part in ("headers", "query"):
+        values = below(item, part)
+        if values is None:
+            continue
+        for name, value in secrets_among(values.data):
+            same = name.lower() if part == "headers" else name
+            yield (*key, part, same), (*values.steps, name), value
 
 
 def _at(item: Item | None, key: Key, name: str) -> Iterator[tuple[Key, Steps, object]]:

@@ -21,7 +21,7 @@ MAXIMUM_SECRET = 4096
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _SEALED = re.compile(r"v[0-9]{1,3}\.[A-Za-z0-9_\-]{1,20000}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_FORMS = "text, {env: NAME}, {keep: true} or {sealed: ...}"
+_FORMS = "text, {secret: text}, {env: NAME}, {keep: true} or {sealed: ...}"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -52,7 +52,7 @@ class Secret:
     def as_given(self) -> object:
         """The form that ``read`` reads back."""
         if self.plain is not None:
-            return self.plain
+            return {"secret": self.plain}
         return {"sealed": self.sealed} if self.sealed is not None else self.exported()
 
     def exported(self) -> dict[str, object]:
@@ -77,6 +77,11 @@ class Secret:
             if isinstance(content, str) and _VARIABLE.fullmatch(content):
                 return cls(env=content)
             raise mistake("must be the name of an environment variable", "env")
+        if form == "secret":
+            if isinstance(content, str) and fault_of_text(content) is None:
+                return cls(plain=content)
+            told = fault_of_text(content) if isinstance(content, str) else None
+            raise mistake(told or "must be text", "secret")
         if form == "sealed":
             if isinstance(content, str) and _SEALED.fullmatch(content):
                 return cls(sealed=content)

@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, JsonValue, StrictInt, ValidationInfo, field_validator
 
+from config.credentials import SentValue
 from config.faults import Step, mistake, mistakes
 from config.request_bodies import body_fault
 from config.request_parts import AnyBody, AnyHeaders, Found
@@ -67,7 +68,7 @@ class Webhook(Model):
 
     @field_validator("headers")
     @classmethod
-    def _known_in_headers(cls, headers: dict[str, str]) -> dict[str, str]:
+    def _known_in_headers(cls, headers: dict[str, SentValue]) -> dict[str, SentValue]:
         return check_headers(headers)
 
     @field_validator("body")
@@ -83,9 +84,10 @@ class Webhook(Model):
         return batch
 
 
-def check_headers(headers: dict[str, str]) -> dict[str, str]:
+def check_headers(headers: dict[str, SentValue]) -> dict[str, SentValue]:
     """The headers if their tokens are known and none is our own. Raises a mistake."""
-    found: Found = [*_unknown_tokens(dict(headers), ())]
+    templates = {name: text for name, text in headers.items() if isinstance(text, str)}
+    found: Found = [*_unknown_tokens(dict(templates), ())]
     for name in headers:
         if name.lower() in _OWN_HEADERS:
             found.append(([name], "is set by the service"))

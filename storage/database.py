@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from functools import partial
 from types import TracebackType
 from typing import TypeAlias
 
@@ -12,7 +13,9 @@ from asyncpg.pool import PoolConnectionProxy
 from asyncpg.transaction import Transaction
 
 from auction.ports import StorageUnavailableError
+from config.poolers import Pooler
 from storage.servers import ServerConnection, Servers
+from storage.sessions import begin_session, check_session, connect_arguments, no_refusal_by_pooler
 
 Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
 
@@ -23,15 +26,6 @@ CLOSE_S = 1.0
 _UNAVAILABLE_CLASSES = frozenset({"08", "28", "3D", "53", "57", "58"})
 # A read-only standby; transactions that were cut off; a lock that was not had in time.
 _UNAVAILABLE_STATES = frozenset({"25006", "25P03", "25P04", "55P03"})
-
-_SESSION = {
-    "TimeZone": "UTC",
-    "jit": "off",
-    # Planning the long statements takes longer than running them.
-    "plan_cache_mode": "force_generic_plan",
-    # A frozen process must not keep the rows it has locked.
-    "idle_in_transaction_session_timeout": "10s",
-}
 
 
 class Database:
@@ -48,9 +42,11 @@ class Database:
         pool: asyncpg.Pool,
         max_size: int,
         acquire_timeout_s: float,
+        pooler: Pooler = Pooler.NONE,
     ) -> None:
         self._dsn = dsn
         self._servers = servers
+        self.pooler = pooler
         self._pool = pool
         self._acquire_timeout_s = acquire_timeout_s
         self._free = asyncio.Semaphore(max_size)
@@ -62,6 +58,7 @@ class Database:
         cls,
         dsn: str,
         *,
+        pooler: Pooler = Pooler.NONE,
         min_size: int = 1,
         max_size: int = 10,
         connect_timeout_s: float = 5.0,
@@ -73,10 +70,10 @@ class Database:
 
         ``min_size`` connections are made at once, more when they are needed, and all are kept.
         Raises StorageUnavailableError when no server answers, ValueError for a URL that can't be
-        read.
+        read, PoolerError when there is a pooler in between that ``pooler`` does not name.
         """
-        with translated():
-            servers = Servers(dsn)
+        with translated(), no_refusal_by_pooler():
+            servers = Servers(dsn, direct=pooler is Pooler.NONE)
             pool = asyncpg.create_pool(
                 dsn,
                 connect=servers.connect,
@@ -88,11 +85,19 @@ class Database:
                 max_queries=1_000_000,
                 timeout=connect_timeout_s,
                 command_timeout=command_timeout_s,
+                init=partial(begin_session, pooler=pooler),
                 reset=_leave_as_it_is,
-                server_settings={**_SESSION, "application_name": application_name},
+                **connect_arguments(dsn, pooler, application_name),
             )
             await pool
-        return cls(dsn, servers, pool, max_size, acquire_timeout_s)
+        database = cls(dsn, servers, pool, max_size, acquire_timeout_s, pooler)
+        try:
+            async with database.connection() as connection:
+                await check_session(connection, pooler)
+        except BaseException:
+            await database.close()
+            raise
+        return database
 
     def connection(self) -> AbstractAsyncContextManager[Connection]:
         """Lend a connection; the body should hold database work only.
@@ -116,6 +121,7 @@ class Database:
         """
         return await open_connection(
             self._dsn,
+            self.pooler,
             connect_timeout_s=timeout_s,
             command_timeout_s=timeout_s,
             servers=self._servers,
@@ -256,6 +262,7 @@ class _Lending:
 
 async def open_connection(
     dsn: str,
+    pooler: Pooler = Pooler.NONE,
     *,
     connect_timeout_s: float = 5.0,
     command_timeout_s: float | None = 5.0,
@@ -266,13 +273,16 @@ async def open_connection(
     ``servers`` are those of the URL, where they are known already. Raises as ``Database.connect``
     does.
     """
-    with translated():
-        return await (servers or Servers(dsn)).connect(
+    with translated(), no_refusal_by_pooler():
+        asked = servers or Servers(dsn, direct=pooler is Pooler.NONE)
+        connection = await asked.connect(
             dsn,
             timeout=connect_timeout_s,
             command_timeout=command_timeout_s,
-            server_settings={**_SESSION, "application_name": "pingpost"},
+            **connect_arguments(dsn, pooler, "pingpost"),
         )
+        await begin_session(connection, pooler)
+        return connection
 
 
 @contextmanager

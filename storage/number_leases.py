@@ -5,7 +5,7 @@ import os
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 import asyncpg
@@ -47,6 +47,12 @@ class LiveLeases:
 
     visitors: int
     until: datetime
+
+    @property
+    def until_text(self) -> str:
+        """When the last one ends, as RFC 3339 in whole seconds."""
+        at = self.until.astimezone(UTC).isoformat(timespec="seconds")
+        return at.replace("+00:00", "Z")
 
 
 async def live_leases(

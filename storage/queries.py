@@ -7,6 +7,7 @@ from importlib.resources import files
 from types import MappingProxyType
 
 _HEADER = re.compile(r"^-- name: *(\S+) *$", re.MULTILINE)
+_INCLUDE = re.compile(r"^-- include: *(\S+) *$", re.MULTILINE)
 
 
 def query(name: str) -> str:
@@ -15,14 +16,27 @@ def query(name: str) -> str:
 
 
 def parse_queries(text: str) -> dict[str, str]:
-    """Split a text at its ``-- name: x`` headers. Raises ValueError for a name given twice."""
+    """Split a text at its ``-- name: x`` headers.
+
+    A line ``-- include: y`` stands for the text of the named part ``y`` of the same file. Raises
+    ValueError for a name given twice and for a part that is not there.
+    """
     head, *parts = _HEADER.split(text)
     if any(line and not line.startswith("--") for line in map(str.strip, head.splitlines())):
         message = "SQL before the first '-- name:' header"
         raise ValueError(message)
-    return _without_repeats(
+    found = _without_repeats(
         (name, body.strip()) for name, body in zip(parts[::2], parts[1::2], strict=True)
     )
+    return {name: _included(body, found) for name, body in found.items()}
+
+
+def _included(body: str, parts: Mapping[str, str]) -> str:
+    for name in _INCLUDE.findall(body):
+        if name not in parts:
+            message = f"there is no part {name!r} to include"
+            raise ValueError(message)
+    return _INCLUDE.sub(lambda line: parts[line[1]], body)
 
 
 @cache

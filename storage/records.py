@@ -11,9 +11,11 @@ import orjson
 
 from auction.domain.call import Call
 from auction.domain.call_list import RecordedEntry
+from auction.domain.call_record import AttemptRecord, CallRecord
 from auction.domain.conversions import Entry, EntryKind, Side
-from auction.domain.decision import AttemptRecord, CallRecord, PastCall, RoutedBy
 from auction.domain.ids import CallId, OwnerId
+from auction.domain.opening import PastCall
+from auction.domain.plan import RoutedBy
 from auction.domain.terms import Trigger
 from auction.domain.usage import Usage
 from auction.ports import StorageUnavailableError

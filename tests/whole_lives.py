@@ -9,16 +9,11 @@ from typing import Any
 import orjson
 
 from auction.domain.call import Call
-from auction.domain.decision import (
-    CallEvent,
-    EventResult,
-    EventType,
-    FailReason,
-    NextRequest,
-    OtherContent,
-)
 from auction.domain.ids import CallId
+from auction.domain.next_attempt import FailReason, NextRequest
+from auction.domain.opening import OtherContent
 from auction.domain.postbacks import NamedBy, Postback, PostbackResult, ReportStatus
+from auction.domain.switch_events import CallEvent, EventResult, EventType
 from auction.domain.terms import (
     Catalogue,
     ConversionRule,

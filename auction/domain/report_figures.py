@@ -7,11 +7,11 @@ from enum import Enum
 from functools import lru_cache
 from typing import Final, NotRequired, TypedDict
 
-from auction.domain.decision import ROUTED_UNANSWERED
 from auction.domain.log_bins import bin_of
 from auction.domain.money import to_units
 from auction.domain.reasons import HELD_BACK, Reason
 from auction.domain.terms import BuyerType
+from auction.domain.trace import ROUTED_UNANSWERED
 
 
 class FigureClass(Enum):

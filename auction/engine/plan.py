@@ -7,10 +7,10 @@ from functools import lru_cache
 
 from auction.domain.bidding import Bid
 from auction.domain.conversions import payable_rules
-from auction.domain.decision import Candidate, RoutedBy
 from auction.domain.eligibility import hold_units
 from auction.domain.ids import CallId, OfferId, PingId, PostId
 from auction.domain.payouts import payable_payouts
+from auction.domain.plan import Candidate, RoutedBy
 from auction.domain.reasons import Reason
 from auction.domain.static_order import static_order
 from auction.domain.terms import OfferTerms, PayoutRule
@@ -82,7 +82,7 @@ def _static_candidate(
         units=hold_units(offer, price),
         duplicates=offer.duplicates,
         conversions=payable_rules(offer),
-        payouts=payouts,
+        payouts=payouts if offer.billed else (),
     )
 
 

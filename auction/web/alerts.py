@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
 import orjson
@@ -11,20 +11,16 @@ from aiohttp import hdrs, web
 from auction.domain.alert_record import AlertRecord
 from auction.web import problems
 from auction.web.authentication import Scope, granted, granted_to_manage
+from auction.web.paging import known_only, read_limit, read_place, write_place
 from auction.web.problems import CallerMistakeError, Fault, invalid
 from auction.web.services import Tokens
-
-DEFAULT_LIMIT: Final = 100
-MOST: Final = 1000
 
 _MAY_LOOK: Final[frozenset[str]] = frozenset({Scope.READ, Scope.ADMIN})
 _JSON: Final = {hdrs.CONTENT_TYPE: "application/json"}
 _TOO_LATE: Final = "It was resolved before anybody acknowledged it: nothing is left to do."
+_PAGED: Final = frozenset({"limit", "after", "rule"})
 _ALERT_ID: Final = re.compile("[0-9a-f]{32}")
 _RULE_ID: Final = re.compile(r"[A-Za-z0-9_.:\-]{1,64}")
-_PLACE: Final = re.compile("([0-9]{1,17})-([0-9a-f]{32})")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class AlertBook(Protocol):
@@ -58,15 +54,17 @@ class AlertHandlers:
     async def active(self, request: web.Request) -> web.Response:
         """``GET``: what fires now, acknowledged or not."""
         await self._check(request)
+        known_only(request, frozenset())
         return _json({"alerts": [_shown(each) for each in await self._book.active()]})
 
     async def history(self, request: web.Request) -> web.Response:
         """``GET``: all that has fired, of one ``rule`` if given; ``next`` goes into ``after``."""
         await self._check(request)
-        limit, after = _read_limit(request.query.get("limit")), _read_after(request)
+        known_only(request, _PAGED)
+        limit, after = read_limit(request.query), read_place(request.query, _ALERT_ID)
         found = await self._book.history(limit + 1, after, _read_rule(request))
         page = found[:limit]
-        more = _place(page[-1]) if len(found) > limit else None
+        more = write_place((page[-1].fired_at, page[-1].alert_id)) if len(found) > limit else None
         return _json({"alerts": [_shown(each) for each in page], "next": more})
 
     async def acknowledge(self, request: web.Request) -> web.Response:
@@ -94,28 +92,6 @@ def _read_rule(request: web.Request) -> str | None:
     if rule is not None and not _RULE_ID.fullmatch(rule):
         raise invalid(Fault("rule", "must be the id of a rule"))
     return rule
-
-
-def _read_limit(text: str | None) -> int:
-    if text is None:
-        return DEFAULT_LIMIT
-    if text.isascii() and text.isdigit() and len(text) < 5 and 1 <= int(text) <= MOST:
-        return int(text)
-    raise invalid(Fault("limit", f"must be a whole number from 1 to {MOST}"))
-
-
-def _read_after(request: web.Request) -> tuple[datetime, str] | None:
-    text = request.query.get("after")
-    if text is None:
-        return None
-    place = _PLACE.fullmatch(text)
-    if place is None:
-        raise invalid(Fault("after", "must be the `next` of an earlier answer"))
-    return _EPOCH + int(place[1]) * _MICROSECOND, place[2]
-
-
-def _place(alert: AlertRecord) -> str:
-    return f"{(alert.fired_at - _EPOCH) // _MICROSECOND}-{alert.alert_id}"
 
 
 def _shown(alert: AlertRecord) -> dict[str, object]:

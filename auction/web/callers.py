@@ -7,21 +7,22 @@ from typing import Final, Protocol
 import orjson
 from aiohttp import hdrs, web
 
-from auction.domain.decision import CallRecord
+from auction.domain.call_record import CallRecord
 from auction.domain.ids import CallId, SuppressionId
 from auction.domain.phone import mask, normalise_number
 from auction.web import problems
 from auction.web.authentication import Scope, granted_to_manage
 from auction.web.call_request import LONGEST_NAME
 from auction.web.management.requests import actor_of
+from auction.web.paging import BAD_PLACE, known_only, read_limit
 from auction.web.problems import CallerMistakeError, Fault, invalid
 from auction.web.record_view import View, render_cdr, render_history
 from auction.web.services import ApiServices
 
-DEFAULT_LIMIT: Final = 100
 MOST: Final = 500
 MOST_SHOWN: Final = 1000
 
+_PAGED: Final = frozenset({"limit", "after"})
 _JSON: Final = {hdrs.CONTENT_TYPE: "application/json", hdrs.CACHE_CONTROL: "no-store"}
 _NEEDED: Final[frozenset[str]] = frozenset({Scope.ADMIN, Scope.PII})
 _OWN_NOTHING: Final[frozenset[str]] = frozenset()
@@ -94,7 +95,9 @@ class CallerHandlers:
     async def export(self, request: web.Request) -> web.Response:
         """``GET``: everything that is kept of a caller, page by page."""
         await granted_to_manage(request, self._services.tokens, needed=_NEEDED)
-        number, limit, after = self._number(request), _limit(request), _after(request)
+        known_only(request, _PAGED)
+        number, limit = self._number(request), read_limit(request.query, MOST)
+        after = _after(request)
         caller_hash = self._callers.keyed(number)
         found = await self._callers.data.calls(caller_hash, after, limit + 1)
         page = found[:limit]
@@ -110,6 +113,7 @@ class CallerHandlers:
     async def erase(self, request: web.Request) -> web.Response:
         """``DELETE``: what tells of the caller is taken away; repeating it changes nothing."""
         grant = await granted_to_manage(request, self._services.tokens, needed=_NEEDED)
+        known_only(request, frozenset())
         number = self._number(request)
         caller_hash = self._callers.keyed(number)
         erased = await self._callers.data.erase(number, caller_hash, actor_of(grant))
@@ -153,17 +157,8 @@ def _traces(record: CallRecord) -> int:
     return len(record.later_traces) + (record.trace is not None)
 
 
-def _limit(request: web.Request) -> int:
-    text = request.query.get("limit")
-    if text is None:
-        return DEFAULT_LIMIT
-    if text.isascii() and text.isdigit() and len(text) < 5 and 1 <= int(text) <= MOST:
-        return int(text)
-    raise invalid(Fault("limit", f"must be a whole number from 1 to {MOST}"))
-
-
 def _after(request: web.Request) -> CallId | None:
     text = request.query.get("after")
     if text is not None and (len(text) > LONGEST_NAME or "\0" in text):
-        raise invalid(Fault("after", "must be the `next` of an earlier answer"))
+        raise invalid(Fault("after", BAD_PLACE))
     return None if text is None else CallId(text)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
 import orjson
@@ -10,17 +10,13 @@ from aiohttp import hdrs, web
 
 from auction.web import problems
 from auction.web.authentication import MAY_MANAGE, unbound
-from auction.web.problems import CallerMistakeError, Fault, invalid
+from auction.web.paging import known_only, read_limit, read_place, write_place
+from auction.web.problems import CallerMistakeError
 from auction.web.services import Tokens
 
-DEFAULT_LIMIT: Final = 100
-MOST: Final = 1000
-
 _JSON: Final = {hdrs.CONTENT_TYPE: "application/json"}
+_PAGED: Final = frozenset({"limit", "after"})
 _EVENT_ID: Final = re.compile("[0-9a-f]{32}")
-_PLACE: Final = re.compile("([0-9]{1,17})-([0-9a-f]{32})")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class Letter(Protocol):
@@ -85,10 +81,11 @@ class DeadLetterHandlers:
     async def list(self, request: web.Request) -> web.Response:
         """``GET``: what was given up, the newest first; ``next`` goes into ``after``."""
         await unbound(request, self._tokens, MAY_MANAGE)
-        limit, after = _read_limit(request.query.get("limit")), _read_after(request)
+        known_only(request, _PAGED)
+        limit, after = read_limit(request.query), read_place(request.query, _EVENT_ID)
         found = await self._letters.dead_letters(limit + 1, after)
         page = found[:limit]
-        more = _place(page[-1]) if len(found) > limit else None
+        more = write_place((page[-1].died_at, page[-1].event_id)) if len(found) > limit else None
         return _json(200, {"dead_letters": [_shown(each) for each in page], "next": more})
 
     async def resend(self, request: web.Request) -> web.Response:
@@ -100,28 +97,6 @@ class DeadLetterHandlers:
                 problems.NOT_FOUND, "There is no dead letter with this event_id."
             )
         return _json(202, {"event_id": event_id, "state": "pending"})
-
-
-def _read_limit(text: str | None) -> int:
-    if text is None:
-        return DEFAULT_LIMIT
-    if text.isascii() and text.isdigit() and len(text) < 5 and 1 <= int(text) <= MOST:
-        return int(text)
-    raise invalid(Fault("limit", f"must be a whole number from 1 to {MOST}"))
-
-
-def _read_after(request: web.Request) -> tuple[datetime, str] | None:
-    text = request.query.get("after")
-    if text is None:
-        return None
-    place = _PLACE.fullmatch(text)
-    if place is None:
-        raise invalid(Fault("after", "must be the `next` of an earlier answer"))
-    return _EPOCH + int(place[1]) * _MICROSECOND, place[2]
-
-
-def _place(letter: Letter) -> str:
-    return f"{(letter.died_at - _EPOCH) // _MICROSECOND}-{letter.event_id}"
 
 
 def _shown(letter: Letter) -> dict[str, object]:

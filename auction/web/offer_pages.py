@@ -26,6 +26,7 @@ from auction.ports import Clock, StorageUnavailableError
 from auction.web import problems
 from auction.web.authentication import MAY_VIEW, granted
 from auction.web.call_list import CallLists
+from auction.web.paging import known_only
 from auction.web.problems import CallerMistakeError
 from auction.web.record_view import View, render_listed
 from auction.web.services import Grant, Tokens
@@ -71,6 +72,7 @@ class OfferPageHandlers:
     async def show_usage(self, request: web.Request) -> web.Response:
         """``GET /v1/offers/{id}/usage``: each cap and the live calls, by the ledger."""
         grant = await granted(request, self._tokens, MAY_VIEW)
+        known_only(request, frozenset())
         offer = _known_offer(request, grant, self._catalogue())
         now = self._clock.now()
         content = {"offer": offer.id, "at": _instant(now), **await self._usage(offer, now)}
@@ -79,6 +81,7 @@ class OfferPageHandlers:
     async def show_summary(self, request: web.Request) -> web.Response:
         """``GET /v1/offers/{id}/summary``: everything that an offer's page shows."""
         grant = await granted(request, self._tokens, MAY_VIEW)
+        known_only(request, frozenset())
         catalogue = self._catalogue()
         offer, now = _known_offer(request, grant, catalogue), self._clock.now()
         month = datetime.fromtimestamp(window_starts(now, offer.limits[0].zone)[Period.MONTH], UTC)

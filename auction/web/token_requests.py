@@ -1,11 +1,9 @@
-"""``/v1/tokens``: what may be asked for, and the place that a page ends with."""
+"""``POST /v1/tokens``: what may be asked for."""
 
 import math
-import re
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final, Literal
+from datetime import datetime
+from typing import Annotated, Literal
 
-from multidict import MultiMapping
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from auction.domain.throttle import RateLimit
@@ -14,16 +12,6 @@ from auction.web.call_request import Identifier
 from auction.web.event_request import Instant
 from auction.web.faults import faults_of
 from auction.web.problems import Fault, invalid
-
-DEFAULT_LIMIT: Final = 100
-MOST: Final = 1000
-
-_PLACE: Final = re.compile("([0-9]{1,17})-(tok_[0-9a-f]{16})")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-
-Place = tuple[datetime, str]
-"""When a token was made, and its id."""
 
 
 class RateLimitRequest(BaseModel):
@@ -84,34 +72,3 @@ def _contradictions(asked: TokenRequest, now: datetime) -> list[Fault]:
     if asked.expires_at is not None and asked.expires_at <= now:
         faults.append(Fault("expires_at", "must be in the future"))
     return faults
-
-
-def read_page(query: MultiMapping[str]) -> tuple[int, Place | None]:
-    """``limit`` and ``after``. Raises CallerMistakeError (422)."""
-    unknown = sorted({*query} - {"limit", "after"})
-    if unknown:
-        raise invalid(*(Fault(name[:64], "is not a known key") for name in unknown[:10]))
-    return _limit(query.get("limit")), _after(query.get("after"))
-
-
-def write_place(place: Place) -> str:
-    """A place as text for ``after``."""
-    made, token_id = place
-    return f"{(made - _EPOCH) // _MICROSECOND}-{token_id}"
-
-
-def _limit(text: str | None) -> int:
-    if text is None:
-        return DEFAULT_LIMIT
-    if text.isascii() and text.isdigit() and len(text) < 5 and 1 <= int(text) <= MOST:
-        return int(text)
-    raise invalid(Fault("limit", f"must be a whole number from 1 to {MOST}"))
-
-
-def _after(text: str | None) -> Place | None:
-    if text is None:
-        return None
-    place = _PLACE.fullmatch(text)
-    if place is None:
-        raise invalid(Fault("after", "must be the `next` of an earlier answer"))
-    return _EPOCH + int(place[1]) * _MICROSECOND, place[2]

@@ -1,5 +1,6 @@
 """The handlers under ``/v1/tokens``."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -13,16 +14,13 @@ from auction.web import problems
 from auction.web.authentication import Scope, granted_to_manage
 from auction.web.bodies import MAX_BODY_BYTES, expecting, read_object
 from auction.web.management.requests import actor_of
+from auction.web.paging import Place, known_only, read_limit, read_place, write_place
 from auction.web.problems import CallerMistakeError, Fault, invalid
 from auction.web.services import Grant, Tokens
-from auction.web.token_requests import (
-    Place,
-    TokenRequest,
-    read_page,
-    read_token_request,
-    write_place,
-)
+from auction.web.token_requests import TokenRequest, read_token_request
 
+_PAGED: Final = frozenset({"limit", "after"})
+_TOKEN_ID: Final = re.compile("tok_[0-9a-f]{16}")
 _JSON: Final = {hdrs.CONTENT_TYPE: "application/json", hdrs.CACHE_CONTROL: "no-store"}
 
 
@@ -123,7 +121,8 @@ class TokenHandlers:
     async def list(self, request: web.Request) -> web.Response:
         """``GET``: revoked ones included; ``next`` goes into ``after``."""
         await granted_to_manage(request, self._tokens)
-        limit, after = read_page(request.query)
+        known_only(request, _PAGED)
+        limit, after = read_limit(request.query), read_place(request.query, _TOKEN_ID)
         found = await self._keeping.list(limit + 1, after)
         page = found[:limit]
         more = (page[-1].created_at, page[-1].grant.id) if len(found) > limit else None

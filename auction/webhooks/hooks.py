@@ -10,6 +10,7 @@ from typing import Final
 from auction.webhooks.bodies import CONTENT_TYPES, Render, Told, compile_render
 from auction.webhooks.templates import Values, compile_header
 from config.alerts import ALERT_HOOK, ALERT_OWNER, ESCALATION_HOOK, AlertWebhook
+from config.credentials import SentValue
 from config.marketplace import Marketplace
 from config.sealing import SecretUnavailableError, resolve_secret
 from config.secret_box import SecretBox
@@ -124,11 +125,20 @@ def _compile(webhook: Webhook | AlertWebhook, resolve: Callable[[Secret], str]) 
         url=webhook.url,
         render=compile_render(webhook.format, webhook.body, batched=batch is not None),
         content_type=CONTENT_TYPES[webhook.format],
-        headers=tuple((name, compile_header(text)) for name, text in webhook.headers.items()),
+        headers=tuple(
+            (name, _compile_header(text, resolve)) for name, text in webhook.headers.items()
+        ),
         key=None if webhook.secret is None else resolve(webhook.secret).encode(),
         every_s=None if batch is None else float(batch.every_s),
         most=1 if batch is None else batch.max,
     )
+
+
+def _compile_header(text: SentValue, resolve: Callable[[Secret], str]) -> Callable[[Values], str]:
+    if isinstance(text, str):
+        return compile_header(text)
+    plain = resolve(text)
+    return lambda _: plain
 
 
 def _canonical(name: str) -> str:

@@ -16,9 +16,10 @@ from typing import Any
 import asyncpg
 
 from auction.domain.bidding import PostReply
-from auction.domain.decision import EventType, FailReason
 from auction.domain.ids import CallId
+from auction.domain.next_attempt import FailReason
 from auction.domain.postbacks import ReportStatus
+from auction.domain.switch_events import EventType
 from auction.ports import PostOrder
 from storage.database import Database
 from storage.report_folding import ReportFolding

@@ -23,7 +23,13 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         "private_fields": ["email"],
         "payouts": [{"source": "*", "trigger": "answered", "percent": "12.50"}],
         "webhooks": [
-            {"id": "crm", "url": "https://crm.example/", "events": ["call.ended"], "secret": "s3"}
+            {"id": "crm", "url": "https://crm.example/", "events": ["call.ended"], "secret": "s3"},
+            {
+                "id": "keyed",
+                "url": "https://crm.example/",
+                "events": ["call.ended"],
+                "headers": {"X-Api-Key": "correct horse", "X-Call": "{{ call_id }}"},
+            },
         ],
     },
     "sources": {"id": "pub-99", "name": "Another site"},
@@ -44,6 +50,8 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
             "ping": {
                 "url": "https://delta.example/ping",
                 "auth": {"type": "bearer", "token": "correct horse"},
+                "headers": {"X-Partner": {"secret": "correct horse"}, "X-Zip": "{{ call_id }}"},
+                "query": {"api_key": "correct horse", "site": {"env": "ACME_TOKEN"}},
             }
         },
     },
@@ -51,7 +59,12 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         "id": "house",
         "name": "Our own",
         "fixed_amount": "22.00",
-        "ping": {"timeout_ms": 400, "format": "form", "body": {"zip": "{{ fields.zip_code }}"}},
+        "ping": {
+            "timeout_ms": 400,
+            "format": "form",
+            "body": {"zip": "{{ fields.zip_code }}"},
+            "headers": {"Authorization": "Bearer correct horse"},
+        },
     },
     "numbers": {
         "id": "brand",
@@ -91,7 +104,10 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
         "above": "0.10",
         "auto_pause": {"resume_after_minutes": 30},
         "webhook": {"url": "https://ops.example/", "secret": "correct horse"},
-        "escalation": {"after_minutes": 15, "webhook": {"url": "https://boss.example/"}},
+        "escalation": {
+            "after_minutes": 15,
+            "webhook": {"url": "https://boss.example/", "headers": {"Cookie": "correct horse"}},
+        },
     },
     "suppressions": {"id": "clients", "scope": "buyer", "buyer": "acme"},
 }

@@ -25,8 +25,8 @@ from auction.domain.bidding import (
     Quote,
 )
 from auction.domain.call import Caller
-from auction.domain.decision import Candidate, RoutedBy
 from auction.domain.ids import BuyerId, PingId, PostId
+from auction.domain.plan import Candidate, RoutedBy
 from auction.domain.reasons import Reason
 from auction.domain.terms import Destination
 from auction.ports import PingOrder, PostOrder
@@ -329,6 +329,31 @@ async def test_the_buyer_can_check_the_signature(transport: Transport) -> None:
     message = seen.headers["x-timestamp"].encode() + b"." + seen.body
     expected = hmac.new(b"s3cret", message, hashlib.sha256).hexdigest()
     assert seen.headers["x-signature"] == f"sha256={expected}"
+
+
+async def test_secrets_in_headers_and_query_are_sent_as_they_are(transport: Transport) -> None:
+    _, seen = await ping_of(
+        bid,
+        transport,
+        headers={"X-Partner": {"env": "TOKEN"}, "Cookie": "id=1"},
+        query={"zip": "{{ fields.zip_code }}", "site": {"secret": "{{ call_id }} & co"}},
+    )
+
+    assert seen.line == "POST /ping?zip=90210&site=%7B%7B%20call_id%20%7D%7D%20%26%20co HTTP/1.1"
+    assert seen.headers["x-partner"] == "s3cret"
+    assert seen.headers["cookie"] == "id=1"
+
+
+async def test_an_offer_whose_header_has_no_value_is_not_asked(transport: Transport) -> None:
+    headers = {"X-Partner": {"env": "NOWHERE"}}
+    gateway = a_gateway(
+        a_marketplace({"url": "http://127.0.0.1:9/", "headers": headers}), transport
+    )
+
+    reply = await gateway.ping(a_ping())
+
+    assert isinstance(reply, PingFault)
+    assert "NOWHERE is not set" in str(reply.detail)
 
 
 async def test_a_key_in_the_query_goes_with_the_other_values(transport: Transport) -> None:

@@ -1,7 +1,7 @@
 """Campaigns, sources, buyers and offers by the API: one revision each, nothing lost."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -264,6 +264,28 @@ async def test_a_pool_is_not_deleted_while_visitors_hold_its_numbers(database: D
         assert (await ask(api, "DELETE", "/v1/pools/web")).status == 204
 
 
+async def test_numbers_that_visitors_hold_are_not_taken_out_of_their_pool(
+    database: Database,
+) -> None:
+    leases = NumberLeases(database, VAULT)
+    async with managing(database) as api:
+        made = (await ask(api, "POST", "/v1/pools", EXAMPLES["pools"])).json()
+        lent = await leases.lease(WEB, LeaseRequest("ann", None, {}), {})
+        assert isinstance(lent, Leased)
+        left = [each for each in WEB.numbers if each != lent.number]
+        for method, body in (("PATCH", {"numbers": left}), ("PUT", {**made, "numbers": left})):
+            refused = await ask(api, method, "/v1/pools/web", body)
+            assert (refused.status, refused.json()["type"]) == (409, "urn:pingpost:problem:in-use")
+            assert "1 visitor holds, until 20" in refused.json()["detail"]
+        other = {"numbers": [lent.number, "+18005550183"]}
+        assert (await ask(api, "PATCH", "/v1/pools/web", other)).status == 200
+        at = (datetime.now(UTC) + timedelta(hours=1)).isoformat().replace("+00:00", "Z")
+        later = f"/v1/pools/web?effective_at={at}"
+        assert (await ask(api, "PATCH", later, {"numbers": ["+18005550183"]})).status == 202
+        await leases.give_back(WEB, "ann")
+        assert (await ask(api, "PATCH", "/v1/pools/web", {"numbers": left})).status == 200
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -341,6 +363,34 @@ async def test_secrets_are_sealed_shown_as_kept_and_kept(database: Database) -> 
         auth = {"ping_post": {"ping": {"auth": {"token": {"env": "DELTA_TOKEN"}}}}}
         patched = await ask(api, "PATCH", path, auth)
         assert patched.json()["ping_post"]["ping"]["auth"]["token"] == {"env": "DELTA_TOKEN"}
+
+
+async def test_secrets_in_headers_and_query_are_kept_changed_and_taken_away(
+    database: Database,
+) -> None:
+    path = "/v1/offers/delta-auto"
+    async with managing(database) as api:
+        ping = (await ask(api, "POST", "/v1/offers", EXAMPLES["offers"])).json()["ping_post"][
+            "ping"
+        ]
+        assert ping["headers"] == {"X-Partner": {"keep": True}, "X-Zip": "{{ call_id }}"}
+        assert ping["query"] == {"api_key": {"keep": True}, "site": {"env": "ACME_TOKEN"}}
+        before = await stored_text(database, "delta-auto")
+        headers = {"X-Partner": {"keep": True}, "X-Zip": None, "X-Other": "as it is"}
+        patch = {"ping_post": {"ping": {"headers": headers, "query": {"site": "here"}}}}
+        ping = (await ask(api, "PATCH", path, patch)).json()["ping_post"]["ping"]
+        assert ping["headers"] == {"X-Partner": {"keep": True}, "X-Other": "as it is"}
+        assert ping["query"] == {"api_key": {"keep": True}, "site": "here"}
+        kept = before.partition('"X-Partner":{"sealed":"')[2].partition('"')[0]
+        assert kept in await stored_text(database, "delta-auto")
+        patch = {"ping_post": {"ping": {"headers": {"X-Partner": {"secret": "battery staple"}}}}}
+        assert (await ask(api, "PATCH", path, patch)).status == 200
+        after = await stored_text(database, "delta-auto")
+        assert kept not in after
+        assert "battery staple" not in after
+        patch = {"ping_post": {"ping": {"query": {"nothing": {"keep": True}}}}}
+        told = faults(await ask(api, "PATCH", path, patch))
+        assert list(told) == ["ping_post.ping.query.nothing"]
 
 
 async def test_a_secret_to_keep_that_is_not_there_is_a_fault(database: Database) -> None:

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from auction.marketplaces import apply_file
 from storage.audit import Note, add_note
 from storage.database import Database
@@ -67,7 +69,30 @@ async def test_the_log_is_filtered(database: Database, tmp_path: Path) -> None:
         assert len(await log(api, "from=2999-01-01")) == 0
 
 
-async def test_no_secret_is_in_the_log(database: Database) -> None:
+@pytest.mark.parametrize("path", ["campaigns", "offers", "delivery-profiles", "alerts"])
+async def test_no_secret_is_in_the_log_nor_in_the_database(database: Database, path: str) -> None:
+    async with managing(database) as api:
+        made = await ask(api, "POST", f"/v1/{path}", EXAMPLES[path])
+        name = made.json()["id"]
+        await ask(api, "PATCH", f"/v1/{path}/{name}", {"name": "Other", "weight": 3})
+        await ask(api, "DELETE", f"/v1/{path}/{name}")
+        for asked in (f"/v1/audit?id={name}", f"/v1/{path}/{name}?revision=2"):
+            reply = await ask(api, "GET", asked)
+            assert reply.body.count(b'{"keep":true}') >= 1
+            assert b"sealed" not in reply.body
+            assert b"correct horse" not in reply.body
+    assert "correct horse" not in await everything_stored(database)
+
+
+async def everything_stored(database: Database) -> str:
+    async with database.connection() as connection:
+        text = await connection.fetchval(
+            """select string_agg(document::text, ' ') from catalogue_items"""
+        )
+    return str(text)
+
+
+async def test_a_secret_is_shown_as_kept_in_the_log(database: Database) -> None:
     async with managing(database) as api:
         await ask(api, "POST", "/v1/offers", EXAMPLES["offers"])
         reply = await ask(api, "GET", "/v1/audit?kind=offer&id=delta-auto")

@@ -11,8 +11,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from auction.domain.decision import Candidate, Finished, Reserved
+from auction.domain.finishing import Finished
 from auction.domain.ids import OfferId, offer_owner
+from auction.domain.plan import Candidate
+from auction.domain.reserving import Reserved
 from auction.domain.terms import Cap, Measure, Period
 from storage.batch import BatchLimits
 from storage.database import Database

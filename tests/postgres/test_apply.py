@@ -4,11 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from auction.domain.leases import Leased
 from auction.marketplaces import apply_file, export, load_at_start
 from config.faults import ConfigError
 from storage.catalogue import load, save
 from storage.catalogue_items import split
 from storage.database import Database
+from storage.number_leases import NumberLeases
+from tests.lease_steps import a_pool, a_visitor
+from tests.ledger_steps import VAULT
 from tests.postgres.test_marketplaces import BOX, SECRET, a_file
 
 
@@ -33,6 +37,36 @@ async def test_an_export_is_refused_once_the_marketplace_was_changed(
     assert (forced.revision, forced.changed) == (3, True)
     again = await apply_file(database, BOX, exported, {})
     assert (again.revision, again.changed) == (3, False)
+
+
+POOLED = """
+campaigns: [{id: auto}]
+pools: [{id: web, campaign: auto, numbers: ["+18005550201", "+18005550202"]}]
+"""
+
+
+async def test_a_file_that_takes_numbers_from_visitors_says_so_and_is_refused_unless_forced(
+    database: Database, tmp_path: Path
+) -> None:
+    path = tmp_path / "pools.yaml"
+    path.write_text(POOLED)
+    await apply_file(database, BOX, path, {})
+    pool = a_pool("+18005550201", "+18005550202")
+    lent = await NumberLeases(database, VAULT).lease(pool, a_visitor("ann"), {})
+    assert isinstance(lent, Leased)
+    for left in (POOLED.replace(f'"{lent.number}", ', ""), "campaigns: [{id: auto}]"):
+        path.write_text(left)
+        planned = await apply_file(database, BOX, path, {}, dry_run=True)
+        assert planned.differences[-1].startswith(
+            "! pool web gives up numbers that 1 visitor holds, until 20"
+        )
+        with pytest.raises(ConfigError, match=r"pools: ! pool web gives up numbers .* --force"):
+            await apply_file(database, BOX, path, {})
+    assert (await apply_file(database, BOX, path, {}, force=True)).changed
+    path.write_text(POOLED)
+    assert (await apply_file(database, BOX, path, {}, dry_run=True)).differences == [
+        "+ pool web",
+    ]
 
 
 async def test_a_start_takes_its_own_file_whatever_revision_that_was_exported_from(

@@ -2,14 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
 
-from auction.domain.decision import KnownAs, Opened
-from auction.domain.ids import SourceId
+from auction.domain.ids import PoolId, SourceId
 from auction.domain.leases import Exhausted, Leased, LeaseRequest
 from auction.domain.numbers import PoolTerms
+from auction.domain.opening import KnownAs, Opened
 from storage.database import Database
 from storage.ledger import PostgresLedger
 from storage.number_leases import NumberLeases
@@ -214,6 +215,29 @@ async def test_a_number_that_moves_to_another_pool_is_lent_anew(leases: NumberLe
     smaller = a_pool(*{ONE, TWO} - {number})
     assert await lent(leases, smaller, a_visitor("ann")) in smaller.numbers
     assert await leases.heartbeat(pool, "ann") is not None
+
+
+async def test_a_number_that_changes_its_pool_stays_its_visitors_until_the_lease_is_over(
+    leases: NumberLeases, database: Database, ledger: PostgresLedger
+) -> None:
+    await lent(leases, a_pool(ONE, TWO), a_visitor("ann", keyword="cheap"))
+    await lent(leases, a_pool(ONE, TWO), a_visitor("bob", keyword="dear"))
+    other = replace(a_pool(ONE, TWO), id=PoolId("other"))
+    assert await leases.lease(other, a_visitor("eve"), NO_LIMITS) is Exhausted.POOL
+    opened = await called(ledger, other, ONE, "1@s")
+    assert opened.known_as is not None
+    assert opened.known_as.fields["keyword"] == "cheap"
+    await end_call(database, "1@s")
+    await pass_time(database, 71)
+    assert await lent(leases, other, a_visitor("eve")) in {ONE, TWO}
+
+
+async def test_a_visitor_may_lose_several_numbers_one_after_the_other(
+    leases: NumberLeases,
+) -> None:
+    for number in (ONE, TWO):
+        assert await lent(leases, a_pool(number), a_visitor("ann")) == number
+    assert await leases.lease(a_pool(), a_visitor("ann"), NO_LIMITS) is Exhausted.POOL
 
 
 async def test_tags_are_forgotten_once_their_lease_is_over(

@@ -6,8 +6,9 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 
-from auction.domain.decision import EventType, Reserved
 from auction.domain.ids import OfferId, offer_owner
+from auction.domain.reserving import Reserved
+from auction.domain.switch_events import EventType
 from auction.domain.terms import Period
 from storage.batch import BatchLimits
 from storage.database import Database

@@ -50,7 +50,11 @@ buyers:
         destination: {{uri: "sip:sales@acme.example"}}
         ping_post:
           minimum_bid: "{{minimum}}"
-          ping: {{url: "http://127.0.0.1:9/ping", auth: {{type: bearer, token: {SECRET}}}}}
+          ping:
+            url: "http://127.0.0.1:9/ping"
+            auth: {{type: bearer, token: {SECRET}}}
+            headers: {{X-Api-Key: {SECRET}}}
+            query: {{site: {{secret: {SECRET}}}}}
 """
 
 
@@ -81,7 +85,7 @@ async def test_everything_is_sealed_anew_and_is_what_it_was(
         await apply_file(database, OLD, a_file(tmp_path, minimum), {"OTHER": "x"})
     keys = await keys_of(database, OLD)
     assert await rotate(database, OLD, NEW) == Rotated(keys=2, documents=3, unreadable=0)
-    assert await secrets_of(database, NEW) == [SECRET] * 3, "those of old revisions, too"
+    assert await secrets_of(database, NEW) == [SECRET] * 7, "those of old revisions, too"
     assert await keys_of(database, NEW) == keys
     with pytest.raises(SecretKeyError):
         await keys_of(database, OLD)
@@ -126,7 +130,7 @@ async def test_a_secret_that_nobody_could_open_stays_and_is_counted(
     stranger = SecretBox(b"s" * 32)
     await apply_file(database, stranger, a_file(tmp_path), {"OTHER": "x"})
     before = join((await load(database)).items)
-    assert await rotate(database, OLD, NEW) == Rotated(keys=2, documents=2, unreadable=2)
+    assert await rotate(database, OLD, NEW) == Rotated(keys=2, documents=2, unreadable=4)
     assert join((await load(database)).items) == before
 
 
@@ -212,11 +216,11 @@ async def test_a_rotation_that_is_killed_leaves_the_old_key_in_force(
         await hold.rollback()
     finally:
         await blocker.close()
-    assert await secrets_of(database, OLD) == [SECRET] * 2
+    assert await secrets_of(database, OLD) == [SECRET] * 4
     assert await keys_of(database, OLD) == keys
     process = await rotating(dsn)
     assert await process.wait() == 0
-    assert await secrets_of(database, NEW) == [SECRET] * 2
+    assert await secrets_of(database, NEW) == [SECRET] * 4
     assert await keys_of(database, NEW) == keys
 
 

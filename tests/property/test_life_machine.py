@@ -20,9 +20,10 @@ from hypothesis.stateful import (
 
 from auction.domain.bidding import PostRejected
 from auction.domain.call import Call
-from auction.domain.decision import EventResult, EventType, FailReason
 from auction.domain.ids import OwnerId
+from auction.domain.next_attempt import FailReason
 from auction.domain.postbacks import Refused, Reported, ReportStatus
+from auction.domain.switch_events import EventResult, EventType
 from auction.domain.terms import Cap, Measure, OwnerLimits, Period
 from auction.domain.usage import Usage
 from auction.ports import StorageUnavailableError

@@ -16,8 +16,9 @@ from auction.web.management.conditions import etag
 from auction.web.management.entailed import refuse_made
 from auction.web.management.fragments import shown
 from auction.web.management.handlers import FROM_API
-from auction.web.management.requests import actor_of, known_only, read_exact_object
+from auction.web.management.requests import actor_of, read_exact_object
 from auction.web.management.resources import BY_KIND
+from auction.web.paging import known_only
 from auction.web.problems import CallerMistakeError, invalid
 from auction.web.services import Tokens
 from config.identifiers import unused

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC
 from typing import Final
 
 from auction.domain.terms import BuyerType
+from auction.lent_numbers import given_up, held_by
 from auction.web import problems
 from auction.web.management.relatives import users_of
 from auction.web.problems import CallerMistakeError, Fault, ProblemKind, invalid
@@ -25,11 +25,19 @@ _LEASED_TOLD: Final = (
     'A PATCH with {{"cap": 0}} lends to nobody new: delete the pool when they are gone, or '
     "end each lease with DELETE /v1/pools/{}/leases/{{session_id}}."
 )
+_LENT_TOLD: Final = (
+    "Numbers that are taken out are lent: {}. Take them out when they are free, end each lease "
+    "with DELETE /v1/pools/{}/leases/{{session_id}}, or `pingpost apply --force` a file."
+)
 _BY_HAND: Final = (
     "can't be voice_bot by hand: save a voice agent with PUT /v1/voice-agents/{id}, which makes "
     "its buyer"
 )
 _LINKED_BY_HAND: Final = "is set by saving a voice agent with PUT /v1/voice-agents/{id}"
+_BILLS_ANSWERED: Final = (
+    "has no conversion rules, so it bills each call that is answered: what it had before stands in "
+    "the audit log"
+)
 _NO_RULES: Final = f"can't be given: a buyer of type {QUALITY_ASSURANCE} has no conversion rules"
 
 
@@ -54,9 +62,13 @@ async def entailed_by(
     if item.kind == BUYER:
         refuse_made(before)
         _refuse_by_hand(item, before)
+        if before is not None and not _billed(before) and _billed(item):
+            return await _without_rules(change, item)
         return await _destroyed_rules(change, item)
     if item.kind == OFFER:
         await _check_owner(change, item)
+    if item.kind == POOL and before is not None:
+        await _refuse_taking_lent(change, item, before)
     return NOTHING
 
 
@@ -84,8 +96,16 @@ async def _refuse_leased(change: CatalogueChange, pool: CatalogueItem) -> None:
     live = await live_leases(change.connection, pool.id, numbers)
     if live is None:
         return
-    until = live.until.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    raise CallerMistakeError(LEASED, _LEASED_TOLD.format(live.visitors, until, pool.id))
+    raise CallerMistakeError(LEASED, _LEASED_TOLD.format(live.visitors, live.until_text, pool.id))
+
+
+async def _refuse_taking_lent(
+    change: CatalogueChange, pool: CatalogueItem, before: CatalogueItem
+) -> None:
+    """Raises CallerMistakeError (409) when numbers are taken out that visitors hold."""
+    live = await given_up(change.connection, before, pool)
+    if live is not None:
+        raise CallerMistakeError(LEASED, _LENT_TOLD.format(held_by(live), pool.id))
 
 
 def refuse_made(buyer: CatalogueItem | None) -> None:
@@ -118,6 +138,17 @@ async def _destroyed_rules(change: CatalogueChange, buyer: CatalogueItem) -> Ent
     )
     destroyed = [{"offer": each.id, CONVERSIONS: _rules_of(each)} for each in offers]
     return Entailed(tuple(each.key for each in offers), left, {"destroyed": destroyed})
+
+
+async def _without_rules(change: CatalogueChange, buyer: CatalogueItem) -> Entailed:
+    """Of a buyer that is billed from now on: its offers without rules bill every answered call."""
+    bare = [each for each in await change.children(OFFER, buyer.id) if not _rules_of(each)]
+    warnings = [{"offer": each.id, "message": _BILLS_ANSWERED} for each in bare]
+    return Entailed(told={"warnings": warnings} if warnings else {})
+
+
+def _billed(buyer: CatalogueItem) -> bool:
+    return buyer.document.get("type", BuyerType.BUYER.value) == BuyerType.BUYER.value
 
 
 def _rules_of(offer: CatalogueItem) -> object:

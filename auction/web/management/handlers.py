@@ -18,7 +18,6 @@ from auction.web.management.fragments import shown
 from auction.web.management.masking import shown_to
 from auction.web.management.requests import (
     actor_of,
-    known_only,
     read_exact_object,
     read_number,
     read_wanted,
@@ -26,6 +25,7 @@ from auction.web.management.requests import (
 )
 from auction.web.management.resources import Resource
 from auction.web.management.schedule import accepted, read_effective_at, schedule
+from auction.web.paging import known_only
 from auction.web.services import Grant, Tokens
 from config.secret_box import SecretBox
 from config.values import is_identifier

@@ -15,6 +15,7 @@ from auction.web.bodies import MAX_BODY_BYTES, parse_object, read_bytes
 from auction.web.faults import faults_of
 from auction.web.management.fragments import fault_at
 from auction.web.management.resources import Filter, FilterKind, Resource
+from auction.web.paging import BAD_PLACE, known_only, read_limit
 from auction.web.problems import CallerMistakeError, Fault, invalid
 from auction.web.services import Grant
 from config.faults import ConfigError
@@ -24,9 +25,6 @@ from storage.managing import Wanted
 
 MAX_OBJECT_BYTES: Final = 1024 * 1024
 """An object may have lists of 10,000 entries."""
-
-DEFAULT_LIMIT: Final = 100
-MOST: Final = 1000
 
 _NO_KEY: Final = "can't be given here: the request takes no body"
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -62,16 +60,6 @@ async def refuse_body(request: web.Request) -> None:
         raise invalid(*(Fault(mask_numbers(key[:64]), _NO_KEY) for key in list(content)[:10]))
 
 
-def read_limit(request: web.Request) -> int:
-    """``limit`` of a page. Raises CallerMistakeError: 422."""
-    text = request.query.get("limit")
-    if text is None:
-        return DEFAULT_LIMIT
-    if _NUMBER.fullmatch(text) and 1 <= int(text) <= MOST:
-        return int(text)
-    raise invalid(Fault("limit", f"must be a whole number from 1 to {MOST}"))
-
-
 def read_number(request: web.Request, name: str) -> int | None:
     """A whole number of the query. Raises CallerMistakeError: 422."""
     text = request.query.get(name)
@@ -87,7 +75,7 @@ def read_wanted(request: web.Request, resource: Resource) -> Wanted:
     known_only(request, _PAGING | set(resource.filters))
     after = request.query.get("after")
     if after is not None and not is_identifier(after):
-        raise invalid(Fault("after", "must be the `next` of an earlier answer"))
+        raise invalid(Fault("after", BAD_PLACE))
     parent: str | None = None
     having: dict[str, object] = {}
     absent: dict[str, object] = {}
@@ -101,7 +89,7 @@ def read_wanted(request: web.Request, resource: Resource) -> Wanted:
             having[key] = _read_filter(name, each, text)
             if each.default is not None:
                 absent[key] = each.default
-    return Wanted(after or "", read_limit(request) + 1, parent, having, absent)
+    return Wanted(after or "", read_limit(request.query) + 1, parent, having, absent)
 
 
 def read_query(model: type[Query], query: MultiMapping[str]) -> Query:
@@ -120,29 +108,11 @@ def actor_of(grant: Grant) -> str:
     return grant.name if grant.name == grant.id else f"{grant.name} ({grant.id})"
 
 
-def known_only(request: web.Request, names: frozenset[str] | set[str]) -> None:
-    """Raises CallerMistakeError (422) for a query parameter that means nothing or stands twice."""
-    faults = [
-        Fault(name if name in names else "query", _told(name, names))
-        for name in dict.fromkeys(request.query)
-        if name not in names or len(request.query.getall(name)) > 1
-    ]
-    if faults:
-        raise invalid(*faults[:10])
-
-
 def read_text(name: str, text: str) -> str:
     """A text to compare with. Raises CallerMistakeError: 422."""
     if 0 < len(text) <= 200 and text.isprintable():
         return text
     raise invalid(Fault(name, "must be 1 to 200 characters, none of them a control character"))
-
-
-def _told(name: str, names: frozenset[str] | set[str]) -> str:
-    if name in names:
-        return "must stand once"
-    known = ", ".join(sorted(names)) or "none"
-    return f"has an unknown parameter: known are {known}"
 
 
 def _read_filter(name: str, wanted: Filter, text: str) -> object:

@@ -52,11 +52,13 @@ class Reference:
 
     The other can't be deleted meanwhile. When one of the ``matters`` keys of the other changes, the
     objects that name it are checked again. ``path`` None: it belongs to the other (``parent``).
+    ``harmful``: texts that are new under a key that matters do harm only where they are mentioned.
     """
 
     kind: str
     path: str | None
     matters: tuple[str, ...] = ()
+    harmful: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,10 @@ RESOURCES: Final[tuple[Resource, ...]] = (
             "tag": Filter(FilterKind.MEMBER, key="tags"),
         },
         nested=("offers",),
-        told={"destroyed": "Conversion rules that saving quality_assurance has destroyed."},
+        told={
+            "destroyed": "Conversion rules that saving quality_assurance has destroyed.",
+            "warnings": "Offers that bill every answered call now that the buyer is billed again.",
+        },
     ),
     Resource(
         kind=OFFER,
@@ -154,7 +159,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
         model=Offer,
         title="offer",
         references=(
-            Reference("campaign", "$.campaign", matters=("private_fields",)),
+            Reference("campaign", "$.campaign", matters=("private_fields",), harmful=True),
             Reference("delivery_profile", "$.ping_post.profile", matters=PROFILE_SETTINGS),
             Reference(BUYER, None, matters=("type",)),
         ),

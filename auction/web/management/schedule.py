@@ -21,8 +21,9 @@ from auction.web.management.answers import json_answer, written
 from auction.web.management.fragments import shown_patch, unwrap, wrap
 from auction.web.management.masking import masked, shown_to
 from auction.web.management.places import read_place, write_place
-from auction.web.management.requests import actor_of, known_only, read_query
+from auction.web.management.requests import actor_of, read_query
 from auction.web.management.resources import BY_KIND, Resource
+from auction.web.paging import known_only
 from auction.web.problems import CallerMistakeError, Fault, invalid
 from auction.web.services import Grant, Tokens
 from config.sealing import seal_given

@@ -1,7 +1,7 @@
 -- What became of calls lately, for estimates: whole days, and quarters of an hour of the rest.
 
--- name: offer_results
--- Since $1, in the buckets that begin at $2, of the offers of these campaigns ($3).
+-- name: kept_since
+-- Part of the queries below: the rows since $1, once each.
 with kept as (
     select d.*
     from report_whole_days as whole
@@ -18,6 +18,10 @@ with kept as (
                 and q.bucket < whole.until
         )
 )
+
+-- name: offer_results
+-- Since $1, in the buckets that begin at $2, of the offers of these campaigns ($3).
+-- include: kept_since
 select
     width_bucket(bucket, $2::timestamptz[]) as place, campaign, offer,
     sum(posts_accepted)::bigint as accepted,
@@ -31,22 +35,7 @@ group by place, campaign, offer
 
 -- name: source_results
 -- Since $1, in the buckets that begin at $2.
-with kept as (
-    select d.*
-    from report_whole_days as whole
-    join report_days as d on d.bucket = whole.first
-    where whole.first >= $1::timestamptz
-    union all
-    select q.*
-    from report_quarters as q
-    where q.bucket >= $1::timestamptz
-        and not exists (
-            select from report_whole_days as whole
-            where whole.first >= $1::timestamptz
-                and q.bucket >= whole.first
-                and q.bucket < whole.until
-        )
-)
+-- include: kept_since
 select
     width_bucket(bucket, $2::timestamptz[]) as place, source,
     sum(answered)::bigint as answered,

@@ -12,17 +12,16 @@ order by number
 on conflict (number) do nothing
 
 -- name: move_pool_numbers
--- A number that comes from another pool is lent to nobody there any more.
+-- A number that comes from another pool: whoever was told it there keeps it until its lease is over, and
+-- is lent it anew by nobody. No visitor's session is as short as a number.
 update number_leases set
-    pool = $1, lease = null, session = null, source = null, sealed = null, expires_at = null,
-    kept_until = null
+    pool = $1, session = case when lease is not null then convert_to(number, 'UTF8') end
 where number = any($2::text[]) and pool <> $1
 
 -- name: drop_pool_numbers
--- Those that the pool has no more: they belong to none.
+-- Those that the pool has no more: they belong to none, and a lease on one goes on until it is over.
 update number_leases set
-    pool = '', lease = null, session = null, source = null, sealed = null, expires_at = null,
-    kept_until = null
+    pool = '', session = case when lease is not null then convert_to(number, 'UTF8') end
 where pool = $1 and number not in (select given from unnest($2::text[]) as given)
 
 -- name: lock_own_lease

@@ -133,6 +133,37 @@ on conflict (grain, bucket, campaign, offer, buyer, source, class) do update set
         else add_packed(f.ping_times, excluded.ping_times)
     end
 
+-- name: packed_counts
+-- Part of the queries below: what is counted by key in the rows of "listed", added up per set of figures.
+items as (
+    -- The set of figures and which of its columns, in one number.
+    select (number << 26) | (1 << 24) as base, unnest(reasons) as item from listed
+    union all
+    select (number << 26) | (2 << 24), unnest(bid_sizes) from listed
+    union all
+    select (number << 26) | (3 << 24), unnest(ping_times) from listed
+),
+counted as (
+    select base | (item >> 40) as slot, sum(item & 1099511627775)::bigint as count
+    from items
+    group by base | (item >> 40)
+),
+unpacked as (
+    select
+        slot >> 26 as number, (slot >> 24) & 3 as kind,
+        ((slot & 16777215) << 40) | (count & 1099511627775) as item
+    from counted
+),
+packed as (
+    select
+        number,
+        array_agg(item) filter (where kind = 1) as reasons,
+        array_agg(item) filter (where kind = 2) as bid_sizes,
+        array_agg(item) filter (where kind = 3) as ping_times
+    from unpacked
+    group by number
+)
+
 -- name: sum_figures
 -- From $1 until $2, in the buckets that begin at $3, per campaign, offer, buyer or source ($4), or of
 -- all. Whole days that lie in one bucket stand for their quarters; $9: minutes instead of both. $12: by
@@ -233,34 +264,7 @@ listed as (
     from chosen
     join summed using (place, name, class)
 ),
-items as (
-    -- The set of figures and which of its columns, in one number.
-    select (number << 26) | (1 << 24) as base, unnest(reasons) as item from listed
-    union all
-    select (number << 26) | (2 << 24), unnest(bid_sizes) from listed
-    union all
-    select (number << 26) | (3 << 24), unnest(ping_times) from listed
-),
-counted as (
-    select base | (item >> 40) as slot, sum(item & 1099511627775)::bigint as count
-    from items
-    group by base | (item >> 40)
-),
-unpacked as (
-    select
-        slot >> 26 as number, (slot >> 24) & 3 as kind,
-        ((slot & 16777215) << 40) | (count & 1099511627775) as item
-    from counted
-),
-packed as (
-    select
-        number,
-        array_agg(item) filter (where kind = 1) as reasons,
-        array_agg(item) filter (where kind = 2) as bid_sizes,
-        array_agg(item) filter (where kind = 3) as ping_times
-    from unpacked
-    group by number
-)
+-- include: packed_counts
 select summed.*, packed.reasons, packed.bid_sizes, packed.ping_times
 from summed
 left join packed using (number)
@@ -313,34 +317,7 @@ listed as (
     from quarter
     join summed using (campaign, offer, buyer, source, class)
 ),
-items as (
-    -- The set of figures and which of its columns, in one number.
-    select (number << 26) | (1 << 24) as base, unnest(reasons) as item from listed
-    union all
-    select (number << 26) | (2 << 24), unnest(bid_sizes) from listed
-    union all
-    select (number << 26) | (3 << 24), unnest(ping_times) from listed
-),
-counted as (
-    select base | (item >> 40) as slot, sum(item & 1099511627775)::bigint as count
-    from items
-    group by base | (item >> 40)
-),
-unpacked as (
-    select
-        slot >> 26 as number, (slot >> 24) & 3 as kind,
-        ((slot & 16777215) << 40) | (count & 1099511627775) as item
-    from counted
-),
-packed as (
-    select
-        number,
-        array_agg(item) filter (where kind = 1) as reasons,
-        array_agg(item) filter (where kind = 2) as bid_sizes,
-        array_agg(item) filter (where kind = 3) as ping_times
-    from unpacked
-    group by number
-)
+-- include: packed_counts
 insert into report_figures
 select
     $4::text, $1, summed.campaign, summed.offer, summed.buyer, summed.source, summed.class,

@@ -120,6 +120,6 @@ def test_any_value_stays_inside_its_xml(value: FieldValue) -> None:
 @given(fields)
 @steady
 def test_any_value_stays_inside_its_header(value: FieldValue) -> None:
-    header = compile_header("X-Value", "v {{ fields.x }}", PLAIN)
+    header = compile_header("X-Value", "v {{ fields.x }}", PLAIN, str)
 
     assert not re.search(r"[\x00-\x1f\x7f]", header.render(an_occasion({"x": value})))

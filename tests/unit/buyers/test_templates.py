@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from auction.domain.call import Caller, FieldValue
 from buyers.templates import TemplateFaultError, compile_body, compile_header, compile_query
-from buyers.tokens import CallerIdMode, CallerIdRule
+from buyers.tokens import TRACEPARENT, CallerIdMode, CallerIdRule
 from tests.unit.buyers.samples import PLAIN, WITHHELD, a_post_occasion, an_occasion
 
 NASTY = "a\"b'c\\d<e>&f=g+h i%j\r\nX-Evil: 1\x00\x1f\ud800é\U0001f600{{ call_id }}"
@@ -53,6 +53,15 @@ def test_a_token_without_a_value_is_null_alone_and_nothing_within_text() -> None
     body: JsonValue = {"a": "{{ bid }}", "b": "x{{ fields.none }}y", "c": "{{ fields.none }}"}
 
     assert json_of(body) == {"a": None, "b": "xy", "c": None}
+
+
+def test_the_trace_is_named_only_where_one_is_kept() -> None:
+    assert json_of("{{ traceparent }}") is None
+    token = TRACEPARENT.set("00-1-2-01")
+    try:
+        assert json_of("{{ traceparent }}") == "00-1-2-01"
+    finally:
+        TRACEPARENT.reset(token)
 
 
 def test_a_withheld_caller_has_no_caller_id() -> None:
@@ -194,13 +203,13 @@ def test_an_xml_body_is_text() -> None:
 
 
 def test_a_query_is_percent_encoded() -> None:
-    pieces = compile_query({"CID": "{{ caller_id }}", "a b": "x y&{{ fields.none }}"}, PLAIN)
+    pieces = compile_query({"CID": "{{ caller_id }}", "a b": "x y&{{ fields.none }}"}, PLAIN, str)
 
     assert pieces.render(an_occasion()) == b"CID=%2B13105551234&a%20b=x%20y%26"
 
 
 def test_no_value_adds_a_header_line() -> None:
-    header = compile_header("X-Note", "v={{ fields.nasty }}", PLAIN)
+    header = compile_header("X-Note", "v={{ fields.nasty }}", PLAIN, str)
     value = header.render(an_occasion({"nasty": NASTY}))
 
     assert value.startswith("v=a\"b'c\\d<e>&f=g+h i%jX-Evil: 1")
@@ -208,7 +217,7 @@ def test_no_value_adds_a_header_line() -> None:
 
 
 def test_a_header_of_missing_values_is_empty() -> None:
-    assert compile_header("X-Note", " {{ fields.none }} ", PLAIN).render(an_occasion()) == ""
+    assert compile_header("X-Note", " {{ fields.none }} ", PLAIN, str).render(an_occasion()) == ""
 
 
 def test_caller_ids_are_withheld_hashed_or_plain() -> None:

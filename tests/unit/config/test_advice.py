@@ -17,6 +17,7 @@ from tests.unit.config.samples import (
 )
 
 HOOK = {"id": "h", "url": "https://a/", "events": ["call.ended"]}
+RULE = {"id": "r", "measure": "bid_rate", "below": "0.1"}
 OFFER = "buyers[0].offers[0]"
 
 
@@ -41,20 +42,32 @@ OFFER = "buyers[0].offers[0]"
         ((*ACME_PING, "body"), {"b": "{{ bid_id }}"}, f"{OFFER}.ping_post.ping.body.b", "no value"),
         (
             (*ACME, "ping_post", "post", "headers"),
-            {"authorization": "x"},
+            {"authorization": "Bearer hunter22 {{ call_id }}"},
             f"{OFFER}.ping_post.post.headers.authorization",
-            "shown in clear",
+            "shown in clear, since it has a token",
         ),
         (
-            (*ACME_PING, "headers"),
-            {"X-API-Client": "hunter2"},
-            f"{OFFER}.ping_post.ping.headers.X-API-Client",
+            (*ACME_PING, "body"),
+            {"call": {"api_key": "hunter2", "zip": "{{ fields.zip_code }}"}},
+            f"{OFFER}.ping_post.ping.body.call.api_key",
             "shown in clear: use auth",
         ),
         (
-            (*ACME_PING, "query"),
-            {"apiKey": "hunter2", "keyword": "x"},
-            f"{OFFER}.ping_post.ping.query.apiKey",
+            ("campaigns", 0, "webhooks"),
+            [HOOK | {"url": "https://me:hunter2@a/"}],
+            "campaigns[0].webhooks[0].url",
+            "shown in clear: use auth",
+        ),
+        (
+            ("delivery_profiles",),
+            [{"id": "p", "post": {"query": {"pwd": "hunter22{{ bid_id }}"}}}],
+            "delivery_profiles[0].post.query.pwd",
+            "shown in clear, since it has a token",
+        ),
+        (
+            ("alerts",),
+            [{**RULE, "webhook": {"url": "https://a/?key=hunter2"}}],
+            "alerts[0].webhook.url",
             "shown in clear: use auth",
         ),
         (
@@ -96,6 +109,9 @@ def test_a_warning_is_told_at_its_place(
         (("campaigns", 0, "payouts", 0, "source"), "*"),
         ((*ACME_PING, "headers"), {"X-Click-Token": "{{ fields.click_token }}", "X-Version": "2"}),
         ((*ACME_PING, "query"), {"zip_key": "{{ fields.zip_code }}", "keyword": "roofing"}),
+        ((*ACME_PING, "headers"), {"Authorization": "Bearer {{ fields.partner_token }}"}),
+        ((*ACME_PING, "headers"), {"Authorization": "hunter22", "X-Version": "2"}),
+        ((*ACME_PING, "query"), {"apiKey": {"secret": "hunter2"}, "keyword": "x"}),
         ((*ACME_PING, "url"), "https://bid.acme.example/ping?v=2&keyword=roofing&key="),
     ],
 )

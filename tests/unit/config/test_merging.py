@@ -28,10 +28,21 @@ def test_the_examples_of_the_standard(target: object, patch: object, result: obj
     assert merged(target, patch) == result
 
 
-@pytest.mark.parametrize("given", [{"env": "NAME"}, {"sealed": "v1.x"}, {"keep": True}])
+@pytest.mark.parametrize(
+    "given", [{"env": "NAME"}, {"sealed": "v1.x"}, {"keep": True}, {"secret": "x"}]
+)
 def test_a_secret_is_replaced_as_a_whole(given: dict[str, object]) -> None:
     assert merged({"token": {"keep": True}}, {"token": given}) == {"token": given}
     assert merged({"token": {"env": "OLD"}}, {"token": given}) == {"token": given}
+
+
+def test_names_of_headers_and_parameters_are_no_secrets() -> None:
+    target = {"query": {"env": "prod"}, "headers": {"X-A": {"keep": True}}}
+    patch = {"query": {"secret": "x"}, "headers": {"X-A": {"env": "NAME"}}}
+    assert merged(target, patch) == {
+        "query": {"env": "prod", "secret": "x"},
+        "headers": {"X-A": {"env": "NAME"}},
+    }
 
 
 def test_a_patch_changes_neither_of_what_it_is_given() -> None:

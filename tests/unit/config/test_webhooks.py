@@ -70,5 +70,5 @@ def test_what_can_be_sent(changes: dict[str, Any]) -> None:
 def test_the_documented_webhooks_are_read() -> None:
     text = (Path(__file__).parents[3] / "docs" / "webhooks.md").read_text("utf-8")
     [documented] = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
-    result = check_text(documented.encode(), {"HOOK_SECRET": "s"})
+    result = check_text(documented.encode(), {"HOOK_SECRET": "s", "CRM_KEY": "k"})
     assert (result.faults, result.warnings) == ((), ())

@@ -5,6 +5,7 @@ import logging
 
 import pytest
 
+from config.poolers import Pooler
 from storage.database import Database
 from storage.follower import CatalogueFollower
 from tests.virtual_time import run_virtually
@@ -27,6 +28,7 @@ def test_following_goes_on_after_any_error_which_is_told_once(
     async def scenario() -> None:
         monkeypatch.setattr(Database, "open_connection", fails)
         database = Database.__new__(Database)
+        database.pooler = Pooler.NONE
         following = CatalogueFollower(database, taken_up)
         following.start(1)
         await asyncio.sleep(5)

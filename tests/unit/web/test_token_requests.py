@@ -1,12 +1,11 @@
 """What may be asked of ``/v1/tokens``."""
 
 import pytest
-from multidict import MultiDict
 
 from auction.domain.throttle import RateLimit
 from auction.web import problems
 from auction.web.problems import CallerMistakeError
-from auction.web.token_requests import read_page, read_token_request, write_place
+from auction.web.token_requests import read_token_request
 from tests.builders import NOON
 
 
@@ -39,19 +38,6 @@ def test_what_makes_no_token_is_told_with_its_path(asked: dict[str, object], pat
         read_token_request(asked, NOON)
     assert refused.value.kind is problems.INVALID
     assert [each.path for each in refused.value.faults] == [path]
-
-
-@pytest.mark.parametrize(
-    "query", [{"limit": "0"}, {"limit": "1001"}, {"after": "x"}, {"page": "2"}]
-)
-def test_a_page_that_is_none_is_refused(query: dict[str, str]) -> None:
-    with pytest.raises(CallerMistakeError):
-        read_page(MultiDict(query))
-
-
-def test_a_page_ends_with_a_place_that_the_next_begins_at() -> None:
-    place = (NOON, "tok_0123456789abcdef")
-    assert read_page(MultiDict(after=write_place(place), limit="7")) == (7, place)
 
 
 def test_a_burst_is_a_seconds_worth_unless_it_is_given() -> None:
