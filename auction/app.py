@@ -19,13 +19,15 @@ from auction.background import Background
 from auction.domain.overload import Thresholds
 from auction.listening import listen, listen_on
 from auction.marketplaces import Marketplaces, load_at_start
-from auction.oversight import ops_services
+from auction.oversight import ops_services, tell_first_come
 from auction.ports import StorageUnavailableError
+from auction.service_manager import State, keep_telling, tell_service_manager, watched_s
 from auction.stores import running_database, secret_box
-from auction.supervision import READY, STOPPING, Supervisor
+from auction.tracing.starting import Tracing, Untraced, start_tracing
 from auction.web.drain import Drain
 from auction.web.ops import build_ops
 from auction.web.runner import KEEPALIVE_S, ProblemRunner
+from auction.web.services import Signing
 from auction.web.sharing import Share
 from auction.webhooks.sender import WebhookSender
 from buyers.aiohttp_transport import AiohttpTransport
@@ -34,11 +36,12 @@ from buyers.native_transport import NativeTransport
 from buyers.notices import NoticeBoard
 from buyers.outbound import OutboundRule
 from config.secret_box import SecretBox
-from config.settings import Settings, unknown_variables
+from config.settings import Settings, secrets_of, unknown_variables
 from metrics.load import LoadTerms
 from metrics.loop_lag import LoopLagMonitor
 from metrics.registry import Metrics
 from storage import catalogue
+from storage.confirming import doubt_of_commits
 from storage.database import Database
 from storage.follower import CatalogueFollower
 from storage.keys import ServiceKey, service_key
@@ -99,7 +102,8 @@ class Service:
         self._webhooks = AsyncExitStack()
         self._background = Background()
         self._drain = Drain()
-        self._metrics = Metrics() if metrics is None else metrics
+        self._tracing: Tracing = Untraced()
+        self._metrics = metrics or Metrics(label_limit=settings.metrics_labels)
         self._calls: CallHandling | None = None
         self._api: ProblemRunner | None = None
         self._ops: ProblemRunner | None = None
@@ -133,14 +137,18 @@ class Service:
         return ServiceHandle(base_url, ops_url, plain_token(settings))
 
     async def _connect(self) -> Database:
-        connections = self._settings.database_connections
-        database = await Database.connect(self._dsn, max_size=connections)
+        settings = self._settings
+        database = await Database.connect(
+            self._dsn, pooler=settings.database_pooler, max_size=settings.database_connections
+        )
         self._stack.push_async_callback(database.close)
         return database
 
     async def _begin(self, database: Database) -> tuple[CallHandling, Marketplaces]:
         """Everything but listening."""
         stack = self._stack
+        self._tracing = start_tracing(on=self._settings.tracing)
+        stack.push_async_callback(self._tracing.close)
         # What runs in the background lets go before what it works with is closed.
         stack.push_async_callback(self._webhooks.aclose)
         stack.push_async_callback(self._background.stop)
@@ -178,11 +186,17 @@ class Service:
             aiohttp=aiohttp,
             warm=native.warm,
             guards=guards,
+            through=self._tracing.gateway,
             renew_box=partial(secret_box, database, self._settings),
         )
+
+        async def take_up(revision: int) -> None:
+            await tell_first_come(database, metrics, revision)
+            await marketplaces.take_up(revision)
+
         newest = await catalogue.latest(database)
-        await marketplaces.take_up(0 if newest is None else newest.revision)
-        follower = CatalogueFollower(database, marketplaces.take_up)
+        await take_up(0 if newest is None else newest.revision)
+        follower = CatalogueFollower(database, take_up)
         follower.start(marketplaces.revision)
         self._stack.push_async_callback(follower.stop)
         return marketplaces
@@ -208,7 +222,9 @@ class Service:
                 readers=max(1, settings.database_connections // 3),
                 load_terms=_load_terms(settings),
                 max_requests=settings.max_requests,
+                signing=_signing(settings),
                 voice_bots=settings.voice_bots,
+                tracing=self._tracing,
             )
         )
         sender = WebhookSender(OutboundRule(settings.outbound_allow))
@@ -231,8 +247,13 @@ class Service:
         await self._api.wait_unconnected(LEAVE_S)
 
     async def stop(self) -> None:
-        """Take no new call, answer those in flight, let everything go; the ops port goes last."""
+        """Take no new call, answer those in flight, let everything go; the ops port goes last.
+
+        A process that shows its readiness takes calls until others had time to notice.
+        """
         self._drain.begin()
+        if self._ops is not None and self._api is not None:
+            await asyncio.sleep(self._settings.drain_notice_s)
         # The last comes first; each runs whatever the others raise.
         async with AsyncExitStack() as steps:
             steps.push_async_callback(self._stack.aclose)
@@ -291,16 +312,15 @@ async def _run(
         logger.info(
             "Ready on %s, ops on %s", handle.base_url, handle.ops_url, extra={"action": "ready"}
         )
-        supervisor = Supervisor.of(os.environ)
-        supervisor.tell(READY)
-        background = (
-            asyncio.create_task(_restart_when_told(handle, restart)),
-            asyncio.create_task(supervisor.keep_telling()),
-        )
+        tell_service_manager(State.READY)
+        telling = keep_telling(watched_s(os.environ, os.getpid()))
+        beside = [
+            asyncio.create_task(each) for each in (_restart_when_told(handle, restart), telling)
+        ]
         await stop.wait()
         logger.info("Stopping", extra={"action": "stopping"})
-        supervisor.tell(STOPPING)
-        for each in background:
+        tell_service_manager(State.STOPPING)
+        for each in beside:
             each.cancel()
 
 
@@ -315,6 +335,9 @@ async def prepare(database: Database, settings: Settings, marketplace: Path | No
     """What is done once, however many processes decide calls: keys, partitions, the file."""
     box = await secret_box(database, settings)
     await _make_partitions(database)
+    doubt = await doubt_of_commits(database)
+    if doubt is not None:
+        logger.warning(doubt, extra={"action": "unconfirmed_commits"})
     if marketplace is None:
         return
     applied = await load_at_start(
@@ -350,6 +373,14 @@ def _load_terms(settings: Settings) -> LoadTerms:
         lag_ms=Thresholds(settings.overload_static_lag_ms, settings.overload_refuse_lag_ms),
         calls=Thresholds(settings.overload_static_calls, settings.overload_refuse_calls),
         queued=Thresholds(settings.overload_static_queued, settings.overload_refuse_queued),
+    )
+
+
+def _signing(settings: Settings) -> Signing:
+    return Signing(
+        twilio=secrets_of(settings.twilio_auth_token),
+        jambonz=secrets_of(settings.jambonz_secret),
+        public_url=settings.public_url or "",
     )
 
 

@@ -2,7 +2,7 @@
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from zoneinfo import ZoneInfo
@@ -16,9 +16,12 @@ from auction.engine.reception import Reception
 from auction.engine.rerouting import Rerouter
 from auction.engine.world import Ports
 from auction.forecasting import HistoryForecasts
+from auction.index_upkeep import IndexUpkeep
 from auction.known_tokens import KnownTokens
 from auction.marketplaces import Marketplaces
+from auction.ports import LedgerStep
 from auction.token_keeping import TokenKeeping
+from auction.tracing.starting import Tracing, Untraced
 from auction.web.alerts import AlertHandlers
 from auction.web.api import CallLife, Routes, build_api
 from auction.web.callers import CallerHandlers, CallerServices
@@ -29,9 +32,10 @@ from auction.web.management.due import DueChanges
 from auction.web.management.handlers import CurrentBox
 from auction.web.management.routes import Managed, management
 from auction.web.offer_pages import OfferPageHandlers
+from auction.web.offer_reasons import OfferReasonHandlers
 from auction.web.pools import PoolHandlers
 from auction.web.reports import ReportHandlers
-from auction.web.services import ApiServices
+from auction.web.services import ApiServices, Signing
 from auction.web.suppressions import SuppressionHandlers
 from auction.web.tokens import TokenHandlers
 from auction.web.webhook_view import WebhookView
@@ -49,6 +53,7 @@ from storage.ledger import PostgresLedger
 from storage.number_leases import NumberLeases
 from storage.offer_history import OfferHistory
 from storage.offer_pages import OfferPages
+from storage.offer_reasons import TracedCalls
 from storage.outbox import Outbox
 from storage.partitions import keep_partitions
 from storage.postbacks import Postbacks
@@ -90,7 +95,7 @@ class Parts:
     """What handling calls is built on.
 
     ``readers``: how many reads of records run at once; ``max_requests``: how many are handled;
-    ``voice_bots``: whether voice agents may be saved.
+    ``signing``: see ``auction.web.services``; ``voice_bots``: whether voice agents may be saved.
     """
 
     database: Database
@@ -104,7 +109,9 @@ class Parts:
     readers: int
     load_terms: LoadTerms
     max_requests: int
+    signing: Signing = field(default_factory=Signing)
     voice_bots: bool = False
+    tracing: Tracing = field(default_factory=Untraced)
 
 
 class CallHandling:
@@ -116,6 +123,7 @@ class CallHandling:
         outbox = Outbox(marketplaces.subscribers)
         self._usage = PostgresUsageView(database, clock.monotonic)
         note, earned, observe = self._usage.note, metrics.earned, metrics.ledger_batch
+        reports = partial(observe, LedgerStep.REPORT)
         self.ledger = PostgresLedger(
             database,
             parts.vault,
@@ -125,21 +133,21 @@ class CallHandling:
             outbox=outbox,
             observe=observe,
         )
-        self.events = CallEvents(database, note, on_earned=earned, outbox=outbox, observe=observe)
+        self.events = CallEvents(database, note, on_earned=earned, outbox=outbox, observe=reports)
         self._sweeper = Sweeper(database, note, on_earned=earned, outbox=outbox)
         self._load = LoadWatch(
             parts.load_terms,
             calls=lambda: self.reception.in_flight + self.rerouter.in_flight,
             queued=lambda: self.ledger.waiting + self.events.waiting,
             on_level=metrics.load_level,
+            on_reading=metrics.in_flight,
         )
         history = OfferHistory(database)
         self._forecasts = HistoryForecasts(history, clock, marketplaces.terms)
-        ports = Ports(
-            self.ledger, self._usage, clock, RandomIds(), metrics, self._load, self._forecasts
-        )
+        ledger = parts.tracing.ledger(self.ledger)
+        ports = Ports(ledger, self._usage, clock, RandomIds(), metrics, self._load, self._forecasts)
         self.reception = Reception(marketplaces, ports)
-        self.rerouter = Rerouter(marketplaces, ports, self.ledger)
+        self.rerouter = Rerouter(marketplaces, ports, ledger)
         self._deliveries = Deliveries(database)
         self._leases = NumberLeases(database, parts.vault)
         records = self._records = CallRecords(database, parts.vault, at_once=parts.readers)
@@ -157,6 +165,7 @@ class CallHandling:
             fingerprint=parts.vault.fingerprint,
             drain=parts.drain,
             max_requests=parts.max_requests,
+            signing=parts.signing,
         )
         self.life = CallLife(
             lists=CallLists(records),
@@ -167,7 +176,9 @@ class CallHandling:
 
     def application(self) -> web.Application:
         """The API of port 8080."""
-        return build_api(self.services, self.life, *self._routes())
+        api = build_api(self.services, self.life, *self._routes())
+        api.middlewares.extend(self._parts.tracing.middlewares)
+        return api
 
     def _routes(self) -> tuple[Routes, ...]:
         parts, services = self._parts, self.services
@@ -179,6 +190,9 @@ class CallHandling:
                 services, self.life.postbacks, Claims(parts.database, self._records)
             ).add_to,
             ReportHandlers(FigureReader(self._records), tokens, clock, terms).add_to,
+            OfferReasonHandlers(
+                TracedCalls(self._records), parts.marketplaces, tokens, clock, terms
+            ).add_to,
             OfferPageHandlers(
                 OfferPages(self._records), self.life.lists, tokens, clock, terms
             ).add_to,
@@ -213,6 +227,7 @@ class CallHandling:
         worker = WebhookWorker(self._deliveries, hooks, view.show, sender)
         due = DueChanges(parts.database, parts.box)
         background.keep_running("scheduled changes", due.run)
+        background.keep_running("indexes", IndexUpkeep(parts.marketplaces).run)
         background.keep_running("load", self._load.run)
         background.keep_running("usage view", self._usage.run)
         background.keep_running("forecasts", self._forecasts.run)

@@ -33,7 +33,7 @@ async def rotate_key(settings: Settings) -> Rotation:
     if configured and settings.new_secret_key_bytes is None:
         raise ConfigError([Fault(("PINGPOST_NEW_SECRET_KEY",), _NEW_KEY_NEEDED)])
     async with reach_database(settings) as dsn:
-        database = await Database.connect(dsn, max_size=2)
+        database = await Database.connect(dsn, pooler=settings.database_pooler, max_size=2)
         try:
             if configured:
                 return Rotation(await _to_configured(database, settings), kept_in_file=False)

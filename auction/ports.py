@@ -2,31 +2,25 @@
 
 import asyncio
 from collections.abc import Awaitable, Collection, Iterable, Mapping
-from dataclasses import field
+from dataclasses import InitVar, field
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Protocol
 
 from auction.domain.bidding import PingReply, PostReply
 from auction.domain.breaker import PingWeight
 from auction.domain.call import Call
-from auction.domain.decision import (
-    Candidate,
-    Finish,
-    FinishResult,
-    NextRequest,
-    NextResult,
-    Opening,
-    OpenResult,
-    ReserveRequest,
-    ReserveResult,
-    RoutedBy,
-)
+from auction.domain.finishing import Finish, FinishResult
 from auction.domain.ids import CallId, CampaignId, OfferId, OwnerId, PingId, SourceId
+from auction.domain.next_attempt import NextRequest, NextResult
 from auction.domain.notices import Notice
 from auction.domain.offer_index import OfferIndex, index_offers
+from auction.domain.opening import Opening, OpenResult
 from auction.domain.overload import LoadLevel
+from auction.domain.plan import Candidate, RoutedBy
 from auction.domain.reasons import Reason
+from auction.domain.reserving import ReserveRequest, ReserveResult
 from auction.domain.scoring import OddsBook
 from auction.domain.terms import Campaign, Catalogue, OfferTerms
 from auction.domain.usage import Usage
@@ -163,7 +157,7 @@ class Snapshot:
     """A revision of the catalogue with its gateway; a call keeps the one it began with.
 
     ``guards`` are those of the offers that have any. ``indexes`` find the offers of each campaign;
-    only what decides calls needs them.
+    only what decides calls needs them. They take over what they can of the ``known`` ones.
     """
 
     catalogue: Catalogue
@@ -171,9 +165,14 @@ class Snapshot:
     notices: BidderNotices = field(default_factory=Silence)
     guards: Mapping[OfferId, PingGuard] = field(default_factory=dict)
     indexes: Mapping[CampaignId, OfferIndex] = field(init=False, repr=False, compare=False)
+    known: InitVar[Mapping[CampaignId, OfferIndex] | None] = None
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "indexes", index_offers(self.catalogue))
+    def __post_init__(self, known: Mapping[CampaignId, OfferIndex] | None) -> None:
+        object.__setattr__(self, "indexes", index_offers(self.catalogue, known))
+
+    def indexed(self, known: Mapping[CampaignId, OfferIndex]) -> "Snapshot":
+        """The same with other indexes, which take over what they can of these."""
+        return Snapshot(self.catalogue, self.gateway, self.notices, self.guards, known)
 
 
 class CatalogueSource(Protocol):
@@ -181,6 +180,16 @@ class CatalogueSource(Protocol):
 
     def current(self) -> Snapshot:
         """The newest snapshot loaded. Raises StorageUnavailableError before the first."""
+
+
+class LedgerStep(StrEnum):
+    """What a batch for the database is made of: steps of decisions, or a switch's reports."""
+
+    OPEN = "open"
+    RESERVE = "reserve"
+    FINISH = "finish"
+    NEXT = "next"
+    REPORT = "report"
 
 
 class Ledger(Protocol):
@@ -280,6 +289,9 @@ class Recorder(Protocol):
 
     def posted(self, offer: OfferId, outcome: str, seconds: float) -> None:
         """One post: ``accepted``, ``rejected``, ``unknown`` or ``error``."""
+
+    def routed(self, offer: OfferId, routed_by: RoutedBy) -> None:
+        """One call was routed to an offer, by a first decision or a further one; no test call."""
 
     def tested(self, campaign: CampaignId | None, routed_by: RoutedBy | None) -> None:
         """One decision on a test call: None for no route."""

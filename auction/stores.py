@@ -49,8 +49,8 @@ async def open_store(settings: Settings) -> AsyncIterator[Store]:
     """A migrated database for one command."""
     async with reach_database(settings) as dsn:
         if settings.migrate:
-            await migrate(dsn)
-        database = await Database.connect(dsn, max_size=2)
+            await migrate(dsn, pooler=settings.database_pooler)
+        database = await Database.connect(dsn, pooler=settings.database_pooler, max_size=2)
         try:
             yield Store(database, await secret_box(database, settings))
         finally:
@@ -71,7 +71,7 @@ async def running_database(
             dsn = await server.start()
             stack.push_async_callback(server.stop, fast_s=SERVER_STOP_S)
         if settings.migrate:
-            for name in await migrate(dsn):
+            for name in await migrate(dsn, pooler=settings.database_pooler):
                 logger.info("Applied migration %s", name, extra={"action": "migrate"})
         yield dsn
 

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from enum import Enum
 from operator import attrgetter
 
@@ -68,6 +69,9 @@ class CallerIdRule:
         return f"CallerIdRule({self.mode.value})"
 
 
+TRACEPARENT: ContextVar[str | None] = ContextVar("traceparent", default=None)
+"""What names the trace that the request belongs to, None where none is kept."""
+
 Getter = Callable[[Occasion], object]
 
 _GETTERS: Mapping[str, Getter] = {
@@ -83,6 +87,7 @@ _GETTERS: Mapping[str, Getter] = {
     "timeout_ms": attrgetter("timeout_ms"),
     "bid_id": attrgetter("bid_id"),
     "bid": attrgetter("bid"),
+    "traceparent": lambda _: TRACEPARENT.get(),
 }
 
 

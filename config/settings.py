@@ -1,18 +1,20 @@
 """Settings of the process: a TOML file, over it the environment, over it the flags."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
 
+from config.dsn import fault_of_dsn, redact_dsn
 from config.faults import ConfigError, Fault, faults_of, mistake
+from config.poolers import Pooler
 from config.secret_box import read_key
 from config.secret_values import fault_of_text
 
@@ -23,6 +25,9 @@ Threshold = Annotated[int, Field(ge=0, le=1_000_000)]
 
 _TEST_PREFIX = "PINGPOST_TEST_"
 _HIDDEN = "***"
+_ORIGIN = re.compile(
+    r"https?://(?:[A-Za-z0-9.\-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?/?", re.ASCII
+)
 
 
 def default_data_dir() -> Path:
@@ -38,11 +43,18 @@ class Settings(BaseSettings):
     """Every setting; ``PINGPOST_`` and capitals make the name of its variable.
 
     ``dsn`` None: the embedded PostgreSQL in ``data_dir``. Ports may be 0 for any free one.
-    ``drain_s``: how long calls in flight may take after SIGTERM. ``overload_*``: from which lag of
+    ``drain_s``: how long calls in flight may take after SIGTERM, once no more are taken, which is
+    ``drain_notice_s`` after the readiness is gone. ``overload_*``: from which lag of
     the event loop, calls in flight or steps waiting for the database on calls are routed statically
     only, and then refused; 0: never. ``max_requests``: how many the API handles at once.
+    ``metrics_labels``: how many offers, and how many campaigns, have series of their own.
     ``voice_bots``: whether voice agents may be saved, each of which makes a buyer.
     ``worker_hang_s``: after how long without a move a worker is killed and replaced; 0: never.
+    ``tracing``: whether spans go to an OpenTelemetry collector (needs the extra ``otel``).
+    ``public_url``: how switches reach this service, ``https://host``, where that is not the host
+    they name. ``twilio_auth_token`` and ``jambonz_secret``: what those sign their requests with;
+    several are separated by commas.
+    ``database_pooler``: what is between the service and the server of ``dsn``.
     ``new_secret_key``: the database may be sealed with this one instead of ``secret_key``.
     """
 
@@ -67,8 +79,10 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
     migrate: bool = True
+    database_pooler: Pooler = Pooler.NONE
     database_connections: Annotated[int, Field(ge=2, le=64)] = 6
     drain_s: Annotated[float, Field(ge=0, le=60)] = 5.0
+    drain_notice_s: Annotated[float, Field(ge=0, le=60)] = 0.0
     worker_hang_s: Annotated[float, Field(ge=0, le=3600)] = 20.0
     overload_static_lag_ms: Threshold = 250
     overload_refuse_lag_ms: Threshold = 1000
@@ -77,7 +91,12 @@ class Settings(BaseSettings):
     overload_static_queued: Threshold = 1_000
     overload_refuse_queued: Threshold = 4_000
     voice_bots: bool = False
+    tracing: bool = False
+    public_url: Annotated[str, Field(max_length=300)] | None = None
+    twilio_auth_token: SecretStr | None = None
+    jambonz_secret: SecretStr | None = None
     max_requests: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    metrics_labels: Annotated[int, Field(ge=0, le=20_000)] = 1_000
 
     @property
     def secret_key_bytes(self) -> bytes | None:
@@ -92,7 +111,10 @@ class Settings(BaseSettings):
     def redacted(self) -> dict[str, object]:
         """Every setting as plain data for a log or a screen, without any secret."""
         plain = self.model_dump(mode="json")
-        secrets = ("bootstrap_token", "secret_key", "new_secret_key")
+        secrets = (
+            *("bootstrap_token", "secret_key", "new_secret_key"),
+            *("twilio_auth_token", "jambonz_secret"),
+        )
         hidden = {name: _HIDDEN for name in secrets if plain[name]}
         dsn = {"dsn": redact_dsn(self.dsn.get_secret_value())} if self.dsn else {}
         return {**plain, **hidden, **dsn}
@@ -100,8 +122,9 @@ class Settings(BaseSettings):
     @field_validator("dsn")
     @classmethod
     def _is_postgresql(cls, dsn: SecretStr | None) -> SecretStr | None:
-        if dsn and not dsn.get_secret_value().startswith(("postgresql://", "postgres://")):
-            raise mistake("must start with postgresql://")
+        wrong = fault_of_dsn(dsn.get_secret_value()) if dsn else None
+        if wrong:
+            raise mistake(wrong)
         return dsn
 
     @field_validator("data_dir")
@@ -124,6 +147,20 @@ class Settings(BaseSettings):
             raise mistake(wrong)
         return token
 
+    @field_validator("public_url")
+    @classmethod
+    def _is_an_origin(cls, url: str | None) -> str | None:
+        if url and _ORIGIN.fullmatch(url) is None:
+            raise mistake("must be https://host or https://host:port, without a path")
+        return url.rstrip("/") if url else None
+
+    @field_validator("twilio_auth_token", "jambonz_secret")
+    @classmethod
+    def _says_something(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret and not all(secrets_of(secret)):
+            raise mistake("must be secrets, separated by commas, none of them empty")
+        return secret
+
     @field_validator("outbound_allow", mode="before")
     @classmethod
     def _networks(cls, value: object) -> object:
@@ -141,7 +178,14 @@ class Settings(BaseSettings):
             raise mistake(f"{error}: `pingpost secret-key` prints one") from None
         return key
 
-    @field_validator("log_level", "log_format", mode="before")
+    @field_validator("database_pooler")
+    @classmethod
+    def _is_of_a_server(cls, pooler: Pooler, info: ValidationInfo) -> Pooler:
+        if pooler is not Pooler.NONE and info.data.get("dsn", "") is None:
+            raise mistake("needs PINGPOST_DSN: nothing is in between to the embedded server")
+        return pooler
+
+    @field_validator("log_level", "log_format", "database_pooler", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
@@ -165,6 +209,13 @@ def load_settings(
     raise ConfigError(_renamed(fault, given, from_environment, config_file) for fault in found)
 
 
+def secrets_of(setting: SecretStr | None) -> tuple[str, ...]:
+    """The secrets that a setting lists; none when it is not set."""
+    if setting is None:
+        return ()
+    return tuple(each.strip() for each in setting.get_secret_value().split(","))
+
+
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """Variables that look like settings and are none: probably misspelt."""
     known = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
@@ -173,17 +224,6 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
         for name in environ
         if name.startswith(PREFIX) and name not in known and not name.startswith(_TEST_PREFIX)
     )
-
-
-def redact_dsn(dsn: str) -> str:
-    """A data source name without its password and parameters."""
-    try:
-        parts = urlsplit(dsn)
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        return _HIDDEN
-    user = f"{parts.username}:{_HIDDEN}@" if parts.username else ""
-    return f"{parts.scheme}://{user}{parts.hostname or ''}{port}{parts.path}"
 
 
 def _network(text: object) -> Network:

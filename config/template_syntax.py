@@ -28,6 +28,7 @@ TOKEN_NAMES = frozenset(
         "timeout_ms",
         "bid_id",
         "bid",
+        "traceparent",
     }
 )
 """Every token but the fields of the call."""

@@ -25,15 +25,20 @@ class Kind(IntEnum):
     BIDDING = 1
     BREAKER = 2
     CAMPAIGN = 3
-    REVENUE = 4
+    MONEY = 4
     SERVICE = 5
     LAG = 6
     COLLECTIONS = 7
     LOAD = 8
+    FLIGHT = 9
+    ROUTES = 10
 
 
 WORST = frozenset({Kind.BREAKER, Kind.LAG, Kind.LOAD})
-"""Over several processes the largest counts, of those that live; all other kinds are summed."""
+"""Over several processes the largest counts, of those that live."""
+
+OF_THE_LIVING = frozenset({Kind.FLIGHT})
+"""Summed over those that live; all other kinds keep what those that are gone have counted, too."""
 
 
 class BlockName(NamedTuple):

@@ -147,12 +147,15 @@ class Family(Generic[_I]):
         self._name = name
         self._text = text
         self._labels = labels
-        self._series: list[tuple[dict[str, str], _I]] = []
+        self._series: list[tuple[tuple[str, ...], _I]] = []
 
     def labels(self, *values: str) -> _I:
         """A new series with these label values; it can count once it is kept somewhere."""
+        if len(values) != len(self._labels):
+            message = f"{self._name} has the labels {self._labels}"
+            raise ValueError(message)
         instrument = self._make()
-        self._series.append((dict(zip(self._labels, values, strict=True)), instrument))
+        self._series.append((values, instrument))
         return instrument
 
     @property
@@ -163,7 +166,8 @@ class Family(Generic[_I]):
     def collect(self) -> Iterable[Metric]:
         """The metric with the values of now."""
         metric = Metric(self._name, self._text, self._kind)
-        for labels, instrument in self._series:
+        for values, instrument in self._series:
+            labels = dict(zip(self._labels, values, strict=True))
             for suffix, more, value in instrument.parts():
                 metric.add_sample(self._name + suffix, labels | more, value)
         yield metric

@@ -28,7 +28,7 @@ class LoadWatch:
     """Watches the load of one process; an ``auction.ports.Load``.
 
     ``calls`` is read with every question, ``queued`` as often as the lag is measured. ``on_level``
-    is told of every change.
+    is told of every change, ``on_reading`` both numbers as often as the lag is measured.
     """
 
     def __init__(
@@ -38,11 +38,13 @@ class LoadWatch:
         calls: Callable[[], int],
         queued: Callable[[], int],
         on_level: Callable[[LoadLevel], None],
+        on_reading: Callable[[int, int], None],
     ) -> None:
         self._terms = terms
         self._calls = calls
         self._queued = queued
         self._on_level = on_level
+        self._on_reading = on_reading
         self._level = LoadLevel.NORMAL
         self._lag_ms = 0.0
         self._waiting = 0
@@ -74,7 +76,9 @@ class LoadWatch:
         self._waiting = self._queued()
         in_time = self._lag_ms < terms.lag_ms.quiet_below
         self._quiet = in_time and self._waiting < terms.queued.quiet_below
-        self._weigh(self._calls())
+        calls = self._calls()
+        self._weigh(calls)
+        self._on_reading(calls, self._waiting)
 
     async def run(self) -> None:
         """Measure the lag until cancelled; a level is left though no call comes any more."""

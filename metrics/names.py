@@ -8,6 +8,7 @@ from auction.domain.terms import Cap, Measure, Period
 CALLS = "pingpost_calls"
 TEST_CALLS = "pingpost_test_calls"
 NEXT_ROUTES = "pingpost_next_routes"
+ROUTES = "pingpost_routes"
 PINGS = "pingpost_pings"
 PING_SECONDS = "pingpost_ping_seconds"
 BIDS = "pingpost_bids"
@@ -19,13 +20,22 @@ OVERHEAD_SECONDS = "pingpost_overhead_seconds"
 LIVE_CALLS = "pingpost_live_calls"
 CAP_USED_RATIO = "pingpost_cap_used_ratio"
 REVENUE = "pingpost_revenue"
+PAYOUT = "pingpost_payout"
 BREAKER_STATE = "pingpost_breaker_state"
 SHADOW_HELD_BACK = "pingpost_shadow_held_back"
 LEDGER_BATCH_SIZE = "pingpost_ledger_batch_size"
+LEDGER_SECONDS = "pingpost_ledger_seconds"
+LEDGER_WAITING = "pingpost_ledger_waiting"
+CALLS_IN_FLIGHT = "pingpost_calls_in_flight"
 OVERLOAD_LEVEL = "pingpost_overload_level"
 OVERLOADED_CALLS = "pingpost_overloaded_calls"
 EVENT_LOOP_LAG_SECONDS = "pingpost_event_loop_lag_seconds"
 ALERTS_FIRING = "pingpost_alerts_firing"
+DEAD_LETTERS = "pingpost_dead_letters"
+REPORT_BACKLOG = "pingpost_report_backlog"
+REPORT_BACKLOG_SECONDS = "pingpost_report_backlog_seconds"
+READY = "pingpost_ready"
+FOLDED_LABELS = "pingpost_folded_labels"
 WORKERS = "pingpost_workers"
 WORKER_RESTARTS = "pingpost_worker_restarts"
 
@@ -99,6 +109,7 @@ POST_BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5,
 DECISION_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
 OVERHEAD_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 BATCH_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200)
+LEDGER_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
 class CapOwner(StrEnum):

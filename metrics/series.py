@@ -1,7 +1,10 @@
 """The series of one label value: made when it appears, dropped as a whole when it goes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
+from auction.domain.conversions import Side
+from auction.domain.plan import RoutedBy
+from auction.ports import LedgerStep
 from metrics import names
 from metrics.cells import CellStore, Kind
 from metrics.instruments import (
@@ -11,7 +14,6 @@ from metrics.instruments import (
     gauges,
     histograms,
     keep,
-    keep_apart,
     summaries,
 )
 from metrics.names import CallOutcome, PostOutcome, Unasked
@@ -79,22 +81,24 @@ class BiddingSeries:
         store.drop(Kind.BREAKER, self._offer)
 
 
-class CapacitySeries:
-    """What is shown of an offer's limits and live calls; ``caps`` are label values.
+class RouteSeries:
+    """What is counted of an offer that calls may be routed to, auctioned or not."""
 
-    Facts of the database: who shows them has read them, so no process counts for another.
-    """
+    __slots__ = ("_offer", "auction", "families", "static")
 
-    __slots__ = ("caps", "families", "live", "ratios")
+    def __init__(self, store: CellStore, offer: str) -> None:
+        routes = counters(
+            names.ROUTES, "Calls routed there, first and further attempts.", "offer", "routed_by"
+        )
+        self._offer = offer
+        self.auction = routes.labels(offer, RoutedBy.AUCTION.value)
+        self.static = routes.labels(offer, RoutedBy.STATIC.value)
+        keep(store, Kind.ROUTES, offer, routes)
+        self.families: tuple[AnyFamily, ...] = (routes,)
 
-    def __init__(self, offer: str, caps: Iterable[str]) -> None:
-        live = gauges(names.LIVE_CALLS, "Calls that hold a slot now.", "offer")
-        ratio = gauges(names.CAP_USED_RATIO, "Used and pending share of a limit.", "offer", "cap")
-        self.caps = frozenset(caps)
-        self.live = live.labels(offer)
-        self.ratios = {cap: ratio.labels(offer, cap) for cap in sorted(self.caps)}
-        keep_apart(live, ratio)
-        self.families: tuple[AnyFamily, ...] = (live, ratio)
+    def drop(self, store: CellStore) -> None:
+        """Give the cells back."""
+        store.drop(Kind.ROUTES, self._offer)
 
 
 class CampaignSeries:
@@ -102,13 +106,14 @@ class CampaignSeries:
 
     __slots__ = (
         "_campaign",
+        "_money",
+        "_payouts",
         "_revenues",
         "_store",
         "calls",
         "decision_seconds",
         "families",
         "next_routes",
-        "revenue",
         "test_calls",
     )
 
@@ -126,39 +131,59 @@ class CampaignSeries:
         )
         self._store = store
         self._campaign = campaign
-        self._revenues = counters(names.REVENUE, "Revenue of conversions.", "campaign", "currency")
+        money_of = ("campaign", "currency")
+        self._revenues = counters(
+            names.REVENUE, "What buyers' conversions were booked at first.", *money_of
+        )
+        self._payouts = counters(
+            names.PAYOUT, "What sources' conversions were booked at first.", *money_of
+        )
         self.calls = {name: calls.labels(campaign, name.value) for name in CallOutcome}
         self.test_calls = {name: tests.labels(campaign, name.value) for name in CallOutcome}
         self.next_routes = {name: next_routes.labels(campaign, name.value) for name in CallOutcome}
         self.decision_seconds = decision_seconds.labels(campaign)
         counted = (calls, tests, next_routes, decision_seconds)
         keep(store, Kind.CAMPAIGN, campaign, *counted)
-        self.revenue: dict[str, Counter] = {}
+        self._money: dict[str, dict[Side, Counter]] = {}
         if currency is not None:
-            self.revenue_in(currency)
-        self.families: tuple[AnyFamily, ...] = (*counted, self._revenues)
+            self.money_in(currency)
+        self.families: tuple[AnyFamily, ...] = (*counted, self._revenues, self._payouts)
 
-    def revenue_in(self, currency: str) -> Counter:
-        """The revenue counter of a currency, made on first use."""
-        if currency not in self.revenue:
-            self.revenue[currency] = counter = self._revenues.labels(self._campaign, currency)
-            counter.keep_in(self._store.block(*self._revenue_block(currency), counter.size), 0)
-        return self.revenue[currency]
+    def money_in(self, currency: str) -> Mapping[Side, Counter]:
+        """The counters of revenue and payout in a currency, made on first use."""
+        if currency not in self._money:
+            labels = (self._campaign, currency)
+            revenue, payout = self._revenues.labels(*labels), self._payouts.labels(*labels)
+            cells = self._store.block(*self._money_block(currency), revenue.size + payout.size)
+            revenue.keep_in(cells, 0)
+            payout.keep_in(cells, revenue.size)
+            self._money[currency] = {Side.BUYER: revenue, Side.SOURCE: payout}
+        return self._money[currency]
 
     def drop(self, store: CellStore) -> None:
         """Give the cells back."""
         store.drop(Kind.CAMPAIGN, self._campaign)
-        for currency in self.revenue:
-            store.drop(*self._revenue_block(currency))
+        for currency in self._money:
+            store.drop(*self._money_block(currency))
 
-    def _revenue_block(self, currency: str) -> tuple[Kind, str]:
-        return Kind.REVENUE, f"{self._campaign} {currency}"
+    def _money_block(self, currency: str) -> tuple[Kind, str]:
+        return Kind.MONEY, f"{self._campaign} {currency}"
 
 
 class ServiceSeries:
     """What is counted of a process as a whole."""
 
-    __slots__ = ("batch", "families", "lag", "load", "overhead", "overloaded")
+    __slots__ = (
+        "batch",
+        "families",
+        "in_flight",
+        "lag",
+        "ledger_seconds",
+        "load",
+        "overhead",
+        "overloaded",
+        "waiting",
+    )
 
     def __init__(self, store: CellStore) -> None:
         overhead = histograms(
@@ -167,11 +192,18 @@ class ServiceSeries:
             names.OVERHEAD_BUCKETS,
         )
         batch = histograms(
-            names.LEDGER_BATCH_SIZE, "Items per committed ledger batch.", names.BATCH_BUCKETS
+            names.LEDGER_BATCH_SIZE, "Items per batch of the ledger.", names.BATCH_BUCKETS
+        )
+        seconds = histograms(
+            names.LEDGER_SECONDS,
+            "Time that a batch of the ledger took, failed ones included.",
+            names.LEDGER_BUCKETS,
+            "step",
         )
         lag = gauges(names.EVENT_LOOP_LAG_SECONDS, "The longest recent delay of the event loop.")
         self.overhead = overhead.labels()
         self.batch = batch.labels()
+        self.ledger_seconds = {step: seconds.labels(step.value) for step in LedgerStep}
         self.lag = lag.labels()
         load = gauges(
             names.OVERLOAD_LEVEL,
@@ -184,10 +216,15 @@ class ServiceSeries:
         )
         self.load = load.labels()
         self.overloaded = {name: overloaded.labels(name.value) for name in Unasked}
-        keep(store, Kind.SERVICE, "", overhead, batch, overloaded)
+        in_flight = gauges(names.CALLS_IN_FLIGHT, "Calls under decision.")
+        waiting = gauges(names.LEDGER_WAITING, "Steps and reports that no batch has taken yet.")
+        self.in_flight, self.waiting = in_flight.labels(), waiting.labels()
+        counted = (overhead, batch, seconds, overloaded)
+        keep(store, Kind.SERVICE, "", *counted)
         keep(store, Kind.LAG, "", lag)
         keep(store, Kind.LOAD, "", load)
-        self.families: tuple[AnyFamily, ...] = (overhead, batch, lag, load, overloaded)
+        keep(store, Kind.FLIGHT, "", in_flight, waiting)
+        self.families: tuple[AnyFamily, ...] = (*counted, lag, load, in_flight, waiting)
 
 
 class CollectionSeries:
@@ -216,30 +253,3 @@ class CollectionSeries:
         for totals, stat in zip(self._totals, stats, strict=True):
             for key, counter in totals.items():
                 counter.rise_to(stat[key])
-
-
-class AlertSeries:
-    """How many alerts of a rule are active: a fact of the database, as ``CapacitySeries``."""
-
-    __slots__ = ("families", "firing")
-
-    def __init__(self, rule: str) -> None:
-        firing = gauges(names.ALERTS_FIRING, "Alerts that fire, acknowledged or not.", "alert")
-        self.firing = firing.labels(rule)
-        keep_apart(firing)
-        self.families: tuple[AnyFamily, ...] = (firing,)
-
-
-class WorkerSeries:
-    """What the parent of several workers knows of them; a process alone is one worker."""
-
-    __slots__ = ("alive", "families", "restarts")
-
-    def __init__(self) -> None:
-        alive = gauges(names.WORKERS, "Processes that decide calls.")
-        restarts = counters(names.WORKER_RESTARTS, "Workers that died and were replaced.")
-        self.alive = alive.labels()
-        self.restarts = restarts.labels()
-        keep_apart(alive, restarts)
-        self.alive.set(1)
-        self.families: tuple[AnyFamily, ...] = (alive, restarts)

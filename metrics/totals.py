@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from metrics.cells import WORST, BlockName, Cells, PrivateCells, zeros
+from metrics.cells import OF_THE_LIVING, WORST, BlockName, Cells, PrivateCells, zeros
 from metrics.page import PageReader
 
 _AT_ONCE: Final = 200
@@ -37,7 +37,7 @@ class Totals:
     def depart(self, member: int) -> None:
         """A process has ended and counts no more; its page is not looked at again."""
         for name, cells in self._living.pop(member).blocks().items():
-            if name.kind not in WORST:
+            if name.kind not in WORST | OF_THE_LIVING:
                 kept = self._departed.get(name)
                 self._departed[name] = _sums([cells] if kept is None else [kept, cells])
 
@@ -67,6 +67,8 @@ class Totals:
         if name.kind in WORST:
             counted.append(zeros(len(cells)))
             cells[:] = array("d", map(max, zip(*counted, strict=True)))
+        elif name.kind in OF_THE_LIVING:
+            cells[:] = _sums([*counted, zeros(len(cells))])
         elif counted:
             cells[:] = array("d", map(_risen, cells, _sums(counted)))
 

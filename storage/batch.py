@@ -1,6 +1,7 @@
 """Group commit: items that come while a batch is in flight form the next one."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -41,7 +42,8 @@ class Batcher(Generic[Item, Result]):
 
     ``run`` gives one result per item, an exception for an item that failed alone. When it raises
     StorageUnavailableError all its items fail; after any other error the batch is halved and run
-    again, so that an item that can't be stored fails by itself. ``observe`` is told each size.
+    again, so that an item that can't be stored fails by itself. ``observe`` is told each size, and
+    the seconds it took.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class Batcher(Generic[Item, Result]):
         run: Callable[[Sequence[Item]], Awaitable[Sequence[Result | Exception]]],
         limits: BatchLimits = BatchLimits(),
         *,
-        observe: Callable[[int], None] | None = None,
+        observe: Callable[[int, float], None] | None = None,
     ) -> None:
         self._run = run
         self._limits = limits
@@ -131,10 +133,8 @@ class Batcher(Generic[Item, Result]):
         return batch
 
     async def _settle(self, batch: Sequence[tuple[Item, "asyncio.Future[Result]"]]) -> None:
-        if self._observe is not None:
-            self._observe(len(batch))
         try:
-            results = await self._run([item for item, _ in batch])
+            results = await self._observed([item for item, _ in batch])
         except StorageUnavailableError as error:
             for _, future in batch:
                 _fail(future, StorageUnavailableError(*error.args))
@@ -143,6 +143,15 @@ class Batcher(Generic[Item, Result]):
         else:
             for (_, future), result in zip(batch, results, strict=True):
                 _resolve(future, result)
+
+    async def _observed(self, items: Sequence[Item]) -> Sequence[Result | Exception]:
+        # The loop's own clock may count in milliseconds.
+        started = time.monotonic()
+        try:
+            return await self._run(items)
+        finally:
+            if self._observe is not None:
+                self._observe(len(items), time.monotonic() - started)
 
     async def _settle_apart(
         self, batch: Sequence[tuple[Item, "asyncio.Future[Result]"]], error: Exception

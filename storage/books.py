@@ -12,8 +12,8 @@ from typing import Any, Final
 import asyncpg
 import orjson
 
-from auction.domain.decision import RoutedBy
 from auction.domain.ids import CallId, OwnerId
+from auction.domain.plan import RoutedBy
 from auction.domain.usage import Change, Usage, apply, difference
 from auction.domain.value import value
 from storage.arrays import array_text, text_columns

@@ -7,7 +7,7 @@ from typing import Final
 import asyncpg
 
 from auction.domain.call_list import CallFilter, CallPage, CallPlace
-from auction.domain.decision import CallRecord
+from auction.domain.call_record import CallRecord
 from auction.domain.ids import CallId
 from storage.queries import query
 from storage.records import CallRecords

@@ -5,7 +5,7 @@ import logging
 import asyncpg
 
 from auction.domain.call import Call
-from auction.domain.decision import StoredPlan
+from auction.domain.plan import StoredPlan
 from storage.plans import load_candidates
 from storage.vault import CallerVault, Unsealed
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from auction.domain.decision import CallRecord
+from auction.domain.call_record import CallRecord
 from auction.domain.ids import BuyerId, CallId, CampaignId, OfferId, SourceId
 from auction.domain.report_figures import FigureClass
 from auction.domain.report_question import By, Question

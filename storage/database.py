@@ -3,16 +3,19 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from functools import partial
 from types import TracebackType
 from typing import TypeAlias
 
 import asyncpg
-from asyncpg.connect_utils import SessionAttribute
 from asyncpg.exceptions import InternalClientError
 from asyncpg.pool import PoolConnectionProxy
 from asyncpg.transaction import Transaction
 
 from auction.ports import StorageUnavailableError
+from config.poolers import Pooler
+from storage.servers import ServerConnection, Servers
+from storage.sessions import begin_session, check_session, connect_arguments, no_refusal_by_pooler
 
 Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
 
@@ -24,15 +27,6 @@ _UNAVAILABLE_CLASSES = frozenset({"08", "28", "3D", "53", "57", "58"})
 # A read-only standby; transactions that were cut off; a lock that was not had in time.
 _UNAVAILABLE_STATES = frozenset({"25006", "25P03", "25P04", "55P03"})
 
-_SESSION = {
-    "TimeZone": "UTC",
-    "jit": "off",
-    # Planning the long statements takes longer than running them.
-    "plan_cache_mode": "force_generic_plan",
-    # A frozen process must not keep the rows it has locked.
-    "idle_in_transaction_session_timeout": "10s",
-}
-
 
 class Database:
     """A pool of connections without session state: use ``SET LOCAL`` and transaction locks only.
@@ -42,9 +36,17 @@ class Database:
     """
 
     def __init__(
-        self, dsn: str, pool: asyncpg.Pool, max_size: int, acquire_timeout_s: float
+        self,
+        dsn: str,
+        servers: Servers,
+        pool: asyncpg.Pool,
+        max_size: int,
+        acquire_timeout_s: float,
+        pooler: Pooler = Pooler.NONE,
     ) -> None:
-        self.dsn = dsn
+        self.pooler = pooler
+        self._dsn = dsn
+        self._servers = servers
         self._pool = pool
         self._acquire_timeout_s = acquire_timeout_s
         self._free = asyncio.Semaphore(max_size)
@@ -56,6 +58,7 @@ class Database:
         cls,
         dsn: str,
         *,
+        pooler: Pooler = Pooler.NONE,
         min_size: int = 1,
         max_size: int = 10,
         connect_timeout_s: float = 5.0,
@@ -67,11 +70,13 @@ class Database:
 
         ``min_size`` connections are made at once, more when they are needed, and all are kept.
         Raises StorageUnavailableError when no server answers, ValueError for a URL that can't be
-        read.
+        read, PoolerError when there is a pooler in between that ``pooler`` does not name.
         """
-        with translated():
+        with translated(), no_refusal_by_pooler():
+            servers = Servers(dsn)
             pool = asyncpg.create_pool(
                 dsn,
+                connect=servers.connect,
                 init_size=min_size,
                 # No floor: asyncpg restores one in the background, logging each failure at length.
                 min_size=0,
@@ -80,12 +85,19 @@ class Database:
                 max_queries=1_000_000,
                 timeout=connect_timeout_s,
                 command_timeout=command_timeout_s,
+                init=partial(begin_session, pooler=pooler),
                 reset=_leave_as_it_is,
-                server_settings={**_SESSION, "application_name": application_name},
-                target_session_attrs=_session_attribute(dsn),
+                **connect_arguments(dsn, pooler, application_name),
             )
             await pool
-        return cls(dsn, pool, max_size, acquire_timeout_s)
+        database = cls(dsn, servers, pool, max_size, acquire_timeout_s, pooler)
+        try:
+            async with database.connection() as connection:
+                await check_session(connection, pooler)
+        except BaseException:
+            await database.close()
+            raise
+        return database
 
     def connection(self) -> AbstractAsyncContextManager[Connection]:
         """Lend a connection; the body should hold database work only.
@@ -101,6 +113,28 @@ class Database:
         Raises as ``connection`` does.
         """
         return _Lending(self, in_transaction=True)
+
+    async def open_connection(self, *, timeout_s: float) -> ServerConnection:
+        """A connection outside the pool, for LISTEN, which the caller closes.
+
+        Raises as ``connect`` does.
+        """
+        return await open_connection(
+            self._dsn,
+            self.pooler,
+            connect_timeout_s=timeout_s,
+            command_timeout_s=timeout_s,
+            servers=self._servers,
+        )
+
+    @property
+    def has_several_servers(self) -> bool:
+        """Whether the URL names servers that stand in for one another."""
+        return self._servers.several
+
+    def is_behind(self, connection: Connection) -> bool:
+        """Whether this connection's server is no longer the one to use: another was promoted."""
+        return self._servers.is_behind(connection)
 
     async def close(self) -> None:
         """Close every connection, by force when that takes more than a few seconds."""
@@ -123,8 +157,11 @@ class Database:
         try:
             while self._kept:
                 connection = self._kept.pop()
-                if not _is_gone(connection):
+                if _is_gone(connection):
+                    continue
+                if not self._servers.is_behind(connection):
                     return connection
+                _terminate(connection)
             return await self._pool.acquire(timeout=self._acquire_timeout_s)
         except BaseException:
             self._free.release()
@@ -145,10 +182,17 @@ class Database:
         """
         if broken:
             _terminate(connection)
+            self._doubt_others()
         cleaning = asyncio.create_task(self._clean_up(connection, transaction))
         self._cleaning.add(cleaning)
         cleaning.add_done_callback(self._cleaning.discard)
         return cleaning
+
+    def _doubt_others(self) -> None:
+        """With several servers: whatever is wrong with one connection, the next ask all servers."""
+        if self._servers.several:
+            while self._kept:
+                _terminate(self._kept.pop())
 
     async def _clean_up(
         self, connection: PoolConnectionProxy, transaction: Transaction | None
@@ -217,20 +261,27 @@ class _Lending:
 
 
 async def open_connection(
-    dsn: str, *, connect_timeout_s: float = 5.0, command_timeout_s: float | None = 5.0
-) -> asyncpg.Connection:
+    dsn: str,
+    pooler: Pooler = Pooler.NONE,
+    *,
+    connect_timeout_s: float = 5.0,
+    command_timeout_s: float | None = 5.0,
+    servers: Servers | None = None,
+) -> ServerConnection:
     """A connection outside any pool, for LISTEN and migrations; the caller closes it.
 
-    Raises as ``Database.connect`` does.
+    ``servers`` are those of the URL, where they are known already. Raises as ``Database.connect``
+    does.
     """
-    with translated():
-        return await asyncpg.connect(
+    with translated(), no_refusal_by_pooler():
+        connection = await (servers or Servers(dsn)).connect(
             dsn,
             timeout=connect_timeout_s,
             command_timeout=command_timeout_s,
-            server_settings={**_SESSION, "application_name": "pingpost"},
-            target_session_attrs=_session_attribute(dsn),
+            **connect_arguments(dsn, pooler, "pingpost"),
         )
+        await begin_session(connection, pooler)
+        return connection
 
 
 @contextmanager
@@ -294,7 +345,3 @@ def _terminate(connection: PoolConnectionProxy) -> None:
 async def _leave_as_it_is(_: asyncpg.Connection) -> None:
     # asyncpg's own reset costs a round trip for session state that nothing here sets.
     return
-
-
-def _session_attribute(dsn: str) -> SessionAttribute | None:
-    return None if "target_session_attrs" in dsn else SessionAttribute.primary

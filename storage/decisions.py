@@ -5,7 +5,7 @@ from typing import Any, Final, TypeAlias
 
 import asyncpg
 
-from auction.domain.decision import Action, Finish
+from auction.domain.finishing import Action, Finish
 from auction.domain.ids import CallId
 from auction.domain.lifecycle import CallState
 from storage.arrays import text_columns

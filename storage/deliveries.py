@@ -23,6 +23,7 @@ _PUT_OFF = query("put_off_deliveries")
 _PURGES = (query("purge_delivered"), query("purge_dead_letters"))
 _DEAD = query("dead_letters")
 _RESEND = query("resend_dead_letter")
+_COUNT_DEAD = query("count_dead_letters")
 
 LEASE_S: Final = 60.0
 """How long a claimed delivery is nobody else's; it is due again when its worker died."""
@@ -35,6 +36,8 @@ PUT_OFF_AT_ONCE: Final = 200
 DELIVERED_KEPT_DAYS: Final = 7
 DEAD_KEPT_DAYS: Final = 30
 PURGED_AT_ONCE: Final = 1000
+
+MOST_COUNTED: Final = 10_000
 
 Key = tuple[str, str]
 """An owner (``campaign:<id>``, ``buyer:<id>``) and the id of one of its webhooks."""
@@ -181,6 +184,13 @@ class Deliveries:
         async with self._database.connection() as connection:
             done = await connection.execute(_RESEND, event_id)
         return bool(done.endswith(" 1"))
+
+
+async def count_dead(database: Database) -> int:
+    """How many deliveries were given up, 10,000 at most. Raises StorageUnavailableError."""
+    async with database.connection() as connection:
+        number: int = await connection.fetchval(_COUNT_DEAD, MOST_COUNTED)
+        return number
 
 
 async def _due(connection: Connection, planner: Planner) -> list[Key]:

@@ -18,5 +18,9 @@ class SecretKeyError(Exception):
     """SECRET_KEY is not the one that this database or data directory was made with."""
 
 
+class PoolerError(Exception):
+    """A connection pooler is in between that was not reckoned with; the text says what to do."""
+
+
 class SchemaMismatchError(Exception):
     """The database's schema was not made by this code; nothing was changed."""

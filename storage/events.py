@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from auction.domain.decision import CallEvent, EventResult, EventType
 from auction.domain.ids import CallId, OwnerId
 from auction.domain.lifecycle import (
     Applied,
@@ -14,6 +13,7 @@ from auction.domain.lifecycle import (
     Progress,
     apply_event,
 )
+from auction.domain.switch_events import CallEvent, EventResult, EventType
 from auction.domain.terms import WebhookEvent
 from auction.domain.usage import Usage
 from storage.accounts import Accounts, caller_keys, open_accounts
@@ -139,8 +139,8 @@ class _Sitting:
 class CallEvents:
     """Takes reports of calls.
 
-    After each commit ``on_usage`` is told the usage seen and ``on_earned`` what buyers owe by it;
-    subscribers are told by the ``outbox``.
+    After each commit ``on_usage`` is told the usage seen and ``on_earned`` what either
+    side earns by it; subscribers are told by the ``outbox``.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class CallEvents:
         on_earned: EarnedListener = ignore_earned,
         outbox: Outbox = SILENT,
         limits: BatchLimits = GROUP_COMMIT,
-        observe: Callable[[int], None] | None = None,
+        observe: Callable[[int, float], None] | None = None,
     ) -> None:
         self._database = database
         self._on_usage = on_usage

@@ -5,8 +5,9 @@ from typing import TypeAlias
 
 import asyncpg
 
-from auction.domain.decision import Finish, Finished, FinishResult, Superseded
+from auction.domain.finishing import Finish, Finished, FinishResult
 from auction.domain.ids import CallId, OwnerId
+from auction.domain.reserving import Superseded
 from auction.domain.usage import Usage
 from auction.ports import InvariantViolatedError, StorageUnavailableError
 from storage.books import lock_books

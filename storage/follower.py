@@ -1,4 +1,7 @@
-"""Following a revision number in the database: told by NOTIFY, with a poll as the safety net."""
+"""Following a revision number in the database: told by NOTIFY, with a poll as the safety net.
+
+Where a pooler lends connections by the transaction nobody can be told, and the poll is all.
+"""
 
 import asyncio
 import logging
@@ -6,7 +9,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from auction.ports import StorageUnavailableError
-from storage.database import Database, open_connection, translated
+from config.poolers import Pooler
+from storage.database import Database, translated
 from storage.queries import query
 
 POLL_S = 0.5
@@ -28,7 +32,7 @@ class RevisionFollower:
     def __init__(
         self, database: Database, channel: str, revision_query: str, on_revision: OnRevision
     ) -> None:
-        self._dsn = database.dsn
+        self._database = database
         self._channel = channel
         self._query = revision_query
         self._on_revision = on_revision
@@ -53,7 +57,7 @@ class RevisionFollower:
     async def _follow(self) -> None:
         while True:
             try:
-                await self._listen()
+                await (self._poll() if self._is_pooled else self._listen())
             except Exception as error:  # noqa: BLE001 - one that died would leave old terms in force
                 self._tell(error)
                 self._away = True
@@ -73,15 +77,13 @@ class RevisionFollower:
         )
 
     async def _listen(self) -> None:
-        connection = await open_connection(
-            self._dsn, connect_timeout_s=_TIMEOUT_S, command_timeout_s=_TIMEOUT_S
-        )
+        connection = await self._database.open_connection(timeout_s=_TIMEOUT_S)
         woken = asyncio.Event()
         try:
             connection.add_termination_listener(lambda _: woken.set())
             with translated():
                 await connection.add_listener(self._channel, lambda *_: woken.set())
-            while True:
+            while not self._database.is_behind(connection):
                 woken.clear()
                 with translated():
                     revision = await connection.fetchval(self._query)
@@ -90,6 +92,18 @@ class RevisionFollower:
                 await _at_most(POLL_S, woken)
         finally:
             connection.terminate()
+
+    @property
+    def _is_pooled(self) -> bool:
+        return self._database.pooler is Pooler.TRANSACTION
+
+    async def _poll(self) -> None:
+        while True:
+            async with self._database.connection() as connection:
+                revision = await connection.fetchval(self._query)
+            self._away = False
+            await self._deliver(revision)
+            await asyncio.sleep(POLL_S)
 
     async def _deliver(self, revision: int) -> None:
         # Not "newer than": a database that was restored counts from further back.

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import orjson
 
-from auction.domain.decision import Candidate, RoutedBy
 from auction.domain.ids import BuyerId, CallId, CampaignId, OfferId, OwnerId, PostId, SourceId
+from auction.domain.plan import Candidate, RoutedBy
 from auction.domain.reasons import Reason
 from auction.domain.terms import ConversionRule, PayoutRule
 from auction.domain.usage import NOTHING, Change, Starts, Units

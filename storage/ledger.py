@@ -1,19 +1,15 @@
 """The NextLedger port on PostgreSQL: three group-committed steps per decision."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
-from auction.domain.decision import (
-    Finish,
-    FinishResult,
-    NextRequest,
-    NextResult,
-    Opening,
-    OpenResult,
-    ReserveRequest,
-    ReserveResult,
-)
+from auction.domain.finishing import Finish, FinishResult
 from auction.domain.ids import CallId, OwnerId
+from auction.domain.next_attempt import NextRequest, NextResult
+from auction.domain.opening import Opening, OpenResult
+from auction.domain.reserving import ReserveRequest, ReserveResult
 from auction.domain.usage import Usage
+from auction.ports import LedgerStep
 from storage.batch import GROUP_COMMIT, Batcher, BatchLimits
 from storage.collecting import Collecting
 from storage.database import Database
@@ -30,13 +26,18 @@ def _ignore_usage(_: Mapping[OwnerId, Usage]) -> None:
     return
 
 
+def _ignore_batch(_: LedgerStep, __: int, ___: float) -> None:
+    return
+
+
 class PostgresLedger:
     """Calls that come to a step while a batch of it is in flight form the next batch.
 
     ``limits`` are those of each step.
     ``on_usage`` is told the usage that a step has seen, ``known_usage`` gives what is known of it
     (an owner that is absent is not known), ``on_earned`` what a route has earned at
-    once, ``observe`` the size of each batch; the ``outbox`` tells subscribers of routes.
+    once, ``observe`` the step of each batch, its size and the seconds it took; the ``outbox`` tells
+    subscribers of routes.
     ``new_epoch`` gives calls their first epoch, and the steps from one decider's to the next.
     """
 
@@ -51,24 +52,31 @@ class PostgresLedger:
         outbox: Outbox = SILENT,
         new_epoch: Callable[[], int] = random_epoch,
         limits: BatchLimits = GROUP_COMMIT,
-        observe: Callable[[int], None] | None = None,
+        observe: Callable[[LedgerStep, int, float], None] = _ignore_batch,
     ) -> None:
         reserving = Reserving(database, vault, on_usage, known_usage)
         collecting = Collecting(database, on_usage, outbox, on_earned)
         self._opening: Batcher[Opening, OpenResult] = Batcher(
-            OpeningCalls(database, vault, collecting, new_epoch).run, limits, observe=observe
+            OpeningCalls(database, vault, collecting, new_epoch).run,
+            limits,
+            observe=partial(observe, LedgerStep.OPEN),
         )
         self._reserving: Batcher[ReserveRequest, ReserveResult] = Batcher(
-            reserving.run, limits, observe=observe
+            reserving.run, limits, observe=partial(observe, LedgerStep.RESERVE)
         )
         self._finishing: Batcher[Finish, FinishResult] = Batcher(
-            Finishing(database, on_usage, outbox, on_earned).run, limits, observe=observe
+            Finishing(database, on_usage, outbox, on_earned).run,
+            limits,
+            observe=partial(observe, LedgerStep.FINISH),
         )
         rerouting = ReroutingCalls(database, vault, on_usage, collecting, new_epoch)
+        next_step = partial(observe, LedgerStep.NEXT)
         self._rerouting: Batcher[NextRequest, NextResult] = Batcher(
-            rerouting.run, limits, observe=observe
+            rerouting.run, limits, observe=next_step
         )
-        self._refusing: Batcher[Refusal, bytes] = Batcher(rerouting.refuse, limits, observe=observe)
+        self._refusing: Batcher[Refusal, bytes] = Batcher(
+            rerouting.refuse, limits, observe=next_step
+        )
         self._batchers = (
             self._opening,
             self._reserving,

@@ -8,37 +8,37 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from auction.domain.call import Call
-from auction.domain.decision import (
-    Action,
-    AlreadyDecided,
-    BeingDecided,
-    Candidate,
-    Finish,
-    Finished,
-    FinishResult,
-    KnownAs,
+from auction.domain.duplicates import is_duplicate
+from auction.domain.finishing import Action, Finish, Finished, FinishResult
+from auction.domain.ids import CallId, OwnerId, SuppressionId
+from auction.domain.lifecycle import CallState
+from auction.domain.next_attempt import (
     NextRequest,
     NextResult,
     NoSuchAttempt,
-    NothingFits,
+    Rerouting,
+    UnknownCall,
+)
+from auction.domain.numbers import Lent, joined
+from auction.domain.opening import (
+    AlreadyDecided,
+    BeingDecided,
+    KnownAs,
     Opened,
     Opening,
     OpenResult,
     OtherContent,
     PastCall,
-    Rerouting,
+)
+from auction.domain.plan import Candidate, StoredPlan
+from auction.domain.reasons import Reason
+from auction.domain.reserving import (
+    NothingFits,
     Reserved,
     ReserveRequest,
     ReserveResult,
-    StoredPlan,
     Superseded,
-    UnknownCall,
 )
-from auction.domain.duplicates import is_duplicate
-from auction.domain.ids import CallId, OwnerId, SuppressionId
-from auction.domain.lifecycle import CallState
-from auction.domain.numbers import Lent, joined
-from auction.domain.reasons import Reason
 from auction.domain.usage import Change, Usage, apply, difference, held_by, refusal
 from auction.domain.windows import window_starts
 from storage.memory_calls import (

@@ -3,18 +3,12 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from auction.domain.decision import (
-    Action,
-    AlreadyConverted,
-    Candidate,
-    Finish,
-    Opening,
-    PastCall,
-    Rerouting,
-    StoredPlan,
-)
+from auction.domain.finishing import Action, Finish
 from auction.domain.ids import OfferId
 from auction.domain.lifecycle import CallState
+from auction.domain.next_attempt import AlreadyConverted, Rerouting
+from auction.domain.opening import Opening, PastCall
+from auction.domain.plan import Candidate, StoredPlan
 from auction.domain.reasons import Reason
 
 

@@ -8,6 +8,7 @@ from importlib.resources import files
 
 import asyncpg
 
+from config.poolers import Pooler
 from storage.database import open_connection, translated
 from storage.errors import SchemaMismatchError
 from storage.queries import query
@@ -33,15 +34,17 @@ class Migration:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
-async def migrate(dsn: str, migrations: Sequence[Migration] | None = None) -> list[str]:
+async def migrate(
+    dsn: str, migrations: Sequence[Migration] | None = None, pooler: Pooler = Pooler.NONE
+) -> list[str]:
     """Apply what is missing, each step in its own transaction, and return the names of those steps.
 
     Safe to run from several processes at once. Raises SchemaMismatchError when the database is
     newer than the code or a step that it has was changed since, StorageUnavailableError when it
-    can't be reached.
+    can't be reached, PoolerError when there is a pooler that ``pooler`` does not name.
     """
     steps = load_migrations() if migrations is None else migrations
-    connection = await open_connection(dsn, command_timeout_s=None)
+    connection = await open_connection(dsn, pooler, command_timeout_s=None)
     try:
         with translated():
             return [step.name for step in steps if await _apply(connection, step, steps)]

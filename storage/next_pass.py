@@ -11,17 +11,10 @@ import asyncpg
 
 from auction.domain.call import Call
 from auction.domain.conversions import Side
-from auction.domain.decision import (
-    AlreadyConverted,
-    AlreadyDecided,
-    BeingDecided,
-    NextRequest,
-    NoSuchAttempt,
-    OtherContent,
-    UnknownCall,
-)
 from auction.domain.ids import CallId, CampaignId, OfferId
 from auction.domain.lifecycle import CallState
+from auction.domain.next_attempt import AlreadyConverted, NextRequest, NoSuchAttempt, UnknownCall
+from auction.domain.opening import AlreadyDecided, BeingDecided, OtherContent
 from auction.domain.reasons import Reason
 from auction.domain.usage import NOTHING, Change
 from storage.books import Books

@@ -6,7 +6,9 @@ from typing import Any, Final
 
 import asyncpg
 
-from auction.domain.decision import (
+from auction.domain.ids import CallId
+from auction.domain.lifecycle import CallState
+from auction.domain.opening import (
     AlreadyDecided,
     BeingDecided,
     KnownAs,
@@ -14,10 +16,8 @@ from auction.domain.decision import (
     Opening,
     OpenResult,
     OtherContent,
-    StoredPlan,
 )
-from auction.domain.ids import CallId
-from auction.domain.lifecycle import CallState
+from auction.domain.plan import StoredPlan
 from auction.ports import StorageUnavailableError
 from storage.arrays import text_columns
 from storage.calls_read import stored_plan, unsealed_row

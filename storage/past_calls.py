@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import orjson
 
-from auction.domain.decision import PastCall
+from auction.domain.opening import PastCall
 
 
 def load_routes(stored: str | None) -> tuple[PastCall, ...]:

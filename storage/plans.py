@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from auction.domain.decision import Candidate, RoutedBy
+from auction.domain.plan import Candidate, RoutedBy
 from auction.domain.terms import (
     Cap,
     ConversionRule,

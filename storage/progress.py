@@ -9,9 +9,9 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from auction.domain.conversions import Entry, EntryKind, Side
-from auction.domain.decision import CallEvent, EndedBy, EventResult
 from auction.domain.ids import BuyerId, CallId, CampaignId, OfferId, SourceId
 from auction.domain.lifecycle import CallState, Progress
+from auction.domain.switch_events import CallEvent, EndedBy, EventResult
 from storage.bookings import ENTRY_COLUMNS, entry_row
 from storage.books import columns
 from storage.database import Connection
@@ -22,11 +22,11 @@ _WRITE = query("write_progress")
 _NAME_CURRENT = query("name_current")
 
 
-EarnedListener: TypeAlias = Callable[[CampaignId | None, str, Decimal], None]
-"""Told of each conversion that a buyer owes: the call's campaign, the currency, the amount."""
+EarnedListener: TypeAlias = Callable[[CampaignId | None, str, Side, Decimal], None]
+"""Told of each conversion: the call's campaign, the currency, whose money it is, the amount."""
 
 
-def ignore_earned(_: CampaignId | None, __: str, ___: Decimal) -> None:
+def ignore_earned(_: CampaignId | None, __: str, ___: Side, ____: Decimal) -> None:
     """A listener that does nothing."""
 
 
@@ -121,12 +121,11 @@ def _sells(entry: Entry) -> bool:
 def tell_earned(
     entries: Iterable[Entry], calls: Mapping[CallId, CallRow], listener: EarnedListener
 ) -> None:
-    """Report what buyers' conversions were booked at first, once that is durable."""
+    """Report what conversions of either side were booked at first, once that is durable."""
     for entry in entries:
         call = calls[entry.call_id]
-        earned = entry.side is Side.BUYER and entry.kind is EntryKind.BOOKED
-        if earned and call.currency is not None:
-            listener(call.campaign, call.currency, entry.amount)
+        if entry.kind is EntryKind.BOOKED and call.currency is not None:
+            listener(call.campaign, call.currency, entry.side, entry.amount)
 
 
 async def write_progress(

@@ -11,9 +11,11 @@ import orjson
 
 from auction.domain.call import Call
 from auction.domain.call_list import RecordedEntry
+from auction.domain.call_record import AttemptRecord, CallRecord
 from auction.domain.conversions import Entry, EntryKind, Side
-from auction.domain.decision import AttemptRecord, CallRecord, PastCall, RoutedBy
 from auction.domain.ids import CallId, OwnerId
+from auction.domain.opening import PastCall
+from auction.domain.plan import RoutedBy
 from auction.domain.terms import Trigger
 from auction.domain.usage import Usage
 from auction.ports import StorageUnavailableError
@@ -82,6 +84,10 @@ class CallRecords:
     def listed(self, row: asyncpg.Record) -> CallRecord:
         """A call from a row of a list, which has neither traces nor earlier routes."""
         return self._record(row, past_calls=(), trace=None, later_traces=())
+
+    def listed_call(self, row: asyncpg.Record) -> Call:
+        """A call as it came in, from a row of ``calls``."""
+        return self._call(row)
 
     @asynccontextmanager
     async def _turn(self, patience_s: float) -> AsyncIterator[None]:

@@ -8,8 +8,8 @@ from typing import Final
 import asyncpg
 
 from auction.domain.call import Call
-from auction.domain.decision import NextRequest, NextResult, Rerouting
 from auction.domain.ids import CallId, OwnerId
+from auction.domain.next_attempt import NextRequest, NextResult, Rerouting
 from auction.domain.usage import Usage
 from auction.ports import StorageUnavailableError
 from storage.books import columns, lock_books

@@ -7,19 +7,19 @@ from typing import Any, Final
 
 import asyncpg
 
-from auction.domain.decision import (
-    Candidate,
+from auction.domain.duplicates import is_duplicate
+from auction.domain.ids import CallId, OwnerId
+from auction.domain.lifecycle import CallState
+from auction.domain.opening import PastCall
+from auction.domain.plan import Candidate
+from auction.domain.reasons import Reason
+from auction.domain.reserving import (
     NothingFits,
-    PastCall,
     Reserved,
     ReserveRequest,
     ReserveResult,
     Superseded,
 )
-from auction.domain.duplicates import is_duplicate
-from auction.domain.ids import CallId, OwnerId
-from auction.domain.lifecycle import CallState
-from auction.domain.reasons import Reason
 from auction.domain.usage import Usage, held_by, refusal
 from auction.domain.value import value
 from auction.domain.windows import window_starts

@@ -4,8 +4,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from auction.domain.decision import PastCall, ReserveRequest, ReserveResult
 from auction.domain.ids import CallId, OwnerId
+from auction.domain.opening import PastCall
+from auction.domain.reserving import ReserveRequest, ReserveResult
 from auction.domain.usage import Usage
 from auction.ports import StorageUnavailableError
 from storage.books import Known, columns, lock_books, open_usage

@@ -5,8 +5,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
-from auction.domain.decision import Candidate, Finish
+from auction.domain.finishing import Finish
 from auction.domain.ids import CallId, OwnerId
+from auction.domain.plan import Candidate
 from auction.domain.usage import Usage
 from storage.accounts import caller_keys, open_accounts
 from storage.books import Books, columns

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from auction.domain.decision import Candidate, Finish
+from auction.domain.finishing import Finish
 from auction.domain.ids import OwnerId
 from auction.domain.lifecycle import CallState, Progress
 from auction.domain.money import from_units, render
+from auction.domain.plan import Candidate
 from auction.domain.terms import (
     Cap,
     ConversionRule,

@@ -6,7 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from auction.domain.decision import AttemptRecord, CallRecord, RoutedBy
+from auction.domain.call_record import AttemptRecord, CallRecord
+from auction.domain.plan import RoutedBy
 
 
 def as_it_was(record: CallRecord, facts: Mapping[str, Any]) -> CallRecord:

@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 class Sweeper:
     """Releases holds whose lease is over; any number of processes may run one.
 
-    After each commit ``on_usage`` is told the usage seen and ``on_earned`` what buyers owe by it;
-    subscribers are told by the ``outbox``.
+    After each commit ``on_usage`` is told the usage seen and ``on_earned`` what either
+    side earns by it; subscribers are told by the ``outbox``.
     """
 
     def __init__(

@@ -45,8 +45,8 @@ class Compared:
 class SwitchCalls:
     """Compares switches' lists with what is live here, one list at a time.
 
-    After each commit ``on_usage`` is told the usage seen and ``on_earned`` what buyers owe by it;
-    subscribers are told by the ``outbox``.
+    After each commit ``on_usage`` is told the usage seen and ``on_earned`` what either
+    side earns by it; subscribers are told by the ``outbox``.
     """
 
     def __init__(

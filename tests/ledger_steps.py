@@ -11,19 +11,7 @@ from typing import Any
 import orjson
 
 from auction.domain.call import Call, Caller
-from auction.domain.decision import (
-    Action,
-    CallEvent,
-    Candidate,
-    EventType,
-    Finish,
-    Finished,
-    Opened,
-    Opening,
-    Reserved,
-    ReserveRequest,
-    RoutedBy,
-)
+from auction.domain.finishing import Action, Finish, Finished
 from auction.domain.ids import (
     BuyerId,
     CallId,
@@ -35,6 +23,10 @@ from auction.domain.ids import (
     offer_owner,
 )
 from auction.domain.money import to_units
+from auction.domain.opening import Opened, Opening
+from auction.domain.plan import Candidate, RoutedBy
+from auction.domain.reserving import Reserved, ReserveRequest
+from auction.domain.switch_events import CallEvent, EventType
 from auction.domain.terms import Cap, Destination, Measure, OwnerLimits, Period
 from auction.domain.usage import Usage
 from config.secret_box import SecretBox

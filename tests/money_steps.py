@@ -4,14 +4,10 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from auction.domain.call import Call
-from auction.domain.decision import (
-    Candidate,
-    FailReason,
-    Finished,
-    NextRequest,
-    Rerouting,
-    Reserved,
-)
+from auction.domain.finishing import Finished
+from auction.domain.next_attempt import FailReason, NextRequest, Rerouting
+from auction.domain.plan import Candidate
+from auction.domain.reserving import Reserved
 from auction.domain.terms import PayoutRule, Trigger
 from storage.database import Connection, Database
 from storage.ledger import PostgresLedger

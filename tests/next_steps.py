@@ -3,14 +3,10 @@
 from typing import Any
 
 from auction.domain.call import Call
-from auction.domain.decision import (
-    Candidate,
-    FailReason,
-    Finished,
-    NextRequest,
-    Rerouting,
-    Reserved,
-)
+from auction.domain.finishing import Finished
+from auction.domain.next_attempt import FailReason, NextRequest, Rerouting
+from auction.domain.plan import Candidate
+from auction.domain.reserving import Reserved
 from auction.ports import NextLedger
 from tests.ledger_steps import a_candidate, a_finish, a_request, an_opening
 

@@ -7,12 +7,8 @@ from typing import Any
 import asyncpg
 
 from auction.domain.call import Call
-from auction.domain.decision import (
-    Candidate,
-    Finish,
-    Finished,
-    FinishResult,
-)
+from auction.domain.finishing import Finish, Finished, FinishResult
+from auction.domain.plan import Candidate
 from auction.domain.terms import (
     ConversionRule,
     PayoutRule,

@@ -56,6 +56,7 @@ class Commands(click.Group):
             click.echo(f"error: the database can't be used: {error}", err=True)
         except (
             errors.EmbeddedServerError,
+            errors.PoolerError,
             errors.RevisionConflictError,
             errors.SchemaMismatchError,
             errors.SecretKeyError,

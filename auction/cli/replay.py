@@ -12,7 +12,7 @@ from auction.domain.ids import CampaignId, OfferId
 
 if TYPE_CHECKING:
     from auction.domain.call import Call
-    from auction.domain.decision import CallRecord
+    from auction.domain.call_record import CallRecord
     from auction.domain.replay_record import Changes, Recorded
     from auction.domain.terms import Catalogue
     from config.settings import Settings

@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from auction.domain.decision import TraceEntry
 from auction.domain.money import render
 from auction.domain.phone import mask
 from auction.domain.reasons import WON, Reason
 from auction.domain.replay import Line, Replayed, Verdict
 from auction.domain.replay_record import Changes, Recorded
+from auction.domain.trace import TraceEntry
 from auction.web.explanation import render_entry
 
 PLAIN_WIDTH = 110

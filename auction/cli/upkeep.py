@@ -23,6 +23,25 @@ def migrate_command(context: click.Context, data_dir: Path | None) -> None:
     click.echo("the schema is up to date")
 
 
+@click.command("dsn")
+@CONFIG
+@DATA_DIR
+@click.pass_context
+def dsn_command(context: click.Context, data_dir: Path | None) -> None:
+    """Print the URL of the database, for psql and pg_dump. It may hold a password.
+
+    PINGPOST_DSN where that is set, else the embedded server of a service that is running.
+    """
+    from storage.embedded import running_dsn
+
+    settings = settings_of(context, data_dir=data_dir)
+    configured = settings.dsn.get_secret_value() if settings.dsn else None
+    dsn = configured or running_dsn(settings.data_dir)
+    if dsn is None:
+        raise click.ClickException(f"no service is running on {settings.data_dir}")
+    click.echo(dsn)
+
+
 @click.command("secret-key")
 def secret_key_command() -> None:
     """Print a new PINGPOST_SECRET_KEY. Keep it apart from backups of the database."""
@@ -60,4 +79,4 @@ async def _migrate(settings: "Settings") -> list[str]:
     from storage.migrate import migrate
 
     async with reach_database(settings) as dsn:
-        return await migrate(dsn)
+        return await migrate(dsn, pooler=settings.database_pooler)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from auction.domain.call_record import CallRecord
 from auction.domain.conversions import Entry
-from auction.domain.decision import CallRecord
 from auction.domain.ids import BuyerId, CallId, CampaignId, OfferId
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from auction.domain.decision import PastCall
 from auction.domain.ids import BuyerId, CampaignId, OfferId
+from auction.domain.opening import PastCall
 from auction.domain.terms import DuplicateAfter, DuplicateRule, DuplicateScope
 
 

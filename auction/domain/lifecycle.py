@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Final
 
 from auction.domain.conversions import CallFacts
-from auction.domain.decision import CallEvent, EndedBy, EventResult, EventType
+from auction.domain.switch_events import CallEvent, EndedBy, EventResult, EventType
 
 LONGEST_S: Final = Decimal(86_400)
 """No duration is above this, in seconds."""

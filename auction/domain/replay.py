@@ -9,15 +9,16 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
-from auction.domain.decision import RoutedBy, TraceEntry
 from auction.domain.eligibility import fixed_refusal
 from auction.domain.ids import OfferId
+from auction.domain.plan import RoutedBy
 from auction.domain.reasons import HELD_BACK, NoRouteReason, Reason
 from auction.domain.replay_auction import AuctionAgain, ask_again
 from auction.domain.replay_record import Changes, Recorded
 from auction.domain.replay_walk import Place, Walked, statics, walk
 from auction.domain.suppression import suppressed
 from auction.domain.terms import Campaign, OfferTerms
+from auction.domain.trace import TraceEntry
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from typing import Final
 from auction.domain.bidding import Bid, RefusedBid
 from auction.domain.bids import judge
 from auction.domain.deadline import MINIMUM_USEFUL_MS, early_close, plan_times
-from auction.domain.decision import TraceEntry
 from auction.domain.eligibility import fixed_refusal
 from auction.domain.ids import OfferId
 from auction.domain.ranking import rank
@@ -17,6 +16,7 @@ from auction.domain.reasons import Reason
 from auction.domain.replay_record import REFUSED_BEFORE, Recorded
 from auction.domain.scoring import Weights, score, weigh
 from auction.domain.terms import Campaign, OfferTerms
+from auction.domain.trace import TraceEntry
 
 NO_ANSWER_RECORDED: Final = "no answer was recorded: it may have bid"
 _NO_TIME: Final = "no time left to ping"

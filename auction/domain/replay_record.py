@@ -6,10 +6,10 @@ from decimal import Decimal
 
 from auction.domain.bidding import Quote
 from auction.domain.call import Call
-from auction.domain.decision import Trace, TraceEntry
 from auction.domain.ids import OfferId
 from auction.domain.reasons import Reason
 from auction.domain.terms import Campaign, OfferTerms
+from auction.domain.trace import Trace, TraceEntry
 
 
 @dataclass(frozen=True, slots=True)

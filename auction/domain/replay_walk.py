@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
-from auction.domain.decision import RoutedBy, TraceEntry
 from auction.domain.ids import OfferId
+from auction.domain.plan import RoutedBy
 from auction.domain.reasons import Reason
 from auction.domain.replay_record import REFUSED_BEFORE, Recorded
 from auction.domain.static_order import static_order
 from auction.domain.terms import Campaign
+from auction.domain.trace import TraceEntry
 
 ASSUMED: Final = "never reached in the record: assumed to accept"
 

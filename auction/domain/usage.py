@@ -5,6 +5,8 @@ starts from the calls already counted. The window before the current one is kept
 which arrived just before a boundary is still judged by, and settled in, the window of its arrival.
 """
 
+from dataclasses import dataclass
+
 from auction.domain.reasons import Reason
 from auction.domain.terms import Cap, Measure, OwnerLimits
 from auction.domain.value import value
@@ -50,6 +52,14 @@ class Usage:
         _EMPTY_PERIOD,
         _EMPTY_PERIOD,
     )
+
+
+@dataclass(slots=True)
+class UsageReading:
+    """An owner's usage as last seen, and when (monotonic seconds)."""
+
+    usage: Usage
+    seen_at: float
 
 
 @value(frozen=True, slots=True)

@@ -5,11 +5,14 @@ from dataclasses import dataclass, field, replace
 
 from auction.domain.call import Call
 from auction.domain.call_view import CallView
-from auction.domain.decision import Candidate, Opened, Rerouting, Superseded
 from auction.domain.ids import OfferId
+from auction.domain.next_attempt import Rerouting
+from auction.domain.opening import Opened
 from auction.domain.overload import LoadLevel
+from auction.domain.plan import Candidate
 from auction.domain.quality import QualityTerms, rate
 from auction.domain.reasons import HELD_BACK, NoRouteReason, Reason
+from auction.domain.reserving import Superseded
 from auction.domain.suppression import Suppressed, on_list, suppressed
 from auction.domain.terms import Campaign, OfferTerms
 from auction.engine.bidding_round import BiddingRound

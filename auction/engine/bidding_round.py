@@ -8,10 +8,11 @@ from auction.domain.call import Call
 from auction.domain.call_view import CallView
 from auction.domain.compiled import CompiledOffer
 from auction.domain.deadline import MINIMUM_USEFUL_MS, plan_times
-from auction.domain.decision import Candidate, PastCall
 from auction.domain.ids import OfferId, PingId
 from auction.domain.offer_index import OfferIndex
+from auction.domain.opening import PastCall
 from auction.domain.overload import LoadLevel
+from auction.domain.plan import Candidate
 from auction.domain.ranking import rank
 from auction.domain.reasons import Reason
 from auction.domain.scoring import Weights, weigh

@@ -4,8 +4,9 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 
 from auction.domain.call import Call
-from auction.domain.decision import Finish, FinishResult, RoutedBy, Superseded
+from auction.domain.finishing import Finish, FinishResult
 from auction.domain.reasons import Reason
+from auction.domain.reserving import Superseded
 from auction.domain.terms import AuctionTerms, Campaign
 from auction.engine.notices import notices_of
 from auction.engine.outcomes import Outcomes
@@ -92,7 +93,7 @@ class Conclusion:
         stored = await persist(step, self.ports.clock, until)
         if isinstance(stored, Superseded):
             return stored
-        self._record(reply.routed_by, outcomes)
+        self._record(reply, outcomes)
         self._tell_bidders(outcomes, taken)
         return answer
 
@@ -137,14 +138,17 @@ class Conclusion:
     def _answered_lease_ms(self) -> int:
         return 0 if self.campaign is None else self.campaign.max_call_s * 1000
 
-    def _record(self, routed_by: RoutedBy | None, outcomes: Outcomes) -> None:
+    def _record(self, reply: Reply, outcomes: Outcomes) -> None:
         total_ms = (self.ports.clock.monotonic() - self.started) * 1000
         overhead_ms = max(0.0, total_ms - outcomes.timings.waited_ms)
         campaign = None if self.campaign is None else self.campaign.id
-        recorder = self.ports.recorder
+        recorder, routed_by, candidate = self.ports.recorder, reply.routed_by, reply.candidate
         if self.call.test:
             recorder.tested(campaign, routed_by)
-        elif self.attempt == 1:
+            return
+        if candidate is not None:
+            recorder.routed(candidate.offer, candidate.routed_by)
+        if self.attempt == 1:
             recorder.decided(campaign, routed_by, total_ms / 1000, overhead_ms / 1000)
         else:
             recorder.rerouted(campaign, routed_by)

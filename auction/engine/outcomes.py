@@ -6,10 +6,11 @@ from decimal import Decimal
 import orjson
 
 from auction.domain.bidding import Bid, Quote
-from auction.domain.decision import Candidate, Timings
 from auction.domain.ids import OfferId, SuppressionId
+from auction.domain.plan import Candidate
 from auction.domain.quality import Quality
 from auction.domain.reasons import HELD_BACK, Reason
+from auction.domain.trace import Timings
 from auction.engine.outcome import JsonValue, Outcome, read_weight
 
 

@@ -7,10 +7,10 @@ from functools import lru_cache
 
 from auction.domain.bidding import Bid
 from auction.domain.conversions import payable_rules
-from auction.domain.decision import Candidate, RoutedBy
 from auction.domain.eligibility import hold_units
 from auction.domain.ids import CallId, OfferId, PingId, PostId
 from auction.domain.payouts import payable_payouts
+from auction.domain.plan import Candidate, RoutedBy
 from auction.domain.reasons import Reason
 from auction.domain.static_order import static_order
 from auction.domain.terms import OfferTerms, PayoutRule

@@ -3,7 +3,9 @@
 import asyncio
 
 from auction.domain.call import Call
-from auction.domain.decision import (
+from auction.domain.ids import CallId, CampaignId
+from auction.domain.numbers import joined
+from auction.domain.opening import (
     AlreadyDecided,
     BeingDecided,
     Opened,
@@ -11,8 +13,6 @@ from auction.domain.decision import (
     OpenResult,
     OtherContent,
 )
-from auction.domain.ids import CallId, CampaignId
-from auction.domain.numbers import joined
 from auction.domain.overload import LoadLevel
 from auction.domain.terms import Campaign, Catalogue
 from auction.domain.value import value

@@ -5,8 +5,9 @@ from datetime import datetime
 import orjson
 
 from auction.domain.call import Call
-from auction.domain.decision import Action, Candidate, RoutedBy
+from auction.domain.finishing import Action
 from auction.domain.money import render
+from auction.domain.plan import Candidate, RoutedBy
 from auction.domain.terms import Destination
 from auction.domain.value import value
 

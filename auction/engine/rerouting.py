@@ -4,18 +4,16 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from auction.domain.call import Call
-from auction.domain.decision import (
+from auction.domain.ids import CallId, CampaignId
+from auction.domain.next_attempt import (
     AlreadyConverted,
-    AlreadyDecided,
-    BeingDecided,
     NextRequest,
     NextResult,
     NoSuchAttempt,
-    OtherContent,
     Rerouting,
     UnknownCall,
 )
-from auction.domain.ids import CallId, CampaignId
+from auction.domain.opening import AlreadyDecided, BeingDecided, OtherContent
 from auction.domain.reasons import NoRouteReason
 from auction.domain.terms import AuctionTerms, Campaign
 from auction.engine.auction import Auction

@@ -9,17 +9,12 @@ from auction.domain.bidding import PostAccepted, PostNotSent, PostRejected, Post
 from auction.domain.bids import resolve_destination
 from auction.domain.call import Call
 from auction.domain.deadline import MINIMUM_USEFUL_MS
-from auction.domain.decision import (
-    ROUTED_UNANSWERED,
-    Candidate,
-    NothingFits,
-    ReserveRequest,
-    RoutedBy,
-    Superseded,
-)
 from auction.domain.ids import OfferId
+from auction.domain.plan import Candidate, RoutedBy
 from auction.domain.reasons import Reason
+from auction.domain.reserving import NothingFits, ReserveRequest, Superseded
 from auction.domain.terms import Campaign, Destination, OfferTerms, OnUnknown
+from auction.domain.trace import ROUTED_UNANSWERED
 from auction.domain.value import value
 from auction.engine.guarding import tell_post
 from auction.engine.outcomes import Outcomes

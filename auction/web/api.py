@@ -10,6 +10,7 @@ from auction.web.call_list import CallListHandlers, CallLists
 from auction.web.calls import CallHandlers
 from auction.web.dead_letters import DeadLetterHandlers, DeadLetters
 from auction.web.edge import edge
+from auction.web.formatted import MAX_REPORT_BYTES
 from auction.web.openapi.handlers import DocumentHandlers
 from auction.web.postbacks import PostbackHandlers, Postbacks
 from auction.web.reroutes import RerouteHandlers
@@ -51,7 +52,10 @@ def _add_calls(router: web.UrlDispatcher, services: ApiServices, life: CallLife)
     router.add_post("/v1/calls", calls.decide, expect_handler=_EXPECT)
     reroutes = RerouteHandlers(services)
     router.add_post("/v1/calls/next", reroutes.decide, expect_handler=_EXPECT)
-    router.add_post("/v1/calls/events", calls.report, expect_handler=_EXPECT)
+    router.add_post("/v1/calls/events", calls.report, expect_handler=expecting(MAX_REPORT_BYTES))
+    # a HEAD must not decide anything
+    router.add_get("/v1/calls/next", calls.next_by_query, allow_head=False)
+    router.add_get("/v1/calls/events", calls.report_by_query, allow_head=False)
     router.add_get("/v1/calls", CallListHandlers(services, life.lists).show)
     router.add_get("/v1/calls/{call_id:[^/]+}", calls.show)
     switches = SwitchHandlers(life.switch_calls, services.tokens, services.clock)

@@ -1,5 +1,6 @@
 """Who calls and what they may do."""
 
+import base64
 import math
 from collections.abc import Mapping
 from enum import StrEnum
@@ -12,6 +13,7 @@ from auction.web.problems import CallerMistakeError
 from auction.web.services import Grant, Tokens
 
 _LONGEST_TOKEN: Final = 512
+_LONGEST_CREDENTIALS: Final = 2048
 _REALM: Final = 'Bearer realm="pingpost"'
 
 
@@ -103,19 +105,40 @@ def refuse_too_many(tokens: Tokens, grant: Grant) -> None:
 
 
 def presented_token(headers: Mapping[str, str]) -> str | None:
-    """The token of ``Authorization: Bearer`` or ``X-API-Key``; None when there is none of use."""
+    """The token of ``Authorization: Bearer`` or ``X-API-Key``, else the password of Basic.
+
+    None when there is none of use.
+    """
     scheme, _, credentials = headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-    token = credentials if scheme.lower() == "bearer" else headers.get("X-API-Key", "")
+    scheme = scheme.lower()
+    token = credentials if scheme == "bearer" else headers.get("X-API-Key", "")
+    if not token and scheme == "basic":
+        token = basic_password(credentials)
     token = token.strip()
     usable = 0 < len(token) <= _LONGEST_TOKEN and token.isascii()
     return token if usable else None
+
+
+def basic_password(credentials: str) -> str:
+    """The password of ``Authorization: Basic``, for any user; empty when it can't be read."""
+    return basic_user(credentials).partition(":")[2]
+
+
+def basic_user(credentials: str) -> str:
+    """``user:password`` of ``Authorization: Basic``; empty when it can't be read."""
+    if len(credentials) > _LONGEST_CREDENTIALS:
+        return ""
+    try:
+        return base64.b64decode(credentials.strip(), validate=True).decode()
+    except ValueError:
+        return ""
 
 
 def _unauthorized(*, presented: bool) -> CallerMistakeError:
     challenge = f'{_REALM}, error="invalid_token"' if presented else _REALM
     return CallerMistakeError(
         problems.UNAUTHORIZED,
-        "Send a token as Authorization: Bearer or as X-API-Key.",
+        "Send a token as Authorization: Bearer, as X-API-Key or as the password of Basic.",
         headers={hdrs.WWW_AUTHENTICATE: challenge},
     )
 

@@ -10,6 +10,8 @@ from auction.domain.call_list import CallFilter, CallPage, CallPlace
 from auction.web.authentication import MAY_READ, granted
 from auction.web.cdr_formats import CdrFormat, accepted_format
 from auction.web.cdr_stream import CdrStreams, Wanted, in_parts
+from auction.web.formats.table import is_decided_by_query, named_format
+from auction.web.formatted import FormattedCalls
 from auction.web.list_request import ListRequest, read_list_request, write_place
 from auction.web.record_view import View, render_listed
 from auction.web.services import ApiServices
@@ -42,10 +44,18 @@ class CallListHandlers:
     def __init__(self, services: ApiServices, lists: CallLists) -> None:
         self._services = services
         self._lists = lists
+        self._formatted = FormattedCalls(services)
         self._streams = CdrStreams(lists.list_calls, services.drain)
 
     async def show(self, request: web.Request) -> web.StreamResponse:
-        """``GET /v1/calls``: newest first."""
+        """``GET /v1/calls``: newest first.
+
+        With ``format=kv`` or another of those that ``POST /v1/calls`` knows and lists don't, it is
+        a call that asks for its route, as by POST, for switches that only know GET.
+        """
+        asked_in = named_format(request) if is_decided_by_query(request) else None
+        if asked_in is not None:
+            return await self._formatted.decide(request, asked_in)
         grant = await granted(request, self._services.tokens, MAY_READ)
         asked = read_list_request(request.query)
         wanted, view = asked.narrowed(grant), View.of(grant)

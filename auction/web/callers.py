@@ -7,7 +7,7 @@ from typing import Final, Protocol
 import orjson
 from aiohttp import hdrs, web
 
-from auction.domain.decision import CallRecord
+from auction.domain.call_record import CallRecord
 from auction.domain.ids import CallId, SuppressionId
 from auction.domain.phone import mask, normalise_number
 from auction.web import problems

@@ -6,19 +6,25 @@ import re
 import orjson
 from aiohttp import hdrs, web
 
-from auction.domain.decision import CallRecord, EventResult, OtherContent, Trace
+from auction.domain.call_record import CallRecord
 from auction.domain.ids import CallId, CampaignId
+from auction.domain.switch_events import EventResult
 from auction.domain.terms import Campaign
+from auction.domain.trace import Trace
 from auction.web import problems
 from auction.web.authentication import MAY_READ, granted, granted_to_report
 from auction.web.bodies import read_object
-from auction.web.call_request import LONGEST_NAME, CallRequest, call_fingerprint, read_call_request
+from auction.web.call_request import LONGEST_NAME
+from auction.web.deciding import decide_call, record_event
 from auction.web.event_request import read_event
 from auction.web.explanation import explain, read_trace
-from auction.web.own_calls import UNKNOWN_CALL, refuse_other_sources
+from auction.web.formats.parameters import FORM
+from auction.web.formats.table import PLAIN, asked_format, required_format
+from auction.web.formatted import FormattedCalls
+from auction.web.own_calls import UNKNOWN_CALL
 from auction.web.problems import CallerMistakeError
 from auction.web.record_view import View, own_offers, render_cdr, render_history, render_trace
-from auction.web.services import ApiServices, Grant
+from auction.web.services import ApiServices
 
 _JSON = {hdrs.CONTENT_TYPE: "application/json"}
 
@@ -32,32 +38,50 @@ class CallHandlers:
 
     def __init__(self, services: ApiServices) -> None:
         self._services = services
+        self._formatted = FormattedCalls(services)
 
     async def decide(self, request: web.Request) -> web.Response:
         """``POST /v1/calls``: where does this call go?"""
+        form = asked_format(request)
+        if form is not None:
+            return await self._formatted.decide(request, form)
         services = self._services
         received_at = services.clock.now()
         grant = await granted_to_report(request, services.tokens)
-        body = await read_object(request)
-        asked = read_call_request(body)
-        _refuse_other_source(asked, grant)
-        call = asked.to_call(grant, received_at, services.default_country())
-        content = call_fingerprint(body, services.fingerprint)
-        answer = await services.reception.decide(call, content)
-        if isinstance(answer, OtherContent):
-            raise CallerMistakeError(
-                problems.CONFLICT, "This call_id was decided before with other content."
-            )
+        try:
+            body = await read_object(request)
+        except CallerMistakeError as mistake:
+            if mistake.kind is problems.NOT_JSON and request.content_type == FORM:
+                return await self._formatted.decide(request, PLAIN)
+            raise
+        answer = await decide_call(services, grant, body, received_at)
         return web.Response(body=answer, headers=_JSON)
 
     async def report(self, request: web.Request) -> web.Response:
         """``POST /v1/calls/events``: answered or ended."""
+        form = asked_format(request)
+        if form is not None:
+            return await self._formatted.report(request, form)
+        return await self._report_in_json(request)
+
+    async def next_by_query(self, request: web.Request) -> web.Response:
+        """``GET /v1/calls/next``: as by POST, for switches that only know GET.
+
+        ``format`` must be given.
+        """
+        return await self._formatted.decide_next(request, required_format(request))
+
+    async def report_by_query(self, request: web.Request) -> web.Response:
+        """``GET /v1/calls/events``: as by POST, for switches that only know GET.
+
+        ``format`` must be given.
+        """
+        return await self._formatted.report(request, required_format(request))
+
+    async def _report_in_json(self, request: web.Request) -> web.Response:
         grant = await granted_to_report(request, self._services.tokens)
         event = read_event(await read_object(request), self._services.fingerprint)
-        await refuse_other_sources(grant, event.call_id, self._services.records)
-        result = await self._services.events.record(event)
-        if result is EventResult.UNKNOWN_CALL:
-            raise CallerMistakeError(problems.NOT_FOUND, UNKNOWN_CALL)
+        result = await record_event(self._services, grant, event)
         if result is EventResult.OTHER_CONTENT:
             raise CallerMistakeError(
                 problems.CONFLICT, "This event_id was reported before with other content."
@@ -120,13 +144,6 @@ def _traces(record: CallRecord) -> dict[int, Trace]:
     """The traces of a call's decisions by attempt."""
     first = [] if record.trace is None else [(_FIRST_ATTEMPT, record.trace)]
     return {attempt: read_trace(stored) for attempt, stored in (*first, *record.later_traces)}
-
-
-def _refuse_other_source(asked: CallRequest, grant: Grant) -> None:
-    if grant.source is not None and asked.source and asked.source != grant.source:
-        raise CallerMistakeError(
-            problems.FORBIDDEN, "This token is bound to a source; the call names another."
-        )
 
 
 def _json(content: dict[str, object]) -> web.Response:

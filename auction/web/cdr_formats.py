@@ -51,7 +51,7 @@ def accepted_format(accept: str | None) -> CdrFormat:
     best, best_quality = CdrFormat.JSON, 0.0
     for media_range in (accept or "").split(",")[:_MOST_RANGES]:
         name, *parameters = (part.strip().lower() for part in media_range.split(";"))
-        quality = _quality(parameters)
+        quality = quality_of(parameters)
         for form, media_type in _MEDIA_TYPES.items():
             if name == media_type and quality > best_quality:
                 best, best_quality = form, quality
@@ -70,7 +70,8 @@ def render_cdrs(form: CdrFormat, cdrs: Iterable[Cdr]) -> bytes:
     return b"".join(orjson.dumps(cdr, option=orjson.OPT_APPEND_NEWLINE) for cdr in cdrs)
 
 
-def _quality(parameters: Iterable[str]) -> float:
+def quality_of(parameters: Iterable[str]) -> float:
+    """How much a media range is liked, 0 to 1: the ``q`` of its parameters."""
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         if name.strip() == "q":

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from aiohttp import hdrs, web
 
 from auction.domain.call_list import CallFilter, CallPage, CallPlace
-from auction.domain.decision import CallRecord
+from auction.domain.call_record import CallRecord
 from auction.ports import StorageUnavailableError
 from auction.web import problems
 from auction.web.cdr_formats import CdrFormat, render_cdrs, render_head

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 import orjson
 from aiohttp import hdrs, web
 
-from auction.domain.decision import CallRecord
+from auction.domain.call_record import CallRecord
 from auction.domain.ids import BuyerId, CallId
 from auction.domain.money import render
 from auction.domain.postbacks import (

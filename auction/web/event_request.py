@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
-from auction.domain.decision import CallEvent, EndedBy, EventType
 from auction.domain.ids import CallId
+from auction.domain.switch_events import CallEvent, EndedBy, EventType
 from auction.web.bodies import JsonObject, fingerprint
 from auction.web.call_request import Identifier
 from auction.web.faults import OWN, faults_of

@@ -6,12 +6,12 @@ from decimal import Decimal
 import orjson
 
 from auction.domain.call import Call
-from auction.domain.decision import Timings, Trace, TraceEntry
 from auction.domain.eligibility import fixed_refusal
 from auction.domain.ids import OfferId
 from auction.domain.money import render
 from auction.domain.reasons import WON, Reason
 from auction.domain.terms import Campaign, OfferTerms
+from auction.domain.trace import Timings, Trace, TraceEntry
 from auction.engine.outcome import read_weight, weight_entry
 from auction.engine.outcomes import read_quality
 from auction.redaction import mask_numbers

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from auction.domain.decision import FailReason, NextRequest
 from auction.domain.ids import CallId
+from auction.domain.next_attempt import FailReason, NextRequest
 from auction.web.bodies import JsonObject, fingerprint
 from auction.web.call_request import LONGEST_TIMEOUT_MS, Identifier, whole
 from auction.web.event_request import MOST_ATTEMPTS

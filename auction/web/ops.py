@@ -44,13 +44,18 @@ class OpsHandlers:
     async def ready(self, _: web.Request) -> web.Response:
         """Whether calls should be sent here; what is wrong, by name, when not."""
         checks = await self._checked()
-        checks["draining"] = "going down" if self._services.drain.draining else _OK
         if all(state == _OK for state in checks.values()):
             return _json(200, {"status": "ready", "checks": checks})
         return _json(503, {"status": "not_ready", "checks": checks})
 
     async def metrics(self, _: web.Request) -> web.Response:
         """Prometheus text; facts of the database keep their last values while it is away."""
+        checks, _refreshed = await asyncio.gather(self._checked(), self._refreshed())
+        self._services.show_checks({name: state == _OK for name, state in checks.items()})
+        text = await self._services.exposition()
+        return web.Response(body=text, headers={hdrs.CONTENT_TYPE: CONTENT_TYPE})
+
+    async def _refreshed(self) -> None:
         try:
             async with asyncio.timeout(REFRESH_TIMEOUT_S):
                 await self._services.refresh()
@@ -58,13 +63,12 @@ class OpsHandlers:
             logger.warning(
                 "Metrics show the database as last seen", extra={"action": "metrics_stale"}
             )
-        text = await self._services.exposition()
-        return web.Response(body=text, headers={hdrs.CONTENT_TYPE: CONTENT_TYPE})
 
     async def _checked(self) -> dict[str, str]:
         checks = self._services.checks
         states = await asyncio.gather(*(_state(check) for check in checks.values()))
-        return dict(zip(checks, states, strict=True))
+        draining = "going down" if self._services.drain.draining else _OK
+        return {**dict(zip(checks, states, strict=True)), "draining": draining}
 
 
 async def _state(check: Check) -> str:

@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from auction.domain.call_list import RecordedEntry
+from auction.domain.call_record import AttemptRecord, CallRecord
 from auction.domain.conversions import Side
-from auction.domain.decision import AttemptRecord, CallRecord, Trace, TraceEntry
 from auction.domain.money import render
 from auction.domain.phone import mask
 from auction.domain.terms import Campaign
+from auction.domain.trace import Trace, TraceEntry
 from auction.engine.outcomes import quality_entry
 from auction.redaction import mask_numbers
 from auction.web.authentication import Scope

@@ -2,13 +2,11 @@
 
 from aiohttp import hdrs, web
 
-from auction.domain.decision import NoSuchAttempt, OtherContent, UnknownCall
-from auction.web import problems
 from auction.web.authentication import granted_to_report
 from auction.web.bodies import read_object
-from auction.web.next_request import read_next
-from auction.web.own_calls import UNKNOWN_CALL, refuse_other_sources
-from auction.web.problems import CallerMistakeError
+from auction.web.deciding import decide_next
+from auction.web.formats.table import asked_format
+from auction.web.formatted import FormattedCalls
 from auction.web.services import ApiServices
 
 _JSON = {hdrs.CONTENT_TYPE: "application/json"}
@@ -19,23 +17,14 @@ class RerouteHandlers:
 
     def __init__(self, services: ApiServices) -> None:
         self._services = services
+        self._formatted = FormattedCalls(services)
 
     async def decide(self, request: web.Request) -> web.Response:
         """An attempt failed: where does the call go now?"""
+        form = asked_format(request)
+        if form is not None:
+            return await self._formatted.decide_next(request, form)
         services = self._services
         grant = await granted_to_report(request, services.tokens)
-        asked, timeout_ms = read_next(await read_object(request), services.fingerprint)
-        await refuse_other_sources(grant, asked.call_id, services.records)
-        answer = await services.rerouter.decide(asked, timeout_ms)
-        if isinstance(answer, UnknownCall):
-            raise CallerMistakeError(problems.NOT_FOUND, UNKNOWN_CALL)
-        if isinstance(answer, NoSuchAttempt):
-            raise CallerMistakeError(
-                problems.NO_SUCH_ATTEMPT,
-                "The call has no route with this number; send the attempt that was answered last.",
-            )
-        if isinstance(answer, OtherContent):
-            raise CallerMistakeError(
-                problems.CONFLICT, "This attempt was reported before with other content."
-            )
+        answer = await decide_next(services, grant, await read_object(request))
         return web.Response(body=answer, headers=_JSON)

@@ -6,16 +6,11 @@ from typing import Protocol
 
 from auction.domain.call import Call
 from auction.domain.call_list import RecordedEntry
-from auction.domain.decision import (
-    CallEvent,
-    CallRecord,
-    EventResult,
-    NextRequest,
-    NoSuchAttempt,
-    OtherContent,
-    UnknownCall,
-)
+from auction.domain.call_record import CallRecord
 from auction.domain.ids import CallId
+from auction.domain.next_attempt import NextRequest, NoSuchAttempt, UnknownCall
+from auction.domain.opening import OtherContent
+from auction.domain.switch_events import CallEvent, EventResult
 from auction.domain.terms import Catalogue
 from auction.ports import Clock
 from auction.web.drain import Drain
@@ -106,11 +101,25 @@ Fingerprint = Callable[[bytes], bytes]
 
 
 @dataclass(frozen=True, slots=True)
+class Signing:
+    """What requests of switches are checked by. ``public_url``: ``https://host``, empty: any.
+
+    Without secrets of a kind, signatures of that kind are not looked at.
+    """
+
+    twilio: tuple[str, ...] = field(default=(), repr=False)
+    jambonz: tuple[str, ...] = field(default=(), repr=False)
+    public_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ApiServices:
     """Everything behind the switch-facing API.
 
     ``default_country`` is ISO alpha-2. ``fingerprint`` is a keyed hash: without the key nobody can
     find out by trying what was hashed. More than ``max_requests`` are not handled at once.
+    ``signing``: the secrets that switches sign their requests with, and under which address they
+    know this service.
     """
 
     reception: Reception
@@ -124,6 +133,7 @@ class ApiServices:
     fingerprint: Fingerprint
     drain: Drain = field(default_factory=Drain)
     max_requests: int = 10_000
+    signing: Signing = field(default_factory=Signing)
 
 
 Check = Callable[[], Awaitable[str | None]]
@@ -135,10 +145,12 @@ class OpsServices:
     """Everything behind the ops port.
 
     ``checks`` decide readiness, by name (``database``, ``catalogue``). ``refresh`` brings the
-    metrics that are facts of the database up to date; ``exposition`` renders the text.
+    metrics that are facts of the database up to date, ``show_checks`` what the checks came to;
+    ``exposition`` renders the text.
     """
 
     checks: Mapping[str, Check]
     exposition: Callable[[], Awaitable[bytes]]
     refresh: Callable[[], Awaitable[None]]
+    show_checks: Callable[[Mapping[str, bool]], None]
     drain: Drain = field(default_factory=Drain)

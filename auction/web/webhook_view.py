@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from auction.domain.call import FieldValue
-from auction.domain.decision import CallRecord
+from auction.domain.call_record import CallRecord
 from auction.domain.ids import CallId
 from auction.web.record_view import View, render_cdr
 from auction.web.services import Records, Revisions

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from typing import Final
 
+from config.poolers import Pooler
 from config.settings import Settings
 from storage.connections import connection_limit
 from storage.database import Database
@@ -23,7 +24,8 @@ logger = logging.getLogger(__name__)
 
 def most_connections(settings: Settings) -> int:
     """What the service takes at most: each worker twice, while all are renewed."""
-    return 2 * settings.workers * (settings.database_connections + LISTENING) + OWN + LISTENING
+    listening = 0 if settings.database_pooler is Pooler.TRANSACTION else LISTENING
+    return 2 * settings.workers * (settings.database_connections + listening) + OWN + listening
 
 
 def server_settings(settings: Settings) -> Mapping[str, str]:
@@ -33,7 +35,12 @@ def server_settings(settings: Settings) -> Mapping[str, str]:
 
 
 async def check_room(database: Database, settings: Settings) -> None:
-    """Say so when the server may not have a connection for every worker."""
+    """Say so when the server may not have a connection for every worker.
+
+    A pooler has a limit of its own, which is not known here.
+    """
+    if settings.database_pooler is not Pooler.NONE:
+        return
     limit, wanted = await connection_limit(database), most_connections(settings)
     if wanted > limit:
         logger.warning(

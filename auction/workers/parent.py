@@ -15,7 +15,7 @@ from auction.background import Background
 from auction.domain.terms import Catalogue
 from auction.listening import listen
 from auction.marketplaces import load_terms
-from auction.oversight import ops_services
+from auction.oversight import ops_services, tell_first_come
 from auction.stores import running_database
 from auction.web.drain import Drain
 from auction.web.ops import build_ops
@@ -79,13 +79,15 @@ class Parent:
         self._layout = layout()
         cells = PrivateCells()
         self._totals = Totals(cells)
-        self._metrics = Metrics(store=cells, processes=self._processes)
+        self._metrics = Metrics(
+            label_limit=settings.metrics_labels, store=cells, processes=self._processes
+        )
         self._terms: Catalogue | None = None
 
     async def start(self, marketplace: Path | None) -> ServiceHandle:
         """Prepare what workers share and start them; all are ready when this returns."""
         settings, stack = self._settings, self._stack
-        database = await Database.connect(self._dsn, max_size=OWN)
+        database = await Database.connect(self._dsn, pooler=settings.database_pooler, max_size=OWN)
         stack.push_async_callback(database.close)
         await check_room(database, settings)
         await prepare(database, settings, marketplace)
@@ -103,6 +105,8 @@ class Parent:
     async def stop(self) -> None:
         """End the workers as one process ends itself; the ops port goes last."""
         self._drain.begin()
+        if self._crew.alive:
+            await asyncio.sleep(self._settings.drain_notice_s)
         for listener in self._listeners:
             listener.close()
         try:
@@ -119,6 +123,7 @@ class Parent:
     async def _follow(self, database: Database) -> None:
         async def take_up(revision: int) -> None:
             terms = await load_terms(database, revision)
+            await tell_first_come(database, self._metrics, revision)
             await asyncio.to_thread(self._metrics.preload, terms)
             self._terms = terms
 

@@ -34,7 +34,8 @@ async def work(control: int) -> None:
     settings = assignment.settings
     logs.configure(settings.log_level, settings.log_format, worker=assignment.number)
     orders = _Orders(reader, settings.drain_s)
-    metrics = Metrics(store=SharedCells(assignment.page, layout()))
+    store = SharedCells(assignment.page, layout())
+    metrics = Metrics(label_limit=settings.metrics_labels, store=store)
     place = Place(assignment.board, assignment.place)
     for inherited in (assignment.page, assignment.board):
         os.close(inherited)

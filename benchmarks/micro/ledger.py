@@ -13,17 +13,11 @@ from pathlib import Path
 from typing import Final
 
 from auction.domain.call import Call
-from auction.domain.decision import (
-    Action,
-    Candidate,
-    Finish,
-    Finished,
-    Opened,
-    Opening,
-    Reserved,
-    ReserveRequest,
-)
+from auction.domain.finishing import Action, Finish, Finished
 from auction.domain.ids import CampaignId, OwnerId, PingId
+from auction.domain.opening import Opened, Opening
+from auction.domain.plan import Candidate
+from auction.domain.reserving import Reserved, ReserveRequest
 from auction.domain.usage import Usage
 from auction.engine.plan import auction_candidate
 from benchmarks.errors import BenchmarkError

@@ -7,23 +7,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from auction.domain.decision import (
+from auction.domain.finishing import Finished
+from auction.domain.ids import CallId, OfferId, OwnerId, offer_owner
+from auction.domain.next_attempt import (
     AlreadyConverted,
-    AlreadyDecided,
-    BeingDecided,
     FailReason,
-    Finished,
     NoSuchAttempt,
-    NothingFits,
-    Opened,
-    OtherContent,
     Rerouting,
-    Reserved,
-    Superseded,
     UnknownCall,
 )
-from auction.domain.ids import CallId, OfferId, OwnerId, offer_owner
+from auction.domain.opening import AlreadyDecided, BeingDecided, Opened, OtherContent
 from auction.domain.reasons import Reason
+from auction.domain.reserving import NothingFits, Reserved, Superseded
 from auction.domain.terms import DuplicateAfter, DuplicateRule, DuplicateScope
 from auction.domain.usage import Usage
 from auction.ports import NextLedger

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from auction.domain.decision import OtherContent
+from auction.domain.opening import OtherContent
 from auction.engine.reception import Reception, as_dialled, find_campaign
 from auction.engine.world import Ports
 from auction.ports import Snapshot

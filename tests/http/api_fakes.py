@@ -14,16 +14,11 @@ from yarl import URL
 
 from auction.domain.call import Call
 from auction.domain.call_list import RecordedEntry
-from auction.domain.decision import (
-    CallEvent,
-    CallRecord,
-    EventResult,
-    NextRequest,
-    NoSuchAttempt,
-    OtherContent,
-    UnknownCall,
-)
+from auction.domain.call_record import CallRecord
 from auction.domain.ids import CallId
+from auction.domain.next_attempt import NextRequest, NoSuchAttempt, UnknownCall
+from auction.domain.opening import OtherContent
+from auction.domain.switch_events import CallEvent, EventResult
 from auction.domain.terms import Catalogue
 from auction.web.api import CallLife, build_api
 from auction.web.drain import Drain

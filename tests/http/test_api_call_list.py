@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from auction.domain.call_list import CallFilter, CallOutcome, CallPage, CallPlace
-from auction.domain.decision import CallRecord
+from auction.domain.call_record import CallRecord
 from auction.domain.ids import BuyerId, CallId, CampaignId, OfferId, SourceId
 from auction.ports import StorageUnavailableError
 from auction.web import cdr_stream

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from auction import logs
-from auction.domain.decision import OtherContent
+from auction.domain.opening import OtherContent
 from auction.ports import OverloadedError, StorageUnavailableError
 from auction.web import bodies
 from tests.eventually import eventually

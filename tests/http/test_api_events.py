@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from auction.domain.decision import EndedBy, EventResult, EventType
+from auction.domain.switch_events import EndedBy, EventResult, EventType
 from auction.ports import StorageUnavailableError
 from tests.http.api_fakes import FakeServices, Reply, running_api
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from auction.domain.decision import FailReason, NoSuchAttempt, OtherContent, UnknownCall
+from auction.domain.next_attempt import FailReason, NoSuchAttempt, UnknownCall
+from auction.domain.opening import OtherContent
 from auction.ports import StorageUnavailableError
 from tests.http.api_fakes import ANSWER, FakeRerouter, running_api
 

@@ -11,9 +11,10 @@ import pytest
 
 from auction.domain.call import Caller
 from auction.domain.call_list import RecordedEntry
+from auction.domain.call_record import AttemptRecord, CallRecord
 from auction.domain.conversions import Entry, EntryKind, Side
-from auction.domain.decision import AttemptRecord, CallRecord, RoutedBy
 from auction.domain.ids import BuyerId, CallId, OfferId
+from auction.domain.plan import RoutedBy
 from auction.domain.terms import Trigger
 from auction.ports import StorageUnavailableError
 from tests.builders import CAMPAIGN, NOON, a_call, a_campaign, a_catalogue, a_static_offer, an_offer

@@ -166,6 +166,39 @@ async def test_a_change_that_breaks_another_object_is_refused(database: Database
         assert (await ask(api, "PATCH", "/v1/buyers/cobalt", kind)).status == 200
 
 
+async def test_a_field_that_becomes_private_breaks_offers_that_send_it_by_their_profile(
+    database: Database,
+) -> None:
+    async with managing(database) as api:
+        house = EXAMPLES["delivery-profiles"]
+        assert (await ask(api, "POST", "/v1/delivery-profiles", house)).status == 201
+        assert (await ask(api, "POST", "/v1/campaigns", EXAMPLES["campaigns"])).status == 201
+        for name, profile in (("by-built-in", "form"), ("by-own", "house")):
+            ping_post = {**EXAMPLES["offers"]["ping_post"], "profile": profile}
+            changes = {"id": name, "campaign": "solar", "ping_post": ping_post}
+            offer = {**EXAMPLES["offers"], **changes}
+            assert (await ask(api, "POST", "/v1/offers", offer)).status == 201
+        private = {"private_fields": ["zip_code"]}
+        for name in ("by-own", "by-built-in"):
+            reply = await ask(api, "PATCH", "/v1/campaigns/solar", private)
+            assert f"would break offer {name}" in faults(reply)[""]
+            assert (await ask(api, "DELETE", f"/v1/offers/{name}")).status == 204
+
+
+async def test_a_field_that_becomes_private_is_told_from_others_that_look_alike(
+    database: Database,
+) -> None:
+    async with managing(database) as api:
+        ping = {"url": "https://delta.example/ping", "body": {"a": "{{ fields.half_off }}"}}
+        offer = {**EXAMPLES["offers"], "ping_post": {"ping": ping}}
+        assert (await ask(api, "POST", "/v1/offers", offer)).status == 201
+        path = "/v1/campaigns/auto-insurance"
+        alike = {"private_fields": ["halfxoff", "%", "half"]}
+        assert (await ask(api, "PATCH", path, alike)).status == 200
+        reply = await ask(api, "PATCH", path, {"private_fields": ["half_off"]})
+        assert "would break offer delta-auto" in faults(reply)[""]
+
+
 async def test_a_number_has_one_campaign(database: Database) -> None:
     async with managing(database) as api:
         body = {"id": "solar", "numbers": ["(800) 555-0101"]}

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from auction.domain.decision import RoutedBy
 from auction.domain.ids import OfferId
+from auction.domain.plan import RoutedBy
 from auction.ports import StorageUnavailableError
 from auction.web import ops
 from auction.web.drain import Drain
@@ -64,6 +64,7 @@ async def running(**changes: Any) -> AsyncIterator[Service]:
             checks={"database": service.check_database, "catalogue": service.check_catalogue},
             exposition=service.metrics.exposition,
             refresh=service.bring_up_to_date,
+            show_checks=service.metrics.show_checks,
             drain=service.drain,
         )
     )
@@ -158,6 +159,22 @@ async def test_metrics_keep_their_last_values_while_the_database_is_away(
         status, _, text = await service.get("/metrics")
     assert status == 200
     assert "pingpost_live_calls" in text
+
+
+@pytest.mark.parametrize(("database", "well"), [(lambda: None, 1), (away, 0), (broken, 0)])
+async def test_a_scrape_tells_what_readiness_looks_at(
+    database: Callable[[], Any], well: float
+) -> None:
+    async with running(database=database) as service:
+        service.drain.begin()
+        _, _, text = await service.get("/metrics")
+    checks = {
+        sample.labels["check"]: sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "pingpost_ready"
+    }
+    assert checks == {"database": well, "catalogue": 1, "draining": 0}
 
 
 @pytest.mark.parametrize(

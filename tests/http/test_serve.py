@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from config.secret_box import new_key
 from tests.eventually import eventually
 from tests.service_process import ServiceProcess, a_service, a_switch, free_port
 
@@ -266,6 +267,32 @@ async def test_while_draining_the_ops_port_says_so_and_the_end_comes_in_time(
         with pytest.raises(aiohttp.ClientError):
             await routing
     server.close()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_after_sigterm_calls_are_taken_until_a_load_balancer_had_time_to_notice(
+    tmp_path: Path, dsn: str, workers: str
+) -> None:
+    environment = {
+        "PINGPOST_DSN": dsn,
+        "PINGPOST_SECRET_KEY": new_key(),
+        "PINGPOST_DRAIN_NOTICE_S": "4",
+    }
+    arguments = ("--workers", workers, "--marketplace", str(a_file(tmp_path)))
+    async with (
+        a_service(tmp_path / "data", *arguments, environment=environment) as service,
+        a_switch() as switch,
+        aiohttp.ClientSession() as operator,
+    ):
+        began = asyncio.get_running_loop().time()
+        stopping = asyncio.create_task(service.stop())
+        assert await eventually(lambda: _is_draining(operator, service))
+        late = await switch.route(service, call_id="late", campaign="auto", timeout_ms=3000)
+        assert late["call_id"] == "late"
+        assert await stopping == 0
+        assert asyncio.get_running_loop().time() - began > 4
+        with pytest.raises(aiohttp.ClientError):
+            await switch.route(service, call_id="too late", campaign="auto")
 
 
 async def _is_draining(session: aiohttp.ClientSession, service: ServiceProcess) -> bool:

@@ -14,8 +14,10 @@ from typing import TypeVar
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from auction.assembly import SystemClock
-from auction.domain.decision import Candidate, Finished, Reserved
+from auction.domain.finishing import Finished
 from auction.domain.ids import OfferId, offer_owner
+from auction.domain.plan import Candidate
+from auction.domain.reserving import Reserved
 from auction.domain.terms import Cap, Measure, Period
 from auction.engine.persistence import persist
 from storage.batch import BatchLimits

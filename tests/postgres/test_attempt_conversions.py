@@ -7,11 +7,8 @@ import pytest
 import pytest_asyncio
 
 from auction.domain.call import Caller
-from auction.domain.decision import (
-    Finished,
-    Reserved,
-    Superseded,
-)
+from auction.domain.finishing import Finished
+from auction.domain.reserving import Reserved, Superseded
 from auction.domain.terms import (
     ConversionRule,
     PayoutRule,

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from auction.domain.decision import NothingFits, Reserved
 from auction.domain.ids import CallId
+from auction.domain.reserving import NothingFits, Reserved
 from auction.domain.terms import (
     ConversionRule,
     DuplicateAfter,

@@ -11,8 +11,9 @@ import pytest
 import pytest_asyncio
 
 from auction.domain.call_list import CallFilter, CallOutcome, CallPlace
-from auction.domain.decision import AttemptRecord, RoutedBy
+from auction.domain.call_record import AttemptRecord
 from auction.domain.ids import BuyerId, CallId, CampaignId, OfferId
+from auction.domain.plan import RoutedBy
 from storage import call_lists
 from storage.call_lists import CallLists
 from storage.database import Database

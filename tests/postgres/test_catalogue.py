@@ -1,7 +1,7 @@
 """The marketplace's revisions on a real server."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from copy import deepcopy
 from pathlib import Path
@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from storage.catalogue import latest, load, save
-from storage.catalogue_items import join, split
+from storage.catalogue import first_come, latest, load, save
+from storage.catalogue_items import CAMPAIGN, OFFER, join, split
 from storage.database import Database
 from storage.embedded import EmbeddedServer
 from storage.errors import RevisionConflictError
@@ -129,6 +129,26 @@ async def test_what_was_removed_can_come_back(database: Database) -> None:
     await save_marketplace(database, {"currency": "USD"})
     assert await save_marketplace(database, MARKETPLACE) == 3
     assert join((await load(database)).items) == MARKETPLACE
+
+
+async def test_who_came_first_counts_from_the_first_revision_ever(database: Database) -> None:
+    async def oldest(revision: int, limit: int = 10) -> Sequence[str]:
+        return await first_come(database, OFFER, revision, limit)
+
+    assert await oldest(0) == []
+    await save_marketplace(database, MARKETPLACE)
+    without, changed = deepcopy(MARKETPLACE), deepcopy(MARKETPLACE)
+    without["buyers"][0]["offers"].pop(1)
+    without["buyers"][1]["offers"].insert(0, {"id": "a-new", "campaign": "ant"})
+    changed["buyers"][0]["offers"][1]["weight"] = 3
+    changed["buyers"][1]["offers"].append({"id": "a-new", "campaign": "ant"})
+    await save_marketplace(database, without)
+    await save_marketplace(database, changed)
+    assert await oldest(1) == ["one-a", "two-a", "two-b"]
+    assert await oldest(2) == ["one-a", "two-b", "a-new"]
+    assert await oldest(3) == ["one-a", "two-a", "two-b", "a-new"]
+    assert await oldest(3, 2) == ["one-a", "two-a"]
+    assert await first_come(database, CAMPAIGN, 3, 10) == ["ant", "zebra"]
 
 
 async def test_a_revision_that_never_was_is_a_lookup_error(database: Database) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from auction.domain.decision import EventType
 from auction.domain.ids import BuyerId
 from auction.domain.postbacks import (
     NamedBy,
@@ -18,6 +17,7 @@ from auction.domain.postbacks import (
     ReportStatus,
 )
 from auction.domain.returns import Claim, ClaimKind
+from auction.domain.switch_events import EventType
 from auction.domain.terms import PayoutRule, Trigger
 from storage.claims import Claims
 from storage.database import Database

@@ -10,8 +10,8 @@ import pytest_asyncio
 
 from auction.domain.call import Caller
 from auction.domain.conversions import Entry, EntryKind, Side
-from auction.domain.decision import CallEvent, EventResult, EventType
 from auction.domain.ids import CallId, CampaignId, SourceId
+from auction.domain.switch_events import CallEvent, EventResult, EventType
 from auction.domain.terms import ConversionRule, Trigger
 from auction.domain.usage import NOTHING
 from auction.ports import StorageUnavailableError
@@ -120,19 +120,22 @@ async def test_a_share_is_that_of_the_revenue(
     await assert_tied_out(database)
 
 
-async def test_listeners_hear_of_what_buyers_owe_and_of_nothing_else(
+async def test_listeners_hear_of_what_either_side_earns_and_of_nothing_else(
     database: Database, ledger: PostgresLedger
 ) -> None:
-    earned: list[tuple[CampaignId | None, str, Decimal]] = []
+    earned: list[tuple[CampaignId | None, str, Side, Decimal]] = []
     events = CallEvents(
         database,
         ignore,
-        on_earned=lambda campaign, currency, amount: earned.append((campaign, currency, amount)),
+        on_earned=lambda *each: earned.append(each),
     )
     await route(ledger, a_recent_call(), a_candidate(payouts=(pays("8.00"),)))
     await events.record(an_event(a_recent_call(), ANSWERED, 8))
     await events.record(connected("call-1", "120"))
-    assert earned == [(CAMPAIGN, "USD", PRICE)]
+    assert earned == [
+        (CAMPAIGN, "USD", Side.BUYER, PRICE),
+        (CAMPAIGN, "USD", Side.SOURCE, Decimal("8.00")),
+    ]
 
 
 async def test_subscribers_are_told_of_each_step_of_a_call_once(
@@ -244,7 +247,7 @@ async def test_two_calls_of_a_caller_in_one_batch_convert_once(
     database: Database, ledger: PostgresLedger
 ) -> None:
     sizes: list[int] = []
-    events = CallEvents(database, ignore, observe=sizes.append)
+    events = CallEvents(database, ignore, observe=lambda size, _: sizes.append(size))
     candidate = a_candidate(conversions=(ONCE_A_MONTH,), payouts=(pays("8.00", days=30),))
     calls = [a_recent_call(f"call-{number}") for number in range(3)]
     for call in calls:
@@ -304,21 +307,22 @@ async def test_a_conversion_of_an_answered_call_is_booked_when_its_lease_ends(
     database: Database, ledger: PostgresLedger, events: CallEvents
 ) -> None:
     outbox = Listening()
-    earned: list[Decimal] = []
+    earned: list[tuple[Side, Decimal]] = []
     cheap = ConversionRule(Trigger.ANSWERED, amount=Decimal("5.00"))
     call = a_recent_call()
     await route(ledger, call, a_candidate(conversions=(TIMER, cheap), payouts=(pays_share("50"),)))
     await events.record(an_event(call, ANSWERED, 8))
     await rewind(database, LEASE_OVER, [call.call_id])
-    sweeper = Sweeper(
-        database, on_earned=lambda _, __, amount: earned.append(amount), outbox=outbox
-    )
+    sweeper = Sweeper(database, on_earned=lambda _, __, *each: earned.append(each), outbox=outbox)
     assert await sweeper.sweep() == 1
     assert await entries(database) == [
         ("buyer", "booked", Decimal(5), "lease"),
         ("source", "booked", Decimal("2.5"), "lease"),
     ]
-    assert (outbox.told, earned) == (["call.converted"] * 2, [Decimal(5)])
+    assert (outbox.told, earned) == (
+        ["call.converted"] * 2,
+        [(Side.BUYER, Decimal(5)), (Side.SOURCE, Decimal("2.5"))],
+    )
     assert [fact.buyer for fact in outbox.facts] == ["acme", None]
     await events.record(an_event(call, ENDED, 128))
     assert len(await entries(database)) == 2, "a side converts once"

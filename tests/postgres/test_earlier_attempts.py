@@ -13,8 +13,8 @@ import pytest
 import pytest_asyncio
 
 from auction.domain.call import Call
-from auction.domain.decision import CallEvent, EventResult, EventType
 from auction.domain.ids import OwnerId
+from auction.domain.switch_events import CallEvent, EventResult, EventType
 from auction.domain.terms import ConversionRule, Trigger
 from auction.domain.usage import NOTHING
 from storage.database import Database

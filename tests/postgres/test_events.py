@@ -9,8 +9,9 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from auction.domain.decision import CallEvent, EndedBy, EventResult, EventType
+from auction.domain.conversions import Side
 from auction.domain.ids import CampaignId, OwnerId
+from auction.domain.switch_events import CallEvent, EndedBy, EventResult, EventType
 from auction.domain.terms import ConversionRule, Trigger
 from auction.domain.usage import NOTHING, Usage
 from auction.ports import StorageUnavailableError
@@ -332,7 +333,7 @@ async def test_a_batch_of_reports_settles_each_call_once(
     database: Database, ledger: PostgresLedger
 ) -> None:
     sizes: list[int] = []
-    events = CallEvents(database, ignore, observe=sizes.append)
+    events = CallEvents(database, ignore, observe=lambda size, _: sizes.append(size))
     calls = [a_recent_call(f"call-{number}") for number in range(30)]
     await asyncio.gather(*(route(ledger, call) for call in calls))
     reports: list[CallEvent] = []
@@ -366,18 +367,18 @@ async def test_listeners_hear_of_usage_and_earnings_once_they_are_stored(
     database: Database, ledger: PostgresLedger
 ) -> None:
     seen: dict[OwnerId, Usage] = {}
-    earned: list[tuple[CampaignId | None, str, Decimal]] = []
+    earned: list[tuple[CampaignId | None, str, Side, Decimal]] = []
     events = CallEvents(
         database,
         seen.update,
-        on_earned=lambda campaign, currency, amount: earned.append((campaign, currency, amount)),
+        on_earned=lambda *each: earned.append(each),
     )
     call = a_recent_call()
     await route(ledger, call)
     for kind, at_s in ((EventType.ANSWERED, 8), (EventType.ENDED, 128)):
         await events.record(an_event(call, kind, at_s))
     assert seen == await all_usage(database)
-    assert earned == [(CAMPAIGN, "USD", Decimal("52.00"))]
+    assert earned == [(CAMPAIGN, "USD", Side.BUYER, Decimal("52.00"))]
 
 
 async def test_reports_of_locked_calls_fail_alone(

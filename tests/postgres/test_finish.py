@@ -7,15 +7,10 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from auction.domain.decision import (
-    AlreadyDecided,
-    Finished,
-    NothingFits,
-    Opened,
-    Reserved,
-    Superseded,
-)
+from auction.domain.finishing import Finished
 from auction.domain.ids import OfferId, offer_owner
+from auction.domain.opening import AlreadyDecided, Opened
+from auction.domain.reserving import NothingFits, Reserved, Superseded
 from auction.domain.usage import NOTHING, Usage
 from auction.ports import InvariantViolatedError, StorageUnavailableError
 from storage.database import Database

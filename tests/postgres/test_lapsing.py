@@ -6,8 +6,9 @@ from decimal import Decimal
 
 import pytest_asyncio
 
-from auction.domain.decision import EventResult, EventType
+from auction.domain.conversions import Side
 from auction.domain.ids import CallId, OwnerId
+from auction.domain.switch_events import EventResult, EventType
 from auction.domain.terms import ConversionRule, Trigger
 from auction.domain.usage import NOTHING, Usage
 from storage.database import Database
@@ -93,9 +94,9 @@ async def test_an_answered_call_is_settled_by_the_name_of_its_switch(
     ]
     assert outbox.told == ["call.converted"], "a call that is lost has not ended"
     seen: list[Mapping[OwnerId, Usage]] = []
-    earned: list[Decimal] = []
-    closed.tell(seen.append, lambda _, __, amount: earned.append(amount))
-    assert earned == [Decimal(5)]
+    earned: list[tuple[Side, Decimal]] = []
+    closed.tell(seen.append, lambda _, __, *each: earned.append(each))
+    assert earned == [(Side.BUYER, Decimal(5))]
     assert [usage[OwnerId("offer:acme-auto")].live for usage in seen] == [0]
     assert today(await usage_of(database)) == ((1, 1, 1, 50_000), NOTHING)
     await assert_balanced(database)

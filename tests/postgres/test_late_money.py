@@ -7,16 +7,10 @@ import pytest
 import pytest_asyncio
 
 from auction.domain.call import Call
-from auction.domain.decision import (
-    AlreadyDecided,
-    EventResult,
-    EventType,
-    Finished,
-    Opened,
-    OtherContent,
-    Rerouting,
-)
+from auction.domain.finishing import Finished
 from auction.domain.ids import BuyerId, SourceId
+from auction.domain.next_attempt import Rerouting
+from auction.domain.opening import AlreadyDecided, Opened, OtherContent
 from auction.domain.postbacks import (
     NamedBy,
     Postback,
@@ -26,6 +20,7 @@ from auction.domain.postbacks import (
     ReportResult,
     ReportStatus,
 )
+from auction.domain.switch_events import EventResult, EventType
 from auction.domain.terms import ConversionRule, Trigger
 from storage.database import Database
 from storage.events import CallEvents

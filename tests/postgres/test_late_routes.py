@@ -9,14 +9,11 @@ import pytest
 import pytest_asyncio
 
 from auction.domain.call import Call
-from auction.domain.decision import (
-    AlreadyConverted,
-    AlreadyDecided,
-    Candidate,
-    Opened,
-    Rerouting,
-)
+from auction.domain.conversions import Side
 from auction.domain.ids import CampaignId, OwnerId
+from auction.domain.next_attempt import AlreadyConverted, Rerouting
+from auction.domain.opening import AlreadyDecided, Opened
+from auction.domain.plan import Candidate
 from auction.domain.terms import WebhookEvent
 from auction.domain.usage import Usage
 from auction.ports import StorageUnavailableError
@@ -117,7 +114,10 @@ async def test_nothing_follows_from_a_late_route_until_its_switch_comes_back(
         WebhookEvent.CALL_CONVERTED,
     ]
     assert [fact.buyer for fact in outbox.facts] == ["acme", "acme", None]
-    assert earned == [(CAMPAIGN, "USD", Decimal("52.00"))]
+    assert earned == [
+        (CAMPAIGN, "USD", Side.BUYER, Decimal("52.00")),
+        (CAMPAIGN, "USD", Side.SOURCE, Decimal("8.00")),
+    ]
     assert today(seen[-1][OFFER_OWNER]) == ((1, 0, 1, 520_000), (0, 1, 0, 0))
     hold = await hold_of(database)
     assert hold["converted_at"] is not None

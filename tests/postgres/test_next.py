@@ -10,24 +10,20 @@ import pytest
 import pytest_asyncio
 
 from auction.domain.call import Call, Caller
-from auction.domain.decision import (
+from auction.domain.finishing import Finished
+from auction.domain.ids import offer_owner
+from auction.domain.next_attempt import (
     AlreadyConverted,
-    AlreadyDecided,
-    BeingDecided,
-    EventType,
     FailReason,
-    Finished,
     NoSuchAttempt,
-    Opened,
-    OtherContent,
     Rerouting,
-    Reserved,
-    StoredPlan,
-    Superseded,
     UnknownCall,
 )
-from auction.domain.ids import offer_owner
+from auction.domain.opening import AlreadyDecided, BeingDecided, Opened, OtherContent
+from auction.domain.plan import StoredPlan
 from auction.domain.reasons import Reason
+from auction.domain.reserving import Reserved, Superseded
+from auction.domain.switch_events import EventType
 from auction.domain.usage import Usage
 from auction.ports import StorageUnavailableError
 from config.secret_box import SecretBox, SecretBoxError

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
-from auction.domain.decision import KnownAs, Opened
 from auction.domain.ids import PoolId, SourceId
 from auction.domain.leases import Exhausted, Leased, LeaseRequest
 from auction.domain.numbers import PoolTerms
+from auction.domain.opening import KnownAs, Opened
 from storage.database import Database
 from storage.ledger import PostgresLedger
 from storage.number_leases import NumberLeases

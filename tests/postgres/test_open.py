@@ -9,16 +9,11 @@ import pytest
 import pytest_asyncio
 
 from auction.domain.call import Caller
-from auction.domain.decision import (
-    AlreadyDecided,
-    BeingDecided,
-    Finished,
-    Opened,
-    OtherContent,
-    Reserved,
-    StoredPlan,
-)
+from auction.domain.finishing import Finished
 from auction.domain.ids import OfferId, offer_owner
+from auction.domain.opening import AlreadyDecided, BeingDecided, Opened, OtherContent
+from auction.domain.plan import StoredPlan
+from auction.domain.reserving import Reserved
 from auction.ports import StorageUnavailableError
 from storage.database import Database
 from storage.ledger import PostgresLedger

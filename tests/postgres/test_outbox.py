@@ -10,11 +10,12 @@ from typing import Any
 import orjson
 import pytest
 
-from auction.domain.decision import AttemptRecord, RoutedBy
+from auction.domain.call_record import AttemptRecord
 from auction.domain.ids import CallId
+from auction.domain.plan import RoutedBy
 from auction.domain.terms import WebhookEvent
 from storage.database import Database
-from storage.deliveries import LEASE_S, Deliveries, Delivery, Key, Plan, PutOff, Room
+from storage.deliveries import LEASE_S, Deliveries, Delivery, Key, Plan, PutOff, Room, count_dead
 from storage.outbox import SILENT
 from storage.queries import query
 from storage.records import CallRecords
@@ -313,7 +314,9 @@ async def test_events_of_a_webhook_that_is_gone_are_dead_once_they_are_old_enoug
     assert await rows(database, "state", "last_error") == [("dead", "gone")]
 
 
-async def test_dead_letters_are_listed_newest_first_page_by_page(database: Database) -> None:
+async def test_dead_letters_are_counted_and_listed_newest_first_page_by_page(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     deliveries = Deliveries(database)
     for number in range(5):
         await tell(database, f"call-{number}")
@@ -324,6 +327,10 @@ async def test_dead_letters_are_listed_newest_first_page_by_page(database: Datab
     assert (first[0].last_error, first[0].tries, first[0].owner) == ("HTTP 500", 1, OWNER)
     rest = await deliveries.dead_letters(3, (first[-1].died_at, first[-1].event_id))
     assert [each.call_id for each in rest] == ["call-1", "call-0"]
+    await tell(database, "alive")
+    assert await count_dead(database) == 5
+    monkeypatch.setattr("storage.deliveries.MOST_COUNTED", 3)
+    assert await count_dead(database) == 3
 
 
 async def test_a_dead_letter_is_sent_again_for_another_day_and_nothing_else_is(
@@ -372,6 +379,7 @@ PLANNED: dict[str, Sequence[Any]] = {
     "put_off_deliveries": (["o"], ["w"], ["e"], [None], 200, 30.0),
     "settle_failed": (["e"], [1], [1.0], "x"),
     "dead_letters": (100, None, None),
+    "count_dead_letters": (100,),
 }
 
 

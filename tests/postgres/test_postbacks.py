@@ -13,17 +13,10 @@ import pytest_asyncio
 
 from auction.domain.call import Call
 from auction.domain.conversions import Side
-from auction.domain.decision import (
-    Candidate,
-    EventResult,
-    EventType,
-    FailReason,
-    Finished,
-    NextRequest,
-    Rerouting,
-    Reserved,
-)
+from auction.domain.finishing import Finished
 from auction.domain.ids import BuyerId, CallId, CampaignId, OwnerId, PostId, SourceId
+from auction.domain.next_attempt import FailReason, NextRequest, Rerouting
+from auction.domain.plan import Candidate
 from auction.domain.postbacks import (
     NamedBy,
     Postback,
@@ -33,6 +26,8 @@ from auction.domain.postbacks import (
     ReportResult,
     ReportStatus,
 )
+from auction.domain.reserving import Reserved
+from auction.domain.switch_events import EventResult, EventType
 from auction.domain.terms import (
     Cap,
     ConversionRule,
@@ -668,7 +663,7 @@ async def test_subscribers_and_listeners_are_told(
 ) -> None:
     everything = frozenset(WebhookEvent)
     hook = Subscriber("buyer:acme", "w-1", everything)
-    earned: list[tuple[CampaignId | None, str, Decimal]] = []
+    earned: list[tuple[CampaignId | None, str, Side, Decimal]] = []
     seen: list[Any] = []
 
     def subscribers(_: object, buyer: BuyerId | None) -> Sequence[Subscriber]:
@@ -693,7 +688,7 @@ async def test_subscribers_and_listeners_are_told(
         ("call.converted", "40.00", None, None, "e-1", "buyer"),
         ("conversion.amended", "0.00", "40.00", "returned", "e-2", "buyer"),
     ]
-    assert earned == [(CAMPAIGN, "USD", Decimal(40))]
+    assert earned == [(CAMPAIGN, "USD", Side.BUYER, Decimal(40))]
     assert seen[0][OFFER_OWNER].live == 1
 
 

@@ -10,8 +10,10 @@ from typing import TypeVar
 
 from auction.assembly import SystemClock
 from auction.domain.call import Call
-from auction.domain.decision import CallEvent, Candidate, EventType, Reserved, ReserveResult
 from auction.domain.ids import OfferId, offer_owner
+from auction.domain.plan import Candidate
+from auction.domain.reserving import Reserved, ReserveResult
+from auction.domain.switch_events import CallEvent, EventType
 from auction.domain.terms import Period
 from auction.engine.persistence import persist
 from storage.batch import BatchLimits

@@ -16,8 +16,10 @@ from click.testing import CliRunner
 from auction.cli import main
 from auction.domain.call import Call, Caller
 from auction.domain.call_list import CallFilter
-from auction.domain.decision import AlreadyConverted, Candidate, EndedBy, EventType
 from auction.domain.ids import BuyerId
+from auction.domain.next_attempt import AlreadyConverted
+from auction.domain.plan import Candidate
+from auction.domain.switch_events import EndedBy, EventType
 from auction.marketplaces import apply_file
 from auction.web.cdr_formats import CdrFormat, render_cdrs, render_head
 from auction.web.record_view import View, render_listed

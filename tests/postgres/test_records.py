@@ -14,9 +14,11 @@ import pytest_asyncio
 
 from auction.domain.call import Caller
 from auction.domain.call_list import CallFilter, CallOutcome
+from auction.domain.call_record import AttemptRecord
 from auction.domain.conversions import Entry, EntryKind, Side
-from auction.domain.decision import AttemptRecord, EndedBy, EventType, RoutedBy
 from auction.domain.ids import CallId, CampaignId, OfferId
+from auction.domain.plan import RoutedBy
+from auction.domain.switch_events import EndedBy, EventType
 from auction.domain.terms import Trigger
 from auction.ports import StorageUnavailableError
 from storage.call_lists import CallLists

@@ -12,16 +12,11 @@ import pytest
 import pytest_asyncio
 
 from auction.domain.call import Caller
-from auction.domain.decision import (
-    Candidate,
-    NothingFits,
-    Opened,
-    Reserved,
-    ReserveRequest,
-    Superseded,
-)
 from auction.domain.ids import OfferId, offer_owner
+from auction.domain.opening import Opened
+from auction.domain.plan import Candidate
 from auction.domain.reasons import Reason
+from auction.domain.reserving import NothingFits, Reserved, ReserveRequest, Superseded
 from auction.domain.terms import (
     Cap,
     DuplicateAfter,

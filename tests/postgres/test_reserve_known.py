@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from auction.domain.decision import NothingFits, Reserved
 from auction.domain.ids import OwnerId
 from auction.domain.reasons import Reason
+from auction.domain.reserving import NothingFits, Reserved
 from auction.domain.terms import DuplicateAfter, DuplicateRule, DuplicateScope
 from auction.domain.usage import Usage
 from auction.ports import StorageUnavailableError

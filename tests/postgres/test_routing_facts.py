@@ -9,11 +9,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from auction.domain.decision import (
-    Candidate,
-    Finished,
-)
+from auction.domain.finishing import Finished
 from auction.domain.ids import BuyerId, CampaignId, OwnerId
+from auction.domain.plan import Candidate
 from auction.domain.terms import (
     Cap,
     ConversionRule,

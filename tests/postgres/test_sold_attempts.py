@@ -7,13 +7,10 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from auction.domain.decision import (
-    AlreadyConverted,
-    EventResult,
-    EventType,
-    Finished,
-    Reserved,
-)
+from auction.domain.finishing import Finished
+from auction.domain.next_attempt import AlreadyConverted
+from auction.domain.reserving import Reserved
+from auction.domain.switch_events import EventResult, EventType
 from auction.domain.terms import ConversionRule, Trigger
 from auction.domain.usage import NOTHING
 from storage.database import Database

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from auction.domain.call import Caller
-from auction.domain.decision import Opened, Rerouting
 from auction.domain.ids import SuppressionId
+from auction.domain.next_attempt import Rerouting
+from auction.domain.opening import Opened
 from auction.ports import ListReplacedError
 from auction.web.number_import import How, NothingReadableError, NumberImport, Tally
 from auction.web.number_lines import LineForm, NumberReader

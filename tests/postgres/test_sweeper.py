@@ -6,15 +6,11 @@ from decimal import Decimal
 import pytest
 import pytest_asyncio
 
-from auction.domain.decision import (
-    AlreadyDecided,
-    EventResult,
-    EventType,
-    Opened,
-    Reserved,
-    Superseded,
-)
+from auction.domain.conversions import Side
 from auction.domain.ids import CallId
+from auction.domain.opening import AlreadyDecided, Opened
+from auction.domain.reserving import Reserved, Superseded
+from auction.domain.switch_events import EventResult, EventType
 from auction.domain.usage import NOTHING, Usage
 from storage.database import Database
 from storage.events import CallEvents
@@ -215,7 +211,7 @@ async def test_a_call_earns_once_whatever_its_attempts(
     database: Database, ledger: PostgresLedger, events: CallEvents
 ) -> None:
     call = a_recent_call()
-    earned: list[Decimal] = []
+    earned: list[tuple[Side, Decimal]] = []
     await route(ledger, call)
     await events.record(an_event(call, EventType.ANSWERED, 5))
     async with database.connection() as connection:
@@ -224,7 +220,7 @@ async def test_a_call_earns_once_whatever_its_attempts(
             "terms = jsonb_set(terms::jsonb, '{rules,0,0}', '\"answered\"')::json"
         )
     await rewind(database, LEASE_OVER, [call.call_id])
-    sweeper = Sweeper(database, on_earned=lambda _, __, amount: earned.append(amount))
+    sweeper = Sweeper(database, on_earned=lambda _, __, *each: earned.append(each))
     assert await sweeper.sweep() == 1
     assert earned == []
     async with database.connection() as connection:

@@ -10,8 +10,10 @@ import asyncpg
 import pytest_asyncio
 
 from auction.domain.call import Call
-from auction.domain.decision import EventResult, EventType, FailReason, NextRequest
+from auction.domain.conversions import Side
 from auction.domain.ids import BuyerId, CallId
+from auction.domain.next_attempt import FailReason, NextRequest
+from auction.domain.switch_events import EventResult, EventType
 from auction.domain.terms import ConversionRule, Subscriber, Trigger, WebhookEvent
 from auction.domain.usage import NOTHING
 from storage.database import Database
@@ -172,7 +174,7 @@ async def test_an_answered_call_is_settled_by_what_is_known_of_it(
     rules = (timer, ConversionRule(Trigger.ANSWERED, amount=Decimal(20)))
     call = await an_old_call(database, ledger, candidate=a_candidate(conversions=rules))
     await events.record(an_event(call, EventType.ANSWERED, 8))
-    earned: list[Decimal] = []
+    earned: list[tuple[Side, Decimal]] = []
     seen: list[Any] = []
     hook = Subscriber("buyer:acme", "w-1", frozenset(WebhookEvent))
 
@@ -182,7 +184,7 @@ async def test_an_answered_call_is_settled_by_what_is_known_of_it(
     telling = SwitchCalls(
         database,
         seen.append,
-        on_earned=lambda _, __, amount: earned.append(amount),
+        on_earned=lambda _, __, *each: earned.append(each),
         outbox=Outbox(subscribers),
     )
     compared = await telling.compare(SWITCH, datetime.now(UTC), NOBODY)
@@ -196,7 +198,7 @@ async def test_an_answered_call_is_settled_by_what_is_known_of_it(
         Decimal(20),
         "switch:switch-1",
     )
-    assert (earned, told) == ([Decimal(20)], "call.converted")
+    assert (earned, told) == ([(Side.BUYER, Decimal(20))], "call.converted")
     assert seen[-1][OFFER_OWNER].live == 0
     assert today(await usage_of(database)) == ((1, 1, 1, 200_000), NOTHING)
 

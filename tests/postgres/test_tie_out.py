@@ -7,8 +7,8 @@ import pytest
 import pytest_asyncio
 
 from auction.domain.call import Caller
-from auction.domain.decision import EndedBy, EventType
 from auction.domain.ids import BuyerId
+from auction.domain.switch_events import EndedBy, EventType
 from auction.domain.tie_out import SoldCall
 from storage.database import Database
 from storage.events import CallEvents

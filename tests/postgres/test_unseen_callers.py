@@ -10,8 +10,9 @@ from decimal import Decimal
 
 import pytest_asyncio
 
-from auction.domain.decision import EventResult, EventType, Finished
+from auction.domain.finishing import Finished
 from auction.domain.postbacks import NamedBy, Postback, ReportStatus
+from auction.domain.switch_events import EventResult, EventType
 from auction.domain.terms import ConversionRule, Trigger, WebhookEvent
 from storage.database import Database
 from storage.events import CallEvents

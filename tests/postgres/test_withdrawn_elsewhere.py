@@ -7,9 +7,11 @@ import pytest
 import pytest_asyncio
 
 from auction.domain.call import Call
-from auction.domain.decision import AlreadyDecided, EventResult, EventType, Finished, Opened
+from auction.domain.finishing import Finished
 from auction.domain.ids import BuyerId
+from auction.domain.opening import AlreadyDecided, Opened
 from auction.domain.postbacks import Reported
+from auction.domain.switch_events import EventResult, EventType
 from auction.domain.terms import ConversionRule, Trigger
 from storage.callers import caller_key
 from storage.database import Database

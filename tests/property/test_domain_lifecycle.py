@@ -6,7 +6,6 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auction.domain.decision import CallEvent, EventType
 from auction.domain.ids import CallId
 from auction.domain.lifecycle import (
     Applied,
@@ -16,6 +15,7 @@ from auction.domain.lifecycle import (
     Progress,
     apply_event,
 )
+from auction.domain.switch_events import CallEvent, EventType
 from tests.builders import NOON
 
 DURATIONS = st.one_of(st.none(), st.decimals(0, 86_400, places=3))

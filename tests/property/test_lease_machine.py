@@ -15,8 +15,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from auction.domain.decision import Opened
 from auction.domain.leases import Leased
+from auction.domain.opening import Opened
 from storage.database import Database
 from storage.ledger import PostgresLedger
 from storage.number_leases import NumberLeases

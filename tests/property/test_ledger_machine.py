@@ -18,20 +18,12 @@ from hypothesis.stateful import (
 )
 
 from auction.domain.call import Call
-from auction.domain.decision import (
-    AlreadyDecided,
-    BeingDecided,
-    Candidate,
-    EventResult,
-    EventType,
-    Finished,
-    NothingFits,
-    Opened,
-    Reserved,
-    ReserveRequest,
-    Superseded,
-)
+from auction.domain.finishing import Finished
 from auction.domain.ids import BuyerId, OfferId, OwnerId, buyer_owner, offer_owner
+from auction.domain.opening import AlreadyDecided, BeingDecided, Opened
+from auction.domain.plan import Candidate
+from auction.domain.reserving import NothingFits, Reserved, ReserveRequest, Superseded
+from auction.domain.switch_events import EventResult, EventType
 from auction.domain.terms import Cap, ConversionRule, Measure, OwnerLimits, Period, Trigger
 from auction.domain.usage import Usage
 from storage.database import Database

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auction.domain.conversions import Conversion, Entry, Side
-from auction.domain.decision import CallEvent, EventType
 from auction.domain.ids import CallId, SourceId
 from auction.domain.lifecycle import (
     Applied,
@@ -19,6 +18,7 @@ from auction.domain.lifecycle import (
     apply_event,
     transition,
 )
+from auction.domain.switch_events import CallEvent, EventType
 from auction.domain.terms import ConversionRule, Measure, PayoutRule, Trigger
 from auction.domain.usage import Change, held_by, plus
 from storage.holds import Hold, HoldState, sold

@@ -20,8 +20,8 @@ from auction.domain.bidding import (
     PostUnknown,
     Quote,
 )
-from auction.domain.decision import Finish, FinishResult
 from auction.domain.filters import Op, prepare
+from auction.domain.finishing import Finish, FinishResult
 from auction.domain.ids import OfferId, SourceId
 from auction.domain.overload import LoadLevel
 from auction.domain.quality import QualityRule, QualityTerms

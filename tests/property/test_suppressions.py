@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from auction.domain.call import Caller
-from auction.domain.decision import Opened
 from auction.domain.ids import SuppressionId
+from auction.domain.opening import Opened
 from auction.web.number_import import How, NumberImport
 from auction.web.number_lines import LineForm, NumberReader
 from storage.database import Database

@@ -56,11 +56,13 @@ class Reference:
 
     The other can't be deleted meanwhile. When one of the ``matters`` keys of the other changes, the
     objects that name it are checked again. ``path`` None: it belongs to the other (``parent``).
+    ``harmful``: texts that are new under a key that matters do harm only where they are mentioned.
     """
 
     kind: str
     path: str | None
     matters: tuple[str, ...] = ()
+    harmful: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
         model=Offer,
         title="offer",
         references=(
-            Reference("campaign", "$.campaign", matters=("private_fields",)),
+            Reference("campaign", "$.campaign", matters=("private_fields",), harmful=True),
             Reference("delivery_profile", "$.ping_post.profile", matters=PROFILE_SETTINGS),
             Reference(BUYER, None, matters=("type",)),
         ),

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Money = Annotated[str, Field(pattern=r"^-?[0-9]+(\.[0-9]+)?$")]
@@ -57,6 +57,28 @@ class Route(Answer):
     expires_at: Instant | None
     reason: str | None
     elapsed_ms: float
+
+
+class RtjsonDocument(Answer):
+    """Where the call goes, for Kamailio's rtjson module."""
+
+    version: Literal["1.0"]
+    routing: Literal["serial"]
+    routes: list[dict[str, str | int]]
+    call_id: str
+    action: Literal["route", "no_route"]
+    attempt: int
+
+
+class JambonzVerbs(RootModel[list[dict[str, object]]]):
+    """What jambonz does with the call."""
+
+
+class CallEnded(Answer):
+    """There is nowhere to go: the call is over."""
+
+    call_id: str
+    action: Literal["ended"]
 
 
 class EventReceived(Answer):

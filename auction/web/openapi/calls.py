@@ -3,8 +3,12 @@
 from collections.abc import Mapping
 from typing import Final
 
+from pydantic import BaseModel
+
 from auction.web.call_request import CallRequest
-from auction.web.event_request import EventRequest
+from auction.web.event_request import MOST_ATTEMPTS, EventRequest
+from auction.web.formats.headers import HEADERS
+from auction.web.formats.table import FormatName
 from auction.web.list_request import ListRequest
 from auction.web.next_request import FailedAttemptRequest
 from auction.web.openapi import answers
@@ -18,10 +22,58 @@ _PAGE: Final[Mapping[str, Schema]] = {
     "after": {"type": "string"},
 }
 _FORM: Final = "application/x-www-form-urlencoded"
+_XML: Final = "text/xml"
+_FORMAT: Final[Schema] = {
+    "type": "string",
+    "enum": [each.value for each in FormatName],
+    "description": "How the answer is written, and whose names the request may use.",
+}
+_TEXT: Final[Schema] = {"type": "string"}
+_LINKED: Final[Mapping[str, Schema]] = {
+    "format": _FORMAT,
+    "call": {"type": "string", "description": "The call_id."},
+    "attempt": {"type": "integer", "minimum": 1, "maximum": MOST_ATTEMPTS},
+    "key": {"type": "string", "description": "Opens this call, without a token."},
+}
+_NEXT_PROBLEMS: Final = (*WITH_BODY, 404, 409)
+
+
+def _next(body: type[BaseModel] | None = None) -> Operation:
+    return Operation(
+        answers={200: answers.Route},
+        body=body,
+        body_types=(JSON, _FORM),
+        query={**_LINKED, **({} if body else {"reason": _TEXT, "sip_code": _TEXT})},
+        problems=_NEXT_PROBLEMS,
+        other_types=(_FORM, _XML),
+        other_forms=(answers.RtjsonDocument, answers.JambonzVerbs, answers.CallEnded),
+        problem_types=(_FORM,),
+        answer_headers=HEADERS,
+    )
+
+
+def _events(body: type[BaseModel] | None = None) -> Operation:
+    return Operation(
+        answers={200: answers.EventReceived, 204: None},
+        body=body,
+        body_types=(JSON, _FORM),
+        query={**_LINKED, **({} if body else {"type": _TEXT, "at": _TEXT})},
+        problems=_NEXT_PROBLEMS,
+        problem_types=(_FORM,),
+    )
+
 
 CALL_OPERATIONS: Final[Operations] = {
     ("POST", "/v1/calls"): Operation(
-        answers={200: answers.Route}, body=CallRequest, problems=(*WITH_BODY, 409)
+        answers={200: answers.Route},
+        body=CallRequest,
+        body_types=(JSON, _FORM),
+        query={"format": _FORMAT},
+        problems=(*WITH_BODY, 409),
+        other_types=(_FORM, _XML),
+        other_forms=(answers.RtjsonDocument, answers.JambonzVerbs),
+        problem_types=(_FORM,),
+        answer_headers=HEADERS,
     ),
     ("GET", "/v1/calls"): Operation(
         answers={200: answers.CallsListed},
@@ -30,12 +82,10 @@ CALL_OPERATIONS: Final[Operations] = {
         other_types=("text/csv", "application/x-ndjson"),
     ),
     ("GET", "/v1/calls/{call_id}"): Operation(answers={200: answers.CallShown}, problems=(404,)),
-    ("POST", "/v1/calls/next"): Operation(
-        answers={200: answers.Route}, body=FailedAttemptRequest, problems=(*WITH_BODY, 404, 409)
-    ),
-    ("POST", "/v1/calls/events"): Operation(
-        answers={200: answers.EventReceived}, body=EventRequest, problems=(*WITH_BODY, 404, 409)
-    ),
+    ("POST", "/v1/calls/next"): _next(FailedAttemptRequest),
+    ("GET", "/v1/calls/next"): _next(),
+    ("POST", "/v1/calls/events"): _events(EventRequest),
+    ("GET", "/v1/calls/events"): _events(),
     ("POST", "/v1/switches/{name}/live-calls"): Operation(
         answers={200: answers.LiveCallsCompared}, body=LiveCallsRequest, problems=(*WITH_BODY, 404)
     ),

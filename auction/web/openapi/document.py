@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Final
@@ -65,7 +65,7 @@ def openapi(router: web.UrlDispatcher) -> dict[str, object]:
             "version": version("pingpost"),
             "description": "Where a call goes, what became of it, and the marketplace behind it.",
         },
-        "security": [{"bearer": []}, {"key": []}],
+        "security": [{"bearer": []}, {"key": []}, {"basic": []}],
         "paths": paths,
         "components": {
             "schemas": schemas.named,
@@ -73,6 +73,7 @@ def openapi(router: web.UrlDispatcher) -> dict[str, object]:
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                "basic": {"type": "http", "scheme": "basic"},
             },
         },
     }
@@ -92,7 +93,7 @@ def _models(known: Iterable[Operation]) -> Iterator[Name]:
         for content in (operation.body, operation.query):
             if isinstance(content, type):
                 yield content, "validation"
-        for content in operation.answers.values():
+        for content in (*operation.answers.values(), *operation.other_forms):
             if isinstance(content, type):
                 yield content, "serialization"
 
@@ -141,7 +142,7 @@ def _responses(schemas: Schemas, operation: Operation) -> dict[str, object]:
         response: dict[str, object] = {"description": HTTPStatus(status).phrase}
         if content is not None:
             response["content"] = {
-                JSON: {"schema": _schema(schemas, content, "serialization")},
+                JSON: {"schema": _answer(schemas, content, operation)},
                 **{each: {} for each in operation.other_types},
             }
         if operation.answer_headers and status < 300:
@@ -153,8 +154,20 @@ def _responses(schemas: Schemas, operation: Operation) -> dict[str, object]:
         found["204"] = {"description": HTTPStatus.NO_CONTENT.phrase}
         found["2XX"] = {"description": "Done", "content": {JSON: {}, "*/*": {}}}
     for status in sorted({*ALWAYS, *operation.problems}):
-        found[str(status)] = {"$ref": f"#/components/responses/{_problem_name(status)}"}
+        found[str(status)] = _problem(status, operation)
     return found
+
+
+def _answer(schemas: Schemas, content: Content, operation: Operation) -> Schema:
+    plain = _schema(schemas, content, "serialization")
+    others = [_schema(schemas, each, "serialization") for each in operation.other_forms]
+    return {"anyOf": [plain, *others]} if others else plain
+
+
+def _problem(status: int, operation: Operation) -> Mapping[str, object]:
+    if not operation.problem_types:
+        return {"$ref": f"#/components/responses/{_problem_name(status)}"}
+    return _problem_response(status, operation.problem_types)
 
 
 def _schema(schemas: Schemas, content: Content, mode: str = "validation") -> Schema:
@@ -166,15 +179,16 @@ def _schema(schemas: Schemas, content: Content, mode: str = "validation") -> Sch
 
 
 def _problem_responses() -> Iterator[tuple[str, object]]:
-    schema = {"$ref": f"#/components/schemas/{_PROBLEM}"}
     for status in (400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 429, 503):
-        yield (
-            _problem_name(status),
-            {
-                "description": HTTPStatus(status).phrase,
-                "content": {CONTENT_TYPE: {"schema": schema}},
-            },
-        )
+        yield _problem_name(status), _problem_response(status)
+
+
+def _problem_response(status: int, other_types: Iterable[str] = ()) -> Mapping[str, object]:
+    schema = {"$ref": f"#/components/schemas/{_PROBLEM}"}
+    return {
+        "description": HTTPStatus(status).phrase,
+        "content": {CONTENT_TYPE: {"schema": schema}, **{each: {} for each in other_types}},
+    }
 
 
 def _problem_name(status: int) -> str:

@@ -23,7 +23,8 @@ Content = type[BaseModel] | str | Schema | None
 class Operation:
     """One method of one path; ``answers`` by status, ``problems`` beside those that all have.
 
-    ``query``: a model, or schemas by name. ``other_types``: further media types of an answer.
+    ``query``: a model, or schemas by name. ``other_types``: further media types of an answer,
+    ``other_forms``: further forms of its JSON, ``problem_types``: further media types of problems.
     """
 
     answers: Mapping[int, Content]
@@ -34,6 +35,8 @@ class Operation:
     answer_headers: tuple[str, ...] = ()
     body_types: tuple[str, ...] = (JSON,)
     other_types: tuple[str, ...] = ()
+    other_forms: tuple[type[BaseModel], ...] = ()
+    problem_types: tuple[str, ...] = ()
     body_required: bool = True
 
 

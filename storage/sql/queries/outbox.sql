@@ -228,6 +228,9 @@ where state = 'dead'
 order by settled_at desc, event_id desc
 limit $1
 
+-- name: count_dead_letters
+select count(*) from (select from webhook_deliveries where state = 'dead' limit $1) as dead
+
 -- name: resend_dead_letter
 update webhook_deliveries
 set

@@ -18,8 +18,8 @@ from auction.domain.bidding import (
     Quote,
 )
 from auction.domain.call import Caller
-from auction.domain.decision import Candidate, RoutedBy
 from auction.domain.ids import BuyerId, OfferId, PingId, PostId
+from auction.domain.plan import Candidate, RoutedBy
 from auction.domain.reasons import Reason
 from auction.domain.terms import Destination
 from auction.ports import BuyerGateway, PingOrder, PostOrder

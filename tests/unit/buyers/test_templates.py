@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from auction.domain.call import Caller, FieldValue
 from buyers.templates import TemplateFaultError, compile_body, compile_header, compile_query
-from buyers.tokens import CallerIdMode, CallerIdRule
+from buyers.tokens import TRACEPARENT, CallerIdMode, CallerIdRule
 from tests.unit.buyers.samples import PLAIN, WITHHELD, a_post_occasion, an_occasion
 
 NASTY = "a\"b'c\\d<e>&f=g+h i%j\r\nX-Evil: 1\x00\x1f\ud800é\U0001f600{{ call_id }}"
@@ -53,6 +53,15 @@ def test_a_token_without_a_value_is_null_alone_and_nothing_within_text() -> None
     body: JsonValue = {"a": "{{ bid }}", "b": "x{{ fields.none }}y", "c": "{{ fields.none }}"}
 
     assert json_of(body) == {"a": None, "b": "xy", "c": None}
+
+
+def test_the_trace_is_named_only_where_one_is_kept() -> None:
+    assert json_of("{{ traceparent }}") is None
+    token = TRACEPARENT.set("00-1-2-01")
+    try:
+        assert json_of("{{ traceparent }}") == "00-1-2-01"
+    finally:
+        TRACEPARENT.reset(token)
 
 
 def test_a_withheld_caller_has_no_caller_id() -> None:

@@ -11,10 +11,10 @@ from auction.cli import main
 from auction.cli import replay as command
 from auction.domain.bidding import Quote
 from auction.domain.call import Caller
-from auction.domain.decision import Timings, Trace, TraceEntry
 from auction.domain.ids import OfferId
 from auction.domain.reasons import Reason
 from auction.domain.replay_record import Recorded
+from auction.domain.trace import Timings, Trace, TraceEntry
 from tests.builders import a_call, a_campaign, a_static_offer, an_offer
 
 ACME, BEACON = OfferId("acme-auto"), OfferId("beacon-auto")

@@ -5,16 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from config.dsn import redact_dsn
 from config.faults import ConfigError
+from config.poolers import Pooler
 from config.secret_box import new_key
-from config.settings import default_data_dir, load_settings, redact_dsn, unknown_variables
+from config.settings import default_data_dir, load_settings, unknown_variables
 
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DSN", "PORT", "OPS_PORT", "HOST", "WORKERS", "SECRET_KEY", "OUTBOUND_ALLOW"):
         monkeypatch.delenv(f"PINGPOST_{name}", raising=False)
-    for name in ("DATA_DIR", "BOOTSTRAP_TOKEN", "LOG_LEVEL", "LOG_FORMAT"):
+    for name in ("DATA_DIR", "BOOTSTRAP_TOKEN", "LOG_LEVEL", "LOG_FORMAT", "DATABASE_POOLER"):
         monkeypatch.delenv(f"PINGPOST_{name}", raising=False)
 
 
@@ -34,6 +36,19 @@ def test_defaults() -> None:
     assert settings.dsn is None
     assert settings.secret_key_bytes is None
     assert settings.outbound_allow == ()
+
+
+def test_a_pooler_is_in_front_of_a_server_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().database_pooler is Pooler.NONE
+    monkeypatch.setenv("PINGPOST_DATABASE_POOLER", "Transaction")
+    with pytest.raises(ConfigError) as caught:
+        load_settings()
+    assert list(messages(caught.value)) == ["PINGPOST_DATABASE_POOLER"]
+    monkeypatch.setenv("PINGPOST_DSN", "postgresql://pgbouncer:6432/pingpost")
+    assert load_settings().database_pooler is Pooler.TRANSACTION
+    monkeypatch.setenv("PINGPOST_DATABASE_POOLER", "statement")
+    with pytest.raises(ConfigError, match="DATABASE_POOLER"):
+        load_settings()
 
 
 def test_overload_has_limits_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,8 @@ from auction.domain.call_list import (
     RecordedEntry,
 )
 from auction.domain.conversions import Entry, EntryKind, Side
-from auction.domain.decision import RoutedBy
 from auction.domain.ids import CallId
+from auction.domain.plan import RoutedBy
 from auction.domain.terms import Trigger
 from tests.builders import NOON
 

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from auction.domain.decision import PastCall
 from auction.domain.duplicates import is_duplicate
 from auction.domain.ids import BuyerId, CampaignId, OfferId
+from auction.domain.opening import PastCall
 from auction.domain.terms import DuplicateAfter, DuplicateRule, DuplicateScope
 from tests.builders import NOON
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from auction.domain.conversions import CallFacts
-from auction.domain.decision import CallEvent, EndedBy, EventResult, EventType
 from auction.domain.ids import CallId
 from auction.domain.lifecycle import (
     TRANSITIONS,
@@ -23,6 +22,7 @@ from auction.domain.lifecycle import (
     apply_event,
     transition,
 )
+from auction.domain.switch_events import CallEvent, EndedBy, EventResult, EventType
 from tests.builders import NOON
 
 

@@ -1,7 +1,7 @@
 """The published numbers of reasons."""
 
-from auction.domain.decision import FailReason
 from auction.domain.ids import BuyerId, OfferId, buyer_owner, offer_owner
+from auction.domain.next_attempt import FailReason
 from auction.domain.reasons import Reason
 
 PUBLISHED = {

@@ -9,14 +9,15 @@ import pytest
 
 from auction.domain.bidding import Quote
 from auction.domain.call import Caller
-from auction.domain.decision import RoutedBy, Timings, Trace, TraceEntry
 from auction.domain.ids import OfferId
+from auction.domain.plan import RoutedBy
 from auction.domain.reasons import NoRouteReason, Reason
 from auction.domain.replay import Line, Replayed, replay
 from auction.domain.replay_auction import NO_ANSWER_RECORDED
 from auction.domain.replay_record import Changes, Recorded
 from auction.domain.replay_walk import ASSUMED
 from auction.domain.terms import AuctionTerms, BuyerType, OfferTerms
+from auction.domain.trace import Timings, Trace, TraceEntry
 from tests.builders import CALLER, a_call, a_campaign, a_static_offer, an_offer, ping_post
 
 ACME, BEACON, COBALT = OfferId("acme"), OfferId("beacon"), OfferId("cobalt")

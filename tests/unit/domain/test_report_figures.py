@@ -1,7 +1,6 @@
 from decimal import Decimal
 from typing import Any, cast
 
-from auction.domain.decision import ROUTED_UNANSWERED
 from auction.domain.report_figures import (
     FigureClass,
     Figures,
@@ -10,6 +9,7 @@ from auction.domain.report_figures import (
     count_offer,
 )
 from auction.domain.terms import BuyerType
+from auction.domain.trace import ROUTED_UNANSWERED
 
 
 def a_line(code: int | None = None, **changes: Any) -> TracedOffer:

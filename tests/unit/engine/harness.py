@@ -11,10 +11,12 @@ import orjson
 
 from auction.domain.bidding import PingReply, PostAccepted, PostReply, PostUnknown, Quote
 from auction.domain.call import Call
-from auction.domain.decision import FailReason, NextRequest, OtherContent, RoutedBy
 from auction.domain.ids import CampaignId, OfferId
+from auction.domain.next_attempt import FailReason, NextRequest
 from auction.domain.notices import Notice
+from auction.domain.opening import OtherContent
 from auction.domain.overload import LoadLevel
+from auction.domain.plan import RoutedBy
 from auction.domain.reasons import Reason
 from auction.domain.terms import Catalogue, OfferTerms
 from auction.engine.reception import Reception
@@ -119,6 +121,7 @@ class CountingRecorder:
     posts: list[tuple[str, str]] = field(default_factory=list)
     tests: list[tuple[str | None, RoutedBy | None]] = field(default_factory=list)
     decisions: list[tuple[str | None, RoutedBy | None]] = field(default_factory=list)
+    routes: list[tuple[str, RoutedBy]] = field(default_factory=list)
     reroutes: list[tuple[str | None, RoutedBy | None]] = field(default_factory=list)
     shadows: list[tuple[str, str]] = field(default_factory=list)
     overloads: list[LoadLevel] = field(default_factory=list)
@@ -137,6 +140,9 @@ class CountingRecorder:
 
     def posted(self, offer: OfferId, outcome: str, seconds: float) -> None:
         self.posts.append((offer, outcome))
+
+    def routed(self, offer: OfferId, routed_by: RoutedBy) -> None:
+        self.routes.append((offer, routed_by))
 
     def tested(self, campaign: CampaignId | None, routed_by: RoutedBy | None) -> None:
         self.tests.append((campaign, routed_by))

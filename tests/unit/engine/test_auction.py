@@ -13,7 +13,7 @@ from auction.domain.bidding import (
     PostUnknown,
     Quote,
 )
-from auction.domain.decision import RoutedBy
+from auction.domain.plan import RoutedBy
 from auction.domain.reasons import Reason
 from auction.domain.terms import AuctionTerms, Cap, Destination, Measure, OnUnknown, Period
 from tests.builders import a_call, a_static_offer, an_offer, ping_post
@@ -332,6 +332,7 @@ def test_a_test_call_is_routed_and_uses_no_cap() -> None:
     assert run_virtually(twice()) == ["acme-auto", "acme-auto"]
     assert marketplace.ledger.usage == {}
     assert marketplace.recorder.decisions == []
+    assert marketplace.recorder.routes == []
     assert len(marketplace.recorder.tests) == 2
 
 
@@ -343,6 +344,7 @@ def test_metrics_hear_of_every_ping_bid_post_and_decision() -> None:
     assert recorder.bids == [("acme-auto", Decimal("52.00"))]
     assert recorder.posts == [("acme-auto", "accepted")]
     assert recorder.decisions == [("auto-insurance", RoutedBy.AUCTION)]
+    assert recorder.routes == [("acme-auto", RoutedBy.AUCTION)]
 
 
 def test_an_offer_without_a_post_endpoint_wins_by_its_bid_alone() -> None:

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from auction.domain.bidding import NoBid, PostRejected, Quote
-from auction.domain.decision import Finish, FinishResult
+from auction.domain.finishing import Finish, FinishResult
 from auction.domain.ids import OfferId
 from auction.domain.reasons import Reason
 from storage.memory import MemoryLedger

@@ -8,16 +8,10 @@ from typing import Any
 import pytest
 
 from auction.domain.bidding import NoBid, PostUnknown, Quote
-from auction.domain.decision import (
-    Finish,
-    FinishResult,
-    Opening,
-    OpenResult,
-    OtherContent,
-    ReserveRequest,
-    ReserveResult,
-)
+from auction.domain.finishing import Finish, FinishResult
 from auction.domain.lifecycle import CallState
+from auction.domain.opening import Opening, OpenResult, OtherContent
+from auction.domain.reserving import ReserveRequest, ReserveResult
 from auction.domain.terms import ConversionRule, OnUnknown, Trigger
 from auction.engine.persistence import persist
 from auction.ports import StorageUnavailableError

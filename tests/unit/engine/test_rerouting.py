@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from auction.domain.bidding import NoBid, PostRejected, PostUnknown, Quote
-from auction.domain.decision import NoSuchAttempt, OtherContent, UnknownCall
 from auction.domain.hours import Hours, parse_weekly
+from auction.domain.next_attempt import NoSuchAttempt, UnknownCall
+from auction.domain.opening import OtherContent
 from auction.domain.terms import Cap, Destination, Measure, Period
 from tests.builders import CALLER, NEW_YORK, NOON, a_call, a_static_offer, an_offer
 from tests.unit.engine.harness import Answering, Marketplace, a_marketplace, pinged
@@ -293,6 +294,7 @@ def test_reroutes_are_counted_apart_from_calls() -> None:
     run_virtually(played(marketplace, 2))
     assert len(marketplace.recorder.decisions) == 1
     assert len(marketplace.recorder.reroutes) == 1
+    assert len(marketplace.recorder.routes) == 2
 
 
 def test_an_offer_routed_statically_keeps_the_outcome_of_its_expired_bid() -> None:

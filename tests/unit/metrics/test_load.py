@@ -11,15 +11,21 @@ NEVER = Thresholds(0, 0)
 
 
 def a_watch(
-    terms: LoadTerms, *, calls: list[int] | None = None, queued: list[int] | None = None
+    terms: LoadTerms,
+    *,
+    calls: list[int] | None = None,
+    queued: list[int] | None = None,
+    readings: list[tuple[int, int]] | None = None,
 ) -> tuple[LoadWatch, list[LoadLevel]]:
     """A watch over readings that a test changes, and the levels it tells of."""
     told: list[LoadLevel] = []
+    read = [] if readings is None else readings
     watch = LoadWatch(
         terms,
         calls=lambda: (calls or [0])[0],
         queued=lambda: (queued or [0])[0],
         on_level=told.append,
+        on_reading=lambda *each: read.append(each),
     )
     return watch, told
 
@@ -40,14 +46,16 @@ def test_calls_under_decision_raise_the_level_with_the_very_call() -> None:
 
 
 def test_steps_that_wait_for_the_database_raise_the_level_soon() -> None:
-    queued = [0]
-    watch, told = a_watch(LoadTerms(NEVER, NEVER, Thresholds(100, 200)), queued=queued)
+    queued, readings = [0], list[tuple[int, int]]()
+    terms = LoadTerms(NEVER, NEVER, Thresholds(100, 200))
+    watch, told = a_watch(terms, calls=[2], queued=queued, readings=readings)
 
     async def scenario() -> None:
         watching = asyncio.create_task(watch.run())
         for queued[0], level in ((100, LoadLevel.STATIC_ONLY), (200, LoadLevel.REFUSE)):
             await asyncio.sleep(0.05)
             assert watch.level() is level
+            assert readings[-1] == (2, queued[0])
         queued[0] = 0
         await asyncio.sleep(0.05)
         assert watch.level() is LoadLevel.NORMAL

@@ -7,15 +7,16 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from auction.domain.breaker import BreakerState
-from auction.domain.decision import RoutedBy
+from auction.domain.conversions import Side
 from auction.domain.ids import CampaignId, OfferId, buyer_owner, offer_owner
 from auction.domain.overload import LoadLevel
 from auction.domain.ping_rate import PingRateTerms
+from auction.domain.plan import RoutedBy
 from auction.domain.reasons import Reason
 from auction.domain.terms import Cap, Catalogue, Measure, Period
 from auction.domain.usage import Change, Usage, apply
 from auction.domain.windows import window_starts
-from auction.ports import Recorder
+from auction.ports import LedgerStep, Recorder
 from metrics import exposition as exposition_module
 from metrics import names
 from metrics.names import PostOutcome
@@ -60,6 +61,15 @@ OURS = {
     "pingpost_overloaded_calls_total": ("counter", {"outcome"}),
     "pingpost_test_calls_total": ("counter", {"campaign", "outcome"}),
     "pingpost_next_routes_total": ("counter", {"campaign", "outcome"}),
+    "pingpost_routes_total": ("counter", {"offer", "routed_by"}),
+    "pingpost_payout_total": ("counter", {"campaign", "currency"}),
+    "pingpost_ledger_seconds": ("histogram", {"step"}),
+    "pingpost_ledger_waiting": ("gauge", set()),
+    "pingpost_calls_in_flight": ("gauge", set()),
+    "pingpost_dead_letters": ("gauge", set()),
+    "pingpost_report_backlog": ("gauge", set()),
+    "pingpost_report_backlog_seconds": ("gauge", set()),
+    "pingpost_folded_labels": ("gauge", {"label"}),
     "pingpost_workers": ("gauge", set()),
     "pingpost_worker_restarts_total": ("counter", set()),
 }
@@ -202,17 +212,19 @@ async def test_a_call_of_no_campaign_counts_as_unknown() -> None:
     assert value(samples, "pingpost_calls_total", campaign="unknown", outcome="no_route") == 1
 
 
-async def test_revenue_is_counted_per_currency_and_never_falls() -> None:
+async def test_revenue_and_payout_are_counted_per_currency_and_never_fall() -> None:
     metrics = loaded()
     before = value(
         await scrape(metrics), "pingpost_revenue_total", campaign=CAMPAIGN, currency="USD"
     )
-    metrics.earned(CAMPAIGN, "USD", Decimal("52.00"))
-    metrics.earned(CAMPAIGN, "USD", Decimal("-52.00"))
-    metrics.earned(CampaignId("gone"), "USD", Decimal(1))
+    metrics.earned(CAMPAIGN, "USD", Side.BUYER, Decimal("52.00"))
+    metrics.earned(CAMPAIGN, "USD", Side.BUYER, Decimal("-52.00"))
+    metrics.earned(CAMPAIGN, "USD", Side.SOURCE, Decimal("20.50"))
+    metrics.earned(CampaignId("gone"), "USD", Side.BUYER, Decimal(1))
     samples = await scrape(metrics)
     assert before == 0
     assert value(samples, "pingpost_revenue_total", campaign=CAMPAIGN, currency="USD") == 52
+    assert value(samples, "pingpost_payout_total", campaign=CAMPAIGN, currency="USD") == 20.5
     assert value(samples, "pingpost_revenue_total", campaign="other", currency="USD") == 1
 
 
@@ -248,26 +260,6 @@ async def test_a_campaign_that_is_gone_drops_its_series() -> None:
         "unknown",
         "other",
     }
-
-
-async def test_offers_beyond_the_limit_fold_into_other_and_labels_stay_with_their_first() -> None:
-    metrics = Metrics(offer_limit=2)
-    metrics.preload(a_catalogue(a_campaign(an_offer("m-auto"), an_offer("n-auto"))))
-    metrics.preload(a_catalogue(a_campaign(*(an_offer(f"{name}-auto") for name in "amnz"))))
-    for name in "amnz":
-        metrics.pinged(OfferId(f"{name}-auto"), "bid", 0.1)
-    samples = await scrape(metrics)
-    assert labels_shown(samples, "pingpost_bids_total", "offer") == {"m-auto", "n-auto", "other"}
-    assert value(samples, "pingpost_pings_total", offer="other", outcome="bid") == 2
-
-
-async def test_campaigns_beyond_the_limit_fold_into_other() -> None:
-    metrics = Metrics(campaign_limit=1)
-    campaigns = [a_campaign(an_offer(campaign=name), campaign_id=name) for name in ("a", "b")]
-    metrics.preload(a_catalogue(*campaigns))
-    metrics.decided(CampaignId("b"), None, 0.1, 0.1)
-    samples = await scrape(metrics)
-    assert value(samples, "pingpost_calls_total", campaign="other", outcome="no_route") == 1
 
 
 async def test_an_offer_named_like_a_reserved_label_makes_no_second_series() -> None:
@@ -313,17 +305,6 @@ async def test_a_cap_that_is_taken_away_takes_its_series_along() -> None:
     assert labels_shown(samples, "pingpost_cap_used_ratio", "cap") == {"offer_concurrency"}
 
 
-async def test_live_calls_of_folded_offers_add_up() -> None:
-    catalogue = a_catalogue(a_campaign(*(an_offer(f"{name}-auto") for name in "abc")))
-    usage = {offer_owner(offer): Usage(live=2) for offer in catalogue.offers}
-    metrics = Metrics(offer_limit=1)
-    metrics.preload(catalogue)
-    metrics.show_usage(usage_figures(catalogue, usage, NOON))
-    samples = await scrape(metrics)
-    assert value(samples, "pingpost_live_calls", offer="a-auto") == 2
-    assert value(samples, "pingpost_live_calls", offer="other") == 4
-
-
 async def test_alerts_are_shown_by_rule_of_those_that_there_are_and_never_too_many() -> None:
     metrics, shown = Metrics(), "pingpost_alerts_firing"
     metrics.show_alerts({"slow": 2, "no-calls": 0})
@@ -341,13 +322,15 @@ async def test_breaker_batch_and_lag_are_shown() -> None:
     closed = value(await scrape(metrics), "pingpost_breaker_state", offer=ACME)
     metrics.breaker(ACME, BreakerState.OPEN)
     metrics.breaker(OfferId("nobody"), BreakerState.OPEN)
-    metrics.ledger_batch(7)
+    metrics.ledger_batch(LedgerStep.FINISH, 7, 0.004)
     metrics.loop_lag(0.25)
     samples = await scrape(metrics)
     assert closed == 0
     assert value(samples, "pingpost_breaker_state", offer=ACME) == 2
     assert value(samples, "pingpost_breaker_state", offer="other") == 0
     assert value(samples, "pingpost_ledger_batch_size_sum") == 7
+    assert value(samples, "pingpost_ledger_seconds_bucket", step="finish", le="0.005") == 1
+    assert value(samples, "pingpost_ledger_seconds_count", step="open") == 0
     assert value(samples, "pingpost_event_loop_lag_seconds") == 0.25
 
 
@@ -376,6 +359,36 @@ async def test_overload_is_shown() -> None:
     assert value(samples, "pingpost_overload_level") == 2
     assert value(samples, "pingpost_overloaded_calls_total", outcome="refused") == 1
     assert value(samples, "pingpost_overloaded_calls_total", outcome="static") == 1
+
+
+async def test_routes_are_counted_by_offer_and_way() -> None:
+    recorder: Recorder = (metrics := loaded())
+    recorder.routed(ACME, RoutedBy.AUCTION)
+    recorder.routed(COBALT, RoutedBy.STATIC)
+    recorder.routed(OfferId("gone"), RoutedBy.STATIC)
+    samples, name = await scrape(metrics), "pingpost_routes_total"
+    assert value(samples, name, offer=ACME, routed_by="auction") == 1
+    assert value(samples, name, offer=ACME, routed_by="static") == 0
+    assert value(samples, name, offer=COBALT, routed_by="static") == 1
+    assert value(samples, name, offer="other", routed_by="static") == 1
+
+
+async def test_what_is_under_way_and_what_is_amiss_are_shown() -> None:
+    metrics = loaded()
+    before = await scrape(metrics)
+    metrics.in_flight(12, 3)
+    metrics.show_dead_letters(4)
+    metrics.show_report_backlog(7, 2.5)
+    metrics.show_checks({"database": False, "catalogue": True})
+    samples = await scrape(metrics)
+    assert labels_shown(before, "pingpost_ready", "check") == set(), "nobody has looked yet"
+    assert value(samples, "pingpost_calls_in_flight") == 12
+    assert value(samples, "pingpost_ledger_waiting") == 3
+    assert value(samples, "pingpost_dead_letters") == 4
+    assert value(samples, "pingpost_report_backlog") == 7
+    assert value(samples, "pingpost_report_backlog_seconds") == 2.5
+    assert value(samples, "pingpost_ready", check="database") == 0
+    assert value(samples, "pingpost_ready", check="catalogue") == 1
 
 
 async def test_test_calls_are_counted_apart() -> None:

@@ -12,10 +12,12 @@ from decimal import Decimal
 import pytest
 
 from auction.domain.breaker import BreakerState
-from auction.domain.decision import RoutedBy
+from auction.domain.conversions import Side
 from auction.domain.ids import OfferId
 from auction.domain.overload import LoadLevel
+from auction.domain.plan import RoutedBy
 from auction.domain.terms import Catalogue
+from auction.ports import LedgerStep
 from metrics import totals as totals_module
 from metrics.cells import Kind, PrivateCells
 from metrics.page import PageReader, SharedCells, make_page
@@ -67,8 +69,9 @@ async def test_counters_histograms_and_summaries_are_sums(crew: Crew) -> None:
         counting.pinged(ACME, "bid", seconds)
         counting.bid(ACME, Decimal(20))
         counting.decided(CAMPAIGN, RoutedBy.AUCTION, seconds, 0.001)
-        counting.ledger_batch(3)
-        counting.earned(CAMPAIGN, "USD", Decimal(20))
+        counting.ledger_batch(LedgerStep.RESERVE, 3, 0.004)
+        counting.routed(ACME, RoutedBy.STATIC)
+        counting.earned(CAMPAIGN, "USD", Side.BUYER, Decimal(20))
     assert await crew.figure("pingpost_pings_total", offer=ACME, outcome="bid") == 3
     assert await crew.figure("pingpost_ping_seconds_bucket", offer=ACME, le="0.1") == 1
     assert await crew.figure("pingpost_ping_seconds_count", offer=ACME) == 3
@@ -76,7 +79,9 @@ async def test_counters_histograms_and_summaries_are_sums(crew: Crew) -> None:
     calls = await crew.figure("pingpost_calls_total", campaign=CAMPAIGN, outcome="auction")
     assert calls == 3
     assert await crew.figure("pingpost_ledger_batch_size_sum") == 9
+    assert await crew.figure("pingpost_routes_total", offer=ACME, routed_by="static") == 3
     assert await crew.figure("pingpost_revenue_total", campaign=CAMPAIGN, currency="USD") == 60
+    assert await crew.figure("pingpost_ledger_seconds_count", step="reserve") == 3
 
 
 async def test_what_a_worker_counted_stays_when_it_is_gone(crew: Crew) -> None:
@@ -122,6 +127,18 @@ async def test_lag_load_and_breakers_show_the_worst_of_the_living(crew: Crew) ->
     crew.totals.depart(1)
     assert await crew.figure("pingpost_event_loop_lag_seconds") == 0
     assert await crew.figure("pingpost_breaker_state", offer=ACME) == BreakerState.CLOSED
+
+
+async def test_calls_under_decision_are_those_of_the_living(crew: Crew) -> None:
+    one, two = crew.worker(1), crew.worker(2)
+    one.in_flight(3, 1)
+    two.in_flight(4, 0)
+    assert await crew.figure("pingpost_calls_in_flight") == 7
+    assert await crew.figure("pingpost_ledger_waiting") == 1
+    for number, left in ((1, 4), (2, 0)):
+        crew.totals.depart(number)
+        assert await crew.figure("pingpost_calls_in_flight") == left
+        assert await crew.figure("pingpost_ledger_waiting") == 0
 
 
 async def test_garbage_collections_are_summed(crew: Crew) -> None:
@@ -229,7 +246,7 @@ async def test_a_worker_of_another_version_is_told_once_and_adds_nothing(
 ) -> None:
     page = make_page(256 * 1024)
     crew.totals.join(1, PageReader(page, LAYOUT))
-    Metrics(store=SharedCells(page, bytes(32))).ledger_batch(7)
+    Metrics(store=SharedCells(page, bytes(32))).ledger_batch(LedgerStep.OPEN, 7, 0.001)
     os.close(page)
     for _ in range(2):
         assert await crew.figure("pingpost_ledger_batch_size_sum") == 0

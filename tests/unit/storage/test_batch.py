@@ -1,6 +1,7 @@
 """Group commit: what forms a batch, and who fails when one of it does."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -62,11 +63,24 @@ async def test_a_second_lane_goes_while_the_first_is_in_flight() -> None:
 
 
 async def test_a_batch_has_at_most_so_many_items() -> None:
-    work, sizes = Doubling(), list[int]()
+    work, told = Doubling(), list[tuple[int, float]]()
     work.gate.set()
-    batcher = Batcher(work.run, BatchLimits(max_size=3), observe=sizes.append)
+    batcher = Batcher(work.run, BatchLimits(max_size=3), observe=lambda *each: told.append(each))
     await asyncio.gather(*(batcher.submit(number) for number in range(5)))
-    assert sizes == [3, 2]
+    assert [size for size, _ in told] == [3, 2]
+
+
+async def test_of_each_run_the_time_is_told_though_it_fails() -> None:
+    work, told = Doubling(), list[tuple[int, float]]()
+    batcher = Batcher(work.run, observe=lambda *each: told.append(each))
+    future = batcher.submit(13)
+    began = time.monotonic()
+    asyncio.get_running_loop().call_later(0.05, work.gate.set)
+    with pytest.raises(ValueError, match="13"):
+        await future
+    [(size, seconds)] = told
+    assert size == 1
+    assert 0.04 < seconds <= time.monotonic() - began + 0.01
 
 
 async def test_an_item_that_can_not_be_stored_fails_alone() -> None:

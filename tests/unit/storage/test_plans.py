@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import orjson
 
-from auction.domain.decision import Candidate, RoutedBy
 from auction.domain.ids import PingId, SourceId
+from auction.domain.plan import Candidate, RoutedBy
 from auction.domain.terms import (
     Cap,
     ConversionRule,

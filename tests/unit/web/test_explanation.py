@@ -5,9 +5,9 @@ from decimal import Decimal
 import orjson
 import pytest
 
-from auction.domain.decision import TraceEntry
 from auction.domain.ids import OfferId
 from auction.domain.reasons import Reason
+from auction.domain.trace import TraceEntry
 from auction.engine.outcome import Outcome
 from auction.engine.outcomes import Outcomes
 from auction.web.explanation import explain, read_trace, render_entry

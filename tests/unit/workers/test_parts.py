@@ -74,6 +74,13 @@ def test_an_embedded_server_has_a_connection_for_every_worker_twice(tmp_path: Pa
     assert int(server_settings(many)["max_connections"]) > most_connections(many) > 500
 
 
+def test_by_the_transaction_nothing_listens_and_takes_a_connection(tmp_path: Path) -> None:
+    pooled = Settings(
+        data_dir=tmp_path, workers=2, dsn="postgresql://db/", database_pooler="transaction"
+    )
+    assert most_connections(pooled) == 2 * 2 * 6 + 2
+
+
 @dataclass
 class Process:
     pid: int

@@ -1,0 +1,1 @@
+"""OpenTelemetry: one trace per call. Only ``starting`` is imported unless it is on."""

@@ -1,0 +1,133 @@
+"""A service, buyers, a switch and call centres, all real programs, around which a test calls."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.e2e import sip_marketplace
+from tests.e2e.kamailio_switch import NAME, KamailioSwitch, a_kamailio
+from tests.e2e.sip_plans import PRICES
+from tests.e2e.sipp import HOST, Sipp, a_call_centre, free_udp_port
+from tests.eventually import eventually
+from tests.service_process import AUTHORISED, ServiceProcess, a_service, free_port
+
+DESK = "desk"
+"""The call centre to which the switch sends calls on its own."""
+
+Cdr = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """Everything that runs."""
+
+    folder: Path
+    service: ServiceProcess
+    switch: KamailioSwitch
+    buyers_port: int
+    centres: Mapping[str, Sipp]
+    session: aiohttp.ClientSession
+
+    async def cdrs(self) -> list[Cdr]:
+        """Every call that the service knows, with its caller's number."""
+        async with self.session.get(f"{self.service.url}/v1/calls?limit=1000") as response:
+            assert response.status == 200, await response.text()
+            calls: list[Cdr] = (await response.json())["calls"]
+            return calls
+
+    async def usage(self, offer: str) -> dict[str, Any]:
+        """What an offer's caps and slots are at."""
+        url = f"{self.service.url}/v1/offers/{offer}/usage"
+        async with self.session.get(url) as response:
+            assert response.status == 200, await response.text()
+            used: dict[str, Any] = await response.json()
+            return used
+
+    async def pings(self, offer: str) -> int:
+        """How many pings have come to this offer's buyer."""
+        async with self.session.get(f"http://{HOST}:{self.buyers_port}/_counts") as response:
+            counts = (await response.json())["buyers"][offer]
+            return int(counts["pings"])
+
+    async def settled(self, within_s: float, apart_from: Collection[str] = ()) -> list[Cdr]:
+        """The calls, as soon as all are over but those of the callers ``apart_from``."""
+
+        async def over() -> list[Cdr]:
+            calls = await self.cdrs()
+            still = [call for call in calls if not call["ended_at"]]
+            still = [call for call in still if call["caller_id"] not in apart_from]
+            assert not still, still
+            return calls
+
+        return await eventually(over, within_s=within_s, every_s=0.2)
+
+
+@asynccontextmanager
+async def surroundings(folder: Path, *, cap: int) -> AsyncIterator[Surroundings]:
+    """All of it, running; everything is ended at the end whatever happens."""
+    ports = {offer: free_udp_port() for offer in [*PRICES, DESK]}
+    buyers_port = free_port()
+    offered = sip_marketplace.marketplace(ports, buyers_port, cap)
+    market = sip_marketplace.write(folder, "marketplace.yaml", offered)
+    script = sip_marketplace.write(folder, "buyers.yaml", sip_marketplace.buyers(buyers_port))
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(_buyers(script, buyers_port))
+        service = await stack.enter_async_context(
+            a_service(folder / "data", "--marketplace", str(market))
+        )
+        session = await stack.enter_async_context(aiohttp.ClientSession(headers=AUTHORISED))
+        switch = await stack.enter_async_context(
+            a_kamailio(
+                folder / "kamailio",
+                PINGPOST_URL=service.url,
+                PINGPOST_TOKEN=await _token(session, service),
+                SWITCH_FALLBACK=f"sip:{DESK}@{HOST}:{ports[DESK]}",
+            )
+        )
+        centres = {
+            offer: await stack.enter_async_context(a_call_centre(folder, offer, port))
+            for offer, port in ports.items()
+        }
+        yield Surroundings(folder, service, switch, buyers_port, centres, session)
+
+
+async def _token(session: aiohttp.ClientSession, service: ServiceProcess) -> str:
+    """A token of the switch, as an operator makes one."""
+    asked = {"name": NAME, "scopes": ["calls"], "switch": NAME}
+    async with session.post(f"{service.url}/v1/tokens", json=asked) as response:
+        assert response.status == 201, await response.text()
+        return str((await response.json())["token"])
+
+
+@asynccontextmanager
+async def _buyers(script: Path, port: int) -> AsyncIterator[None]:
+    """The simulated buyers as a process of their own."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "auction", "simulate-buyers", str(script)),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        await eventually(lambda: _listens(port), within_s=30.0, every_s=0.05)
+        yield
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        async with asyncio.timeout(15.0):
+            await process.wait()
+
+
+async def _listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(HOST, port)
+    except OSError:
+        return False
+    writer.close()
+    await writer.wait_closed()
+    return True
