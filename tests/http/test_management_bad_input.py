@@ -129,8 +129,8 @@ async def test_every_key_of_every_resource_refuses_absurd_values_with_its_path(
         ("offers/acme-auto", {"hours": {"weekly": {"mon": ["08:00"]}}}, "hours.weekly.mon[0]"),
         (
             "offers/acme-auto",
-            {"hours": {"weekly": {"mon": ["22:00-06:00"], "tue": ["05:00-07:00"]}}},
-            "hours.weekly",
+            {"hours": {"weekly": {"mon": ["22:00-06:00", "23:00-24:00"]}}},
+            "hours.weekly.mon[1]",
         ),
         ("offers/acme-auto", {"hours": {"closed_dates": ["2026-02-30"]}}, "hours.closed_dates[0]"),
     ],
