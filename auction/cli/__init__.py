@@ -14,7 +14,6 @@ from auction.cli.upkeep import (
     migrate_command,
     rotate_key_command,
     secret_key_command,
-    token_group,
 )
 
 
