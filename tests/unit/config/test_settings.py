@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from config.dsn import redact_dsn
 from config.faults import ConfigError
 from config.poolers import Pooler
 from config.secret_box import new_key
 from config.settings import (
     default_data_dir,
     load_settings,
-    redact_dsn,
     secrets_of,
     unknown_variables,
 )
