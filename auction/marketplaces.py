@@ -15,9 +15,10 @@ from auction.domain.ids import BuyerId, CampaignId, OfferId
 from auction.domain.terms import Catalogue, Subscriber
 from auction.lent_numbers import still_lent
 from auction.ports import BuyerGateway, Snapshot, StorageUnavailableError
+from auction.revisions import Revisions, load_all
 from auction.source_tokens import compile_source_tokens
 from auction.webhooks.hooks import Webhooks, compile_webhooks
-from auction.workbench import Workbench, read_terms, unwatched
+from auction.workbench import ReadyRevision, Workbench, read_terms, unwatched
 from buyers.gateway import HttpBuyerGateway
 from buyers.guards import Guards
 from buyers.notices import NoticeBoard, OfferNotices
@@ -30,7 +31,7 @@ from config.secret_box import SecretBox
 from config.secret_values import Secret
 from storage import catalogue
 from storage.alert_pausing import ORIGIN as BY_ALERT
-from storage.catalogue import RevisionInfo, StoredItem, StoredMarketplace
+from storage.catalogue import RevisionInfo, StoredMarketplace
 from storage.catalogue_items import CatalogueItem, join, split
 from storage.database import Database
 from storage.errors import RevisionConflictError
@@ -230,6 +231,7 @@ class Marketplaces:
         self._old: OrderedDict[int, Catalogue] = OrderedDict()
         self._loading_old = asyncio.Lock()
         self._workbench = Workbench(self._resolve, vault.hash_key_for)
+        self._revisions = Revisions(database, self._workbench)
 
     @property
     def revision(self) -> int:
@@ -241,6 +243,17 @@ class Marketplaces:
         if self._snapshot is None:
             raise StorageUnavailableError("the marketplace is not loaded yet")
         return self._snapshot
+
+    def in_force(self) -> Snapshot | None:
+        """The snapshot in force, None before the first."""
+        return self._snapshot
+
+    def exchange(self, old: Snapshot, new: Snapshot) -> bool:
+        """Put another of the same revision in its place; False where ``old`` is none any more."""
+        if self._snapshot is not old:
+            return False
+        self._snapshot = new
+        return True
 
     def terms(self) -> Catalogue | None:
         """The terms in force, None before the first."""
@@ -272,11 +285,11 @@ class Marketplaces:
 
     async def take_up(self, revision: int) -> None:
         """Load a revision and put it in force for the calls that come."""
-        items = await _load(self._database, revision)
         if self._renew_box is not None:
             self._box = await self._renew_box()
         # Compiling thousands of offers takes a while; calls go on being decided meanwhile.
-        compiled = await asyncio.to_thread(self._compile, items, revision)
+        ready = await self._revisions.ready(revision)
+        compiled = await asyncio.to_thread(self._compile, ready)
         self._snapshot, self._webhooks, self._source_tokens, self._alert_rules, origins = compiled
         if self._connect_ahead is not None:
             self._connect_ahead(origins)
@@ -292,7 +305,7 @@ class Marketplaces:
         async with self._loading_old:
             if revision not in self._old:
                 try:
-                    items = await _load(self._database, revision)
+                    items = await load_all(self._database, revision)
                 except LookupError:
                     return None
                 terms = self._workbench.terms
@@ -306,10 +319,9 @@ class Marketplaces:
         return resolve_secret(secret, self._box, self._environ)
 
     def _compile(
-        self, items: Sequence[StoredItem], revision: int
+        self, ready: ReadyRevision
     ) -> tuple[Snapshot, Webhooks, Mapping[bytes, TokenGrant], RulesInForce, Iterable[Origin]]:
         with unwatched():
-            ready = self._workbench.make(items, revision)
             self._on_change(ready.catalogue)
             gateway = HttpBuyerGateway(ready.lines, self._transports)
             _tell_unusable(gateway.unusable())
@@ -318,19 +330,16 @@ class Marketplaces:
             tokens = compile_source_tokens(ready.marketplace.sources, self._resolve)
             guards = self._guards.of(ready.catalogue)
             asked = self._through(gateway)
-            snapshot = Snapshot(ready.catalogue, asked, notices, guards)
+            known = None if self._snapshot is None else self._snapshot.indexes
+            snapshot = Snapshot(ready.catalogue, asked, notices, guards, known)
             alerts = RulesInForce(ready.catalogue, compile_rules(ready.marketplace.alerts))
             return snapshot, webhooks, tokens, alerts, gateway.native_origins()
 
 
 async def load_terms(database: Database, revision: int) -> Catalogue:
     """The terms of a revision; of 0, those of an empty marketplace. Raises LookupError."""
-    items = await _load(database, revision)
+    items = await load_all(database, revision)
     return await asyncio.to_thread(read_terms, items, revision)
-
-
-async def _load(database: Database, revision: int) -> Sequence[StoredItem]:
-    return () if revision == 0 else await catalogue.load_unread(database, revision)
 
 
 def _tell_unusable(unusable: Mapping[OfferId, str]) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Collection, Iterable, Mapping
-from dataclasses import field
+from dataclasses import InitVar, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -157,7 +157,7 @@ class Snapshot:
     """A revision of the catalogue with its gateway; a call keeps the one it began with.
 
     ``guards`` are those of the offers that have any. ``indexes`` find the offers of each campaign;
-    only what decides calls needs them.
+    only what decides calls needs them. They take over what they can of the ``known`` ones.
     """
 
     catalogue: Catalogue
@@ -165,9 +165,14 @@ class Snapshot:
     notices: BidderNotices = field(default_factory=Silence)
     guards: Mapping[OfferId, PingGuard] = field(default_factory=dict)
     indexes: Mapping[CampaignId, OfferIndex] = field(init=False, repr=False, compare=False)
+    known: InitVar[Mapping[CampaignId, OfferIndex] | None] = None
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "indexes", index_offers(self.catalogue))
+    def __post_init__(self, known: Mapping[CampaignId, OfferIndex] | None) -> None:
+        object.__setattr__(self, "indexes", index_offers(self.catalogue, known))
+
+    def indexed(self, known: Mapping[CampaignId, OfferIndex]) -> "Snapshot":
+        """The same with other indexes, which take over what they can of these."""
+        return Snapshot(self.catalogue, self.gateway, self.notices, self.guards, known)
 
 
 class CatalogueSource(Protocol):

@@ -6,7 +6,7 @@ of what is made of them.
 
 import gc
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -27,10 +27,11 @@ from storage.catalogue_items import BUYER, OFFER, join
 class ReadyOffer:
     """All that is made of one stored offer; ``line`` None: it is not auctioned.
 
-    ``digest`` stands for everything it was made of.
+    ``digest`` stands for everything it was made of, ``surroundings`` for all of that but itself.
     """
 
     digest: bytes
+    surroundings: bytes
     terms: OfferTerms
     line: Line | None
     notices: NoticeRequests | None
@@ -52,25 +53,54 @@ class Workbench:
     def __init__(self, resolve: Resolve, hash_key_for: HashKeyFor) -> None:
         self._resolve = resolve
         self._hash_key_for = hash_key_for
-        self._ready: dict[str, ReadyOffer] = {}
+        self._ready: dict[OfferId, ReadyOffer] = {}
+
+    @property
+    def unusable(self) -> Sequence[OfferId]:
+        """The offers that could not be asked; that may be possible by now."""
+        return [key for key, each in self._ready.items() if isinstance(each.line, str)]
 
     def make(self, items: Sequence[StoredItem], revision: int) -> ReadyRevision:
         """The revision, which the next one is compared with. Raises ConfigError."""
         plan = _Plan.of(items)
-        ready: dict[str, ReadyOffer] = {}
+        ready: dict[OfferId, ReadyOffer] = {}
         for item in plan.offers:
-            digest = plan.digest(item)
-            known = self._ready.get(item.id)
-            # What could not be asked may be possible by now.
+            known = self._ready.get(OfferId(item.id))
             usable = known is not None and not isinstance(known.line, str)
-            if known is None or known.digest != digest or not usable:
-                known = self._make(plan, item, digest)
-            ready[item.id] = known
+            if known is None or known.digest != plan.digest(item) or not usable:
+                known = self._make(plan, item)
+            ready[known.terms.id] = known
+        return self._made(plan, ready, revision)
+
+    def update(
+        self, items: Sequence[StoredItem], closed: Collection[str], revision: int
+    ) -> ReadyRevision | None:
+        """As ``make`` of all items, from those that are no offers and the offers that have changed.
+
+        ``closed`` are gone or have changed. None where others would have to be made anew, too.
+        Raises ConfigError.
+        """
+        plan = _Plan.of(items)
+        ready = {key: each for key, each in self._ready.items() if key not in closed}
+        for item in plan.offers:
+            ready.pop(OfferId(item.id), None)
+        around = plan.surroundings
+        if any(each.surroundings != around.get(each.terms.buyer) for each in ready.values()):
+            return None
+        for item in plan.offers:
+            made = self._make(plan, item)
+            ready[made.terms.id] = made
+        return self._made(plan, ready, revision)
+
+    def _made(
+        self, plan: "_Plan", ready: dict[OfferId, ReadyOffer], revision: int
+    ) -> ReadyRevision:
+        catalogue = plan.terms.catalogue([each.terms for each in ready.values()], revision)
         self._ready = ready
         made = ready.values()
         return ReadyRevision(
             plan.marketplace,
-            plan.terms.catalogue([each.terms for each in made], revision),
+            catalogue,
             {each.terms.id: each.line for each in made if each.line is not None},
             {each.terms.id: each.notices for each in made if each.notices is not None},
         )
@@ -80,21 +110,22 @@ class Workbench:
         plan, ready = _Plan.of(items), self._ready
         offers: list[OfferTerms] = []
         for item in plan.offers:
-            known = ready.get(item.id)
+            known = ready.get(OfferId(item.id))
             if known is None or known.digest != plan.digest(item):
                 offers.append(plan.terms_of(plan.read(item), item))
             else:
                 offers.append(known.terms)
         return plan.terms.catalogue(offers, revision)
 
-    def _make(self, plan: "_Plan", item: StoredItem, digest: bytes) -> ReadyOffer:
+    def _make(self, plan: "_Plan", item: StoredItem) -> ReadyOffer:
         offer = plan.read(item)
         terms, line, notices = plan.terms_of(offer, item), None, None
         if offer.ping_post is not None:
             line = compile_line(offer, self._resolve, self._hash_key_for)
             if offer.ping_post.notices is not None:
                 notices = compile_requests(offer.ping_post.notices)
-        return ReadyOffer(digest, terms, line, notices)
+        around = plan.surroundings[item.parent or ""]
+        return ReadyOffer(plan.digest(item), around, terms, line, notices)
 
 
 def read_terms(items: Sequence[StoredItem], revision: int) -> Catalogue:
@@ -153,12 +184,15 @@ def unwatched() -> Iterator[None]:
     """Whatever is made in here for good is never looked at by the garbage collection.
 
     To look at the hundreds of thousands of objects of a large marketplace stops the loop for long.
-    What has been dropped so far goes first: it would stay, and its memory is needed.
+    What has been dropped so far goes first: it would stay, and its memory is needed. Of two threads
+    in here at once the first one ends it.
     """
     gc.collect()
+    watching = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
-        gc.enable()
+        if watching:
+            gc.enable()

@@ -18,11 +18,15 @@ class _RefusedError(ValueError):
     """The message is for the operator."""
 
 
+class _ConstantError(ValueError):
+    """NaN or an infinity, which JSON does not have."""
+
+
 def load_json(text: str | bytes) -> object:
     """The plain data of a JSON text. Raises ConfigError, NotJsonError where it is none.
 
-    Refused: duplicate keys, NaN and Infinity, numbers of more than 100 characters, nesting beyond
-    ``yaml_file.MAXIMUM_DEPTH``.
+    NaN and Infinity are none. Refused: duplicate keys, numbers of more than 100 characters,
+    nesting beyond ``yaml_file.MAXIMUM_DEPTH``.
     """
     try:
         data: object = json.loads(
@@ -34,6 +38,8 @@ def load_json(text: str | bytes) -> object:
         )
     except json.JSONDecodeError as error:
         raise NotJsonError([Fault((), f"is not JSON: {error.msg}", line=error.lineno)]) from None
+    except _ConstantError as error:
+        raise NotJsonError([Fault((), str(error))]) from None
     except _RefusedError as error:
         raise ConfigError([Fault((), str(error))]) from None
     except (UnicodeDecodeError, RecursionError):
@@ -58,7 +64,7 @@ def _short(text: str) -> str:
 
 
 def _refuse_constant(name: str) -> Any:  # noqa: ANN401 - the signature of json
-    raise _RefusedError(f"is not JSON: {name} is no number")
+    raise _ConstantError(f"is not JSON: {name} is no number")
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

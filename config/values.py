@@ -15,14 +15,18 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     StrictBool,
     StrictInt,
     StrictStr,
     WithJsonSchema,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from auction.domain.phone import normalise_number
 from config.faults import mistake
+from config.meanings import meaning_of
 from config.template_syntax import TemplateError, parse_template
 
 MAXIMUM_ENTRIES = 10_000
@@ -44,6 +48,18 @@ class Model(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, hide_input_in_errors=True, populate_by_name=True
     )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The usual schema, with what each key means."""
+        reference = handler(core_schema)
+        for key, schema in handler.resolve_ref_schema(reference).get("properties", {}).items():
+            meaning = meaning_of(cls, key)
+            if meaning is not None:
+                schema.setdefault("description", meaning)
+        return reference
 
 
 def _none_as_empty(value: object) -> object:

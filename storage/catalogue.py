@@ -20,6 +20,9 @@ _NEWEST = query("catalogue_newest")
 _NEWEST_NUMBER = query("catalogue_newest_number")
 _HAS_REVISION = query("catalogue_has_revision")
 _ITEMS_AT = query("catalogue_items_at")
+_CREATED_AT = query("catalogue_created_at")
+_ITEMS_SINCE = query("catalogue_items_since")
+_OFFERS_CLOSED = query("catalogue_offers_closed")
 _FIRST_COME = query("catalogue_first_come")
 _ADD_REVISION = query("catalogue_add_revision")
 _CLOSE_ITEMS = query("catalogue_close_items")
@@ -75,6 +78,27 @@ class StoredItem:
         return CatalogueItem(self.kind, self.id, document, self.parent, self.position)
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A revision; a database that was restored may have another one of its number by now."""
+
+    revision: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedItems:
+    """What came between two revisions.
+
+    ``items``: all that are no offers, and the offers that are new or have changed; ``closed``: the
+    ids of offers that are gone or have changed. ``known`` is the later of the two.
+    """
+
+    known: Known
+    items: tuple[StoredItem, ...]
+    closed: frozenset[str]
+
+
 async def latest(database: Database, *, but: str | None = None) -> RevisionInfo | None:
     """The newest revision, or the newest of another origin than ``but``; None where there is none.
 
@@ -106,6 +130,35 @@ async def load_unread(database: Database, revision: int) -> Sequence[StoredItem]
         await _check_known(connection, revision)
         rows = await _rows_at(connection, revision)
     return await asyncio.to_thread(lambda: [StoredItem(*row) for row in rows])
+
+
+async def known(database: Database, revision: int) -> Known | None:
+    """What a revision is known by from now on; None where it is not there."""
+    async with database.connection() as connection:
+        created_at = await connection.fetchval(_CREATED_AT, revision)
+    return None if created_at is None else Known(revision, created_at)
+
+
+async def load_changes(
+    database: Database, revision: int, since: Known, also: Sequence[str]
+) -> ChangedItems | None:
+    """What a revision has changed since a known one, with the offers asked for by ``also``.
+
+    None where that is not to be told: the known revision comes later, or is another one by now.
+    Raises LookupError for a revision that is not there.
+    """
+    if since.revision >= revision:
+        return None
+    async with database.connection() as connection:
+        await _check_known(connection, revision)
+        if await connection.fetchval(_CREATED_AT, since.revision) != since.created_at:
+            return None
+        rows = await connection.fetch(_ITEMS_SINCE, revision, since.revision, list(also))
+        closed = await connection.fetch(_OFFERS_CLOSED, revision, since.revision)
+        created_at = await connection.fetchval(_CREATED_AT, revision)
+    items = tuple(StoredItem(*row) for row in rows)
+    later = Known(revision, created_at)
+    return ChangedItems(later, items, frozenset(row["id"] for row in closed))
 
 
 async def first_come(database: Database, kind: str, revision: int, limit: int) -> Sequence[str]:

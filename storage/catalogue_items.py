@@ -16,6 +16,7 @@ OFFERS = "offers"
 SOURCE = "source"
 POOL = "pool"
 VOICE_AGENT = "voice_agent"
+DELIVERY_PROFILE = "delivery_profile"
 LISTS: Mapping[str, str] = {
     "campaigns": CAMPAIGN,
     "sources": SOURCE,
@@ -25,7 +26,7 @@ LISTS: Mapping[str, str] = {
     "pools": POOL,
     "voice_agents": VOICE_AGENT,
     "alerts": "alert",
-    "delivery_profiles": "delivery_profile",
+    "delivery_profiles": DELIVERY_PROFILE,
 }
 
 # Room between two neighbours, so that a newcomer rarely moves anyone else.

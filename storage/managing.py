@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+import re
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -17,11 +18,17 @@ _ITEM = query("managed_item")
 _ITEM_AT = query("managed_item_at")
 _ITEMS = query("managed_items")
 _CHILDREN = query("managed_children")
+_WAS_THERE = query("item_was_there")
 _LIST = query("managed_list")
 _REFERRING = query("managed_referring")
+_MENTIONING = query("managed_mentioning")
 _SHARING = query("managed_sharing")
 _LAST_POSITION = query("managed_last_position")
 _IDS_LIKE = query("managed_ids_like")
+
+
+_MEANS_SOMETHING = re.compile(r"([%_\\])")
+"""What stands for other text in a pattern of ``like``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,13 @@ async def list_items(database: Database, kind: str, wanted: Wanted) -> list[Held
     return await asyncio.to_thread(lambda: [_held(row) for row in rows])
 
 
+async def was_there(database: Database, kind: str, identifier: str) -> bool:
+    """Whether there has ever been such an item. Raises StorageUnavailableError."""
+    async with database.connection() as connection:
+        found: bool = await connection.fetchval(_WAS_THERE, kind, identifier)
+    return found
+
+
 class CatalogueChange:
     """A change under way; what it reads stays so until it ends. Made by ``change``."""
 
@@ -95,15 +109,29 @@ class CatalogueChange:
         return await asyncio.to_thread(_read, await self.connection.fetch(_CHILDREN, kind, parent))
 
     async def referring(
-        self, kind: str, path: str, identifier: str, after: str, at_most: int
+        self,
+        kind: str,
+        path: str,
+        identifier: str,
+        after: str,
+        at_most: int,
+        mentioning: Collection[str] | None = None,
     ) -> list[CatalogueItem]:
         """The items of a kind with ``identifier`` at ``path``, a SQL/JSON path to ``$id``.
 
-        The first ``at_most`` of those whose ids come after ``after``.
+        The first ``at_most`` of those whose ids come after ``after``, and whose documents have any
+        of the texts ``mentioning``, if given.
         """
-        rows = await self.connection.fetch(_REFERRING, kind, path, identifier, after, at_most)
+        patterns = None if mentioning is None else _patterns(mentioning)
+        found = (kind, path, identifier, after, at_most, patterns)
+        rows = await self.connection.fetch(_REFERRING, *found)
         # The JSON of thousands of offers takes a while; calls go on being decided meanwhile.
         return await asyncio.to_thread(_read, rows)
+
+    async def mentioning(self, kind: str, texts: Collection[str]) -> list[str]:
+        """The ids of a kind whose documents have any of these texts."""
+        rows = await self.connection.fetch(_MENTIONING, kind, _patterns(texts))
+        return [row["id"] for row in rows]
 
     async def sharing(self, kind: str, key: str, values: Collection[str]) -> list[CatalogueItem]:
         """The items of a kind whose list under ``key`` has any of these texts."""
@@ -135,6 +163,13 @@ async def change(database: Database) -> AsyncIterator[CatalogueChange]:
     """Begin a change; it is committed when the body ends. Raises StorageUnavailableError."""
     async with database.transaction() as connection:
         yield CatalogueChange(connection, await lock(connection))
+
+
+def _patterns(texts: Iterable[str]) -> list[str]:
+    """For ``like``: documents with these texts as JSON writes them."""
+    written = [json.dumps(text, ensure_ascii=False)[1:-1] for text in texts]
+    literal = [_MEANS_SOMETHING.sub(r"\\\1", each) for each in written]
+    return [f"%{each}%" for each in literal]
 
 
 def _read(rows: Sequence[asyncpg.Record]) -> list[CatalogueItem]:

@@ -8,11 +8,12 @@ from auction.cli.reconcile import reconcile_command
 from auction.cli.replay import replay_command
 from auction.cli.serve import demo_command, serve_command, simulate_buyers_command, worker_command
 from auction.cli.suppress import suppress_command
+from auction.cli.tokens import token_group
 from auction.cli.upkeep import (
+    dsn_command,
     migrate_command,
     rotate_key_command,
     secret_key_command,
-    token_group,
 )
 
 
@@ -37,6 +38,7 @@ main.add_command(export_command)
 main.add_command(replay_command)
 main.add_command(reconcile_command)
 main.add_command(token_group)
+main.add_command(dsn_command)
 main.add_command(migrate_command)
 main.add_command(secret_key_command)
 main.add_command(rotate_key_command)

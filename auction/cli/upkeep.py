@@ -23,6 +23,25 @@ def migrate_command(context: click.Context, data_dir: Path | None) -> None:
     click.echo("the schema is up to date")
 
 
+@click.command("dsn")
+@CONFIG
+@DATA_DIR
+@click.pass_context
+def dsn_command(context: click.Context, data_dir: Path | None) -> None:
+    """Print the URL of the database, for psql and pg_dump. It may hold a password.
+
+    PINGPOST_DSN where that is set, else the embedded server of a service that is running.
+    """
+    from storage.embedded import running_dsn
+
+    settings = settings_of(context, data_dir=data_dir)
+    configured = settings.dsn.get_secret_value() if settings.dsn else None
+    dsn = configured or running_dsn(settings.data_dir)
+    if dsn is None:
+        raise click.ClickException(f"no service is running on {settings.data_dir}")
+    click.echo(dsn)
+
+
 @click.command("secret-key")
 def secret_key_command() -> None:
     """Print a new PINGPOST_SECRET_KEY. Keep it apart from backups of the database."""
@@ -55,69 +74,9 @@ def rotate_key_command(context: click.Context, data_dir: Path | None) -> None:
         click.echo("now make PINGPOST_SECRET_KEY the new key and unset PINGPOST_NEW_SECRET_KEY")
 
 
-@click.group("token")
-def token_group() -> None:
-    """API tokens."""
-
-
-@token_group.command("create")
-@click.option("--name", required=True, help="Whose token it is, for people.")
-@click.option(
-    "--scope",
-    "scopes",
-    required=True,
-    multiple=True,
-    help="calls, read, admin, pii or postback; give it several times or separated by commas.",
-)
-@click.option("--buyer", help="May see, and post back for, this buyer's calls only.")
-@click.option("--source", help="May see this source's calls only.")
-@click.option("--switch", help="The switch whose calls carry this token.")
-@CONFIG
-@DATA_DIR
-@click.pass_context
-def token_create_command(
-    context: click.Context,
-    name: str,
-    scopes: tuple[str, ...],
-    buyer: str | None,
-    source: str | None,
-    switch: str | None,
-    data_dir: Path | None,
-) -> None:
-    """Print a new API token, once: only its hash is stored.
-
-    A buyer that reports conversions (/v1/postbacks/conversion) needs one of its own:
-    --scope postback --buyer ID.
-    """
-    wanted = [scope.strip() for given in scopes for scope in given.split(",") if scope.strip()]
-    bound = {"buyer": buyer, "source": source, "switch": switch}
-    try:
-        click.echo(run(_create(settings_of(context, data_dir=data_dir), name, wanted, bound)))
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--scope") from None
-
-
 async def _migrate(settings: "Settings") -> list[str]:
     from auction.stores import reach_database
     from storage.migrate import migrate
 
     async with reach_database(settings) as dsn:
         return await migrate(dsn, pooler=settings.database_pooler)
-
-
-async def _create(
-    settings: "Settings", name: str, scopes: list[str], bound: dict[str, str | None]
-) -> str:
-    from auction.stores import open_store
-    from storage.tokens import create_token
-
-    async with open_store(settings) as store:
-        created = await create_token(
-            store.database,
-            name,
-            scopes,
-            buyer=bound["buyer"],
-            source=bound["source"],
-            switch=bound["switch"],
-        )
-    return created.token

@@ -4,7 +4,7 @@
 the two to each other.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
@@ -26,7 +26,7 @@ from auction.domain.eligibility import (
 )
 from auction.domain.filters import Filter, Op
 from auction.domain.hours import Hours
-from auction.domain.ids import OwnerId, SourceId
+from auction.domain.ids import OfferId, OwnerId, SourceId
 from auction.domain.opening import PastCall
 from auction.domain.reasons import Reason
 from auction.domain.terms import OfferTerms, Segment
@@ -54,12 +54,11 @@ class _LastLook:
 class CompiledOffer:
     """One offer ready to be asked about thousands of calls.
 
-    ``position`` is its place among the offers of its campaign; ``owners`` are those whose limits
-    can refuse a call; ``units`` are held at its lowest price.
+    ``owners`` are those whose limits can refuse a call; ``units`` are held at its lowest price.
     """
 
+    id: OfferId
     terms: OfferTerms
-    position: int
     opening: OpeningHours | None
     checks: tuple[Check, ...]
     owners: tuple[OwnerId, ...]
@@ -133,10 +132,14 @@ class CompiledOffer:
 
 
 class Compiler:
-    """Compiles the offers of one revision; offers with equal terms share what is made of them."""
+    """Compiles offers; those with equal terms share what is made of them.
 
-    def __init__(self) -> None:
+    ``openings`` are those of offers compiled before, which the same hours are to share.
+    """
+
+    def __init__(self, openings: Iterable[OpeningHours] = ()) -> None:
         self._openings: Memo[Hours, OpeningHours] = Memo(OpeningHours)
+        self._openings.update((each.hours, each) for each in openings)
         self._hours: Memo[OpeningHours, Check] = Memo(_hours_check)
         self._sources: Memo[frozenset[SourceId], Check] = Memo(_source_check)
         self._fields: Memo[str, Check] = Memo(_field_check)
@@ -146,15 +149,15 @@ class Compiler:
         self._all_checks: dict[tuple[Check, ...], tuple[Check, ...]] = {}
         self._units: dict[Units, Units] = {}
 
-    def compile(self, offer: OfferTerms, position: int) -> CompiledOffer:
+    def compile(self, offer: OfferTerms) -> CompiledOffer:
         """One offer, which must be switched on and for sale."""
         opening = None if offer.hours is None else self._openings[offer.hours]
         owners = tuple(limits.owner for limits in offer.limits if limits.limited)
         units = hold_units(offer, lowest_price(offer)) if owners else NOTHING
         checks = self._checks(offer, opening)
         return CompiledOffer(
+            id=offer.id,
             terms=offer,
-            position=position,
             opening=opening,
             checks=self._all_checks.setdefault(checks, checks),
             owners=owners,

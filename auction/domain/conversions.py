@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TypeAlias, TypeVar
 
 from auction.domain.ids import CallId, CampaignId, OfferId, SourceId
-from auction.domain.terms import BuyerType, ConversionRule, OfferTerms, PayoutRule, Trigger
+from auction.domain.terms import ConversionRule, OfferTerms, PayoutRule, Trigger
 
 Rule = TypeVar("Rule", ConversionRule, PayoutRule)
 
@@ -159,7 +159,7 @@ def _any_within(moments: Sequence[datetime | None], at: datetime, days: int) -> 
 
 def payable_rules(offer: OfferTerms) -> tuple[ConversionRule, ...]:
     """The rules that can make a call to this offer payable: none for buyers that are not billed."""
-    return offer.conversions if offer.buyer_type is BuyerType.BUYER else ()
+    return offer.conversions if offer.billed else ()
 
 
 def buyer_conversion(

@@ -8,97 +8,90 @@ from typing import Final
 from auction.domain.call_view import CallView, OpeningHours
 from auction.domain.compiled import CompiledOffer, Compiler
 from auction.domain.eligibility import switched_off
-from auction.domain.filters import Filter, Op
-from auction.domain.ids import CampaignId
+from auction.domain.ids import CampaignId, OfferId
+from auction.domain.offer_tree import Bucket, Node, tree_of
 from auction.domain.terms import Catalogue, OfferTerms
 
-Part = tuple[str, int]
-"""What is looked up: a field folded (0), or so many first characters of its text."""
+ANEW_UP_TO: Final = 256
+"""So many offers are indexed anew as quickly as what of them has changed is found."""
 
-Bucket = tuple[CompiledOffer, ...]
+MOST_CHANGED: Final = 1 / 4
+"""When more of the offers have changed than this share, all are indexed anew."""
 
-SPLIT_ABOVE: Final = 16
-"""A bucket with more offers than this is split once more, where its offers have a filter left."""
+WORN: Final = 1 / 16
+"""When more of the offers have changed than this share, it is time to index all anew."""
 
-MOST_LEVELS: Final = 4
-
-MOST_COPIES: Final = 32
-"""In how many buckets below the first level an offer may stand: so much memory is worth it."""
-
-_POSITION: Final = attrgetter("position")
+_ID: Final = attrgetter("id")
 
 
 @dataclass(frozen=True, slots=True)
-class _Key:
-    """A filter by which offers can be found: the texts of a part that it lets through."""
+class _Layer:
+    """Offers that were indexed together."""
 
-    part: Part
-    texts: frozenset[str]
+    offers: Mapping[OfferId, CompiledOffer]
+    root: Node
+    by_opening: Mapping[OpeningHours, Bucket]
 
-
-@dataclass(frozen=True, slots=True)
-class _Placed:
-    """An offer on its way into the buckets, with the keys that are left of it."""
-
-    offer: CompiledOffer
-    keys: tuple[_Key, ...]
-    copies: int = 1
+    @classmethod
+    def of(cls, offers: Iterable[OfferTerms], compiler: Compiler) -> "_Layer":
+        compiled = [compiler.compile(offer) for offer in offers]
+        by_id = {each.id: each for each in compiled}
+        return cls(by_id, tree_of(compiled), _by_opening(compiled))
 
 
-@dataclass(frozen=True, slots=True)
-class _Branch:
-    """The offers that are found by one part; a text leads to a bucket, or on to another node."""
-
-    field: str
-    length: int
-    buckets: Mapping[str, Bucket]
-    nodes: Mapping[str, "_Node"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Node:
-    """Offers that every call which comes here looks at, and those that its fields lead to."""
-
-    always: Bucket
-    branches: tuple[_Branch, ...]
-
-    def collect(self, view: CallView, found: list[CompiledOffer]) -> None:
-        found += self.always
-        for branch in self.branches:
-            text = view.texts[branch.field] if branch.length else view.folded[branch.field]
-            if text is None:
-                continue
-            key = text[: branch.length] if branch.length else text
-            node = branch.nodes.get(key)
-            if node is None:
-                found += branch.buckets.get(key, ())
-            else:
-                node.collect(view, found)
-
-
+@dataclass(frozen=True, slots=True, eq=False)
 class OfferIndex:
-    """The offers of one campaign that are switched on and for sale, in the order of its offers.
+    """The offers of one campaign that are switched on and for sale; finds them in order of id.
 
-    Each stands under one filter on a text (``eq``, ``in`` or ``prefix``): the one that fewest calls
-    can be expected to pass. An offer without such a filter is looked at by every call.
+    Never changed: what differs in the next revision is a layer upon what both have in ``common``,
+    so that it takes the time of what has ``changed``; ``gone`` are those of ``common`` that are not
+    there any more or not as they were.
     """
 
-    __slots__ = ("_by_opening", "_root")
+    common: _Layer
+    changed: _Layer | None = None
+    gone: frozenset[CompiledOffer] = frozenset()
 
-    def __init__(self, offers: Iterable[OfferTerms], compiler: Compiler) -> None:
-        compiled = [
-            compiler.compile(offer, position)
-            for position, offer in enumerate(offers)
-            if switched_off(offer) is None
-        ]
-        self._root = _node([_Placed(each, _keys(each.terms.filters)) for each in compiled], 1)
-        self._by_opening = _by_opening(compiled)
+    @classmethod
+    def of(cls, offers: Iterable[OfferTerms], compiler: Compiler) -> "OfferIndex":
+        """All indexed together."""
+        return cls(_Layer.of([each for each in offers if switched_off(each) is None], compiler))
+
+    def updated(self, offers: Sequence[OfferTerms]) -> "OfferIndex":
+        """The index of these offers; those that are the same objects as before are taken over."""
+        before = self._now()
+        living = {offer.id: offer for offer in offers if switched_off(offer) is None}
+        if _same(before, living):
+            return self
+        common = self.common.offers
+        gone = [each for each in common.values() if living.get(each.id) is not each.terms]
+        kept = common.keys() - {each.id for each in gone}
+        changed = [offer for offer in living.values() if offer.id not in kept]
+        if len(living) <= ANEW_UP_TO or len(changed) > MOST_CHANGED * len(living):
+            return OfferIndex.of(living.values(), Compiler())
+        layer = _Layer.of(changed, Compiler(self.common.by_opening)) if changed else None
+        return OfferIndex(self.common, layer, frozenset(gone))
+
+    @property
+    def worn(self) -> bool:
+        """Whether so much has changed that calls would be better served by ``anew``."""
+        changed = 0 if self.changed is None else len(self.changed.offers)
+        return max(changed, len(self.gone)) > WORN * len(self.common.offers)
+
+    def anew(self) -> "OfferIndex":
+        """The same offers, all indexed together."""
+        return OfferIndex.of(self._now().values(), Compiler())
 
     def candidates(self, view: CallView) -> list[CompiledOffer]:
         """Every offer whose fixed terms may allow the call; all others refuse it."""
         found: list[CompiledOffer] = []
-        self._root.collect(view, found)
-        found.sort(key=_POSITION)
+        self.common.root.collect(view, found)
+        if self.gone:
+            gone = self.gone
+            found = [each for each in found if each not in gone]
+        if self.changed is not None:
+            self.changed.root.collect(view, found)
+        found.sort(key=_ID)
         return found
 
     def allowed(self, view: CallView) -> list[CompiledOffer]:
@@ -107,18 +100,40 @@ class OfferIndex:
 
     def turned(self, before: CallView, now: CallView) -> Iterator[CompiledOffer]:
         """The offers whose hours do not say now what they said before."""
-        for opening, offers in self._by_opening.items():
-            if before.closed[opening] is not now.closed[opening]:
-                yield from offers
+        for layer in self._layers():
+            for opening, offers in layer.by_opening.items():
+                if before.closed[opening] is not now.closed[opening]:
+                    yield from (each for each in offers if each not in self.gone)
+
+    def _layers(self) -> Sequence[_Layer]:
+        return (self.common,) if self.changed is None else (self.common, self.changed)
+
+    def _now(self) -> dict[OfferId, OfferTerms]:
+        return {
+            each.id: each.terms
+            for layer in self._layers()
+            for each in layer.offers.values()
+            if each not in self.gone
+        }
 
 
-def index_offers(catalogue: Catalogue) -> dict[CampaignId, OfferIndex]:
-    """The index of every campaign."""
-    compiler = Compiler()
+def index_offers(
+    catalogue: Catalogue, known: Mapping[CampaignId, OfferIndex] | None = None
+) -> dict[CampaignId, OfferIndex]:
+    """The index of every campaign; what is the same as in the ``known`` ones is taken over."""
+    compiler, known = Compiler(), known or {}
     return {
-        campaign.id: OfferIndex(campaign.offers, compiler)
+        campaign.id: (
+            known[campaign.id].updated(campaign.offers)
+            if campaign.id in known
+            else OfferIndex.of(campaign.offers, compiler)
+        )
         for campaign in catalogue.campaigns.values()
     }
+
+
+def _same(before: Mapping[OfferId, OfferTerms], now: Mapping[OfferId, OfferTerms]) -> bool:
+    return len(before) == len(now) and all(before.get(key) is each for key, each in now.items())
 
 
 def _by_opening(offers: Iterable[CompiledOffer]) -> dict[OpeningHours, Bucket]:
@@ -127,65 +142,3 @@ def _by_opening(offers: Iterable[CompiledOffer]) -> dict[OpeningHours, Bucket]:
         if offer.opening is not None:
             found.setdefault(offer.opening, []).append(offer)
     return {opening: tuple(each) for opening, each in found.items()}
-
-
-def _keys(filters: Iterable[Filter]) -> tuple[_Key, ...]:
-    keys: list[_Key] = []
-    for condition in filters:
-        if condition.op in {Op.EQ, Op.IN}:
-            keys.append(_Key((condition.field, 0), condition.texts))
-        elif condition.op is Op.PREFIX:
-            part = condition.field, len(condition.prefix)
-            keys.append(_Key(part, frozenset({condition.prefix})))
-    return tuple(keys)
-
-
-def _node(placed: Sequence[_Placed], level: int) -> _Node:
-    """A node of these offers. A part with many texts splits best, a key with few of them most."""
-    distinct: dict[Part, set[str]] = {}
-    for each in placed:
-        for key in _usable(each, level):
-            distinct.setdefault(key.part, set()).update(key.texts)
-    always: list[CompiledOffer] = []
-    parts: dict[Part, dict[str, list[_Placed]]] = {}
-    for each in placed:
-        keys = _usable(each, level)
-        if not keys:
-            always.append(each.offer)
-            continue
-        best = min(keys, key=lambda key: len(key.texts) / len(distinct[key.part]))
-        left = tuple(key for key in each.keys if key is not best)
-        below = _Placed(each.offer, left, each.copies * (len(best.texts) if level > 1 else 1))
-        for text in best.texts:
-            parts.setdefault(best.part, {}).setdefault(text, []).append(below)
-    return _Node(tuple(always), tuple(_branch(*part, level) for part in parts.items()))
-
-
-def _usable(placed: _Placed, level: int) -> Sequence[_Key]:
-    if level == 1:
-        return placed.keys
-    return [key for key in placed.keys if placed.copies * len(key.texts) <= MOST_COPIES]
-
-
-def _branch(part: Part, lists: Mapping[str, Sequence[_Placed]], level: int) -> _Branch:
-    """Texts that lead to the same offers share one bucket or node."""
-    buckets: dict[str, Bucket] = {}
-    nodes: dict[str, _Node] = {}
-    same: dict[Bucket, Bucket] = {}
-    same_nodes: dict[Bucket, _Node] = {}
-    for text, placed in lists.items():
-        bucket = tuple(each.offer for each in placed)
-        bucket = same.setdefault(bucket, bucket)
-        if not _splits(placed, level):
-            buckets[text] = bucket
-            continue
-        if bucket not in same_nodes:
-            same_nodes[bucket] = _node(placed, level + 1)
-        nodes[text] = same_nodes[bucket]
-    return _Branch(*part, buckets, nodes)
-
-
-def _splits(placed: Sequence[_Placed], level: int) -> bool:
-    if len(placed) <= SPLIT_ABOVE or level == MOST_LEVELS:
-        return False
-    return any(_usable(each, level + 1) for each in placed)

@@ -264,14 +264,19 @@ class OfferTerms:
     returns: ReturnTerms | None = None
 
     @property
+    def billed(self) -> bool:
+        """Whether calls to this offer bring revenue, and pay their source."""
+        return self.buyer_type is BuyerType.BUYER
+
+    @property
     def auctioned(self) -> bool:
         """Whether this offer is asked for bids."""
-        return self.ping_post is not None and self.buyer_type is BuyerType.BUYER
+        return self.ping_post is not None and self.billed
 
     @property
     def static_amount(self) -> Decimal | None:
         """The price of a static route, None when never routed statically; 0 when not billed."""
-        return self.static_price if self.buyer_type is BuyerType.BUYER else _NOT_BILLED
+        return self.static_price if self.billed else _NOT_BILLED
 
 
 @dataclass(frozen=True, slots=True)

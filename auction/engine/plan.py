@@ -82,7 +82,7 @@ def _static_candidate(
         units=hold_units(offer, price),
         duplicates=offer.duplicates,
         conversions=payable_rules(offer),
-        payouts=payouts,
+        payouts=payouts if offer.billed else (),
     )
 
 

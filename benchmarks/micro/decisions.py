@@ -39,7 +39,7 @@ def ranking_cases() -> list[Case]:
 
 
 def _campaign_case(name: str, title: str, sample: Sample) -> Case:
-    index = OfferIndex(sample.offers, Compiler())
+    index = OfferIndex.of(sample.offers, Compiler())
     usage = {limits.owner: Usage() for offer in sample.offers for limits in offer.limits}
     call = a_call()
 

@@ -80,6 +80,19 @@ Check = Callable[[Request], bool]
 """Whether a request is from whom it should be from."""
 
 
+def credential_name(auth: Auth) -> str:
+    """The header or query parameter that carries the credential, empty where none does."""
+    match auth:
+        case NoAuth():
+            return ""
+        case ApiKeyAuth():
+            return auth.name
+        case HmacAuth():
+            return auth.header
+        case _:
+            return "Authorization"
+
+
 def compile_check(auth: Auth) -> Check:
     """The check of one promise, with all that can be prepared done before."""
     match auth:

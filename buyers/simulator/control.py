@@ -1,9 +1,11 @@
 """The paths under ``/_`` of every port: counts, changes, a fresh start."""
 
 from collections.abc import Iterable, Mapping
+from urllib.parse import parse_qsl, urlencode
 
 import orjson
 
+from buyers.simulator.authentication import credential_name
 from buyers.simulator.buyer import SimulatedBuyer
 from buyers.simulator.counts import PortCounts
 from buyers.simulator.replies import REDIRECTED_PATH, Reply, json_response
@@ -12,6 +14,7 @@ from buyers.simulator.script import ScriptError
 
 _HIDDEN = "***"
 _SECRET_HEADERS = frozenset({"authorization", "x-api-key", "x-signature"})
+"""Hidden whatever the buyer was promised: who asks may have the wrong idea of it."""
 
 
 def counts(buyers: Iterable[SimulatedBuyer], ports: PortCounts) -> dict[str, object]:
@@ -61,16 +64,26 @@ def _change(request: Request, buyers: Mapping[str, SimulatedBuyer]) -> Reply:
 
 
 def _seen(buyer: SimulatedBuyer) -> list[dict[str, object]]:
+    secret = credential_name(buyer.script.auth).lower()
     return [
         {
             "method": request.method,
             "path": request.path,
-            "query": request.query,
+            "query": _without(secret, request.query),
             "headers": {
-                name: _HIDDEN if name in _SECRET_HEADERS else value
+                name: _HIDDEN if name in _SECRET_HEADERS or name == secret else value
                 for name, value in request.headers.items()
             },
             "body": request.body.decode("utf-8", "replace"),
         }
         for request in buyer.requests
     ]
+
+
+def _without(secret: str, query: str) -> str:
+    """The query as it came, or, where it carries the credential, written anew without it."""
+    pairs = parse_qsl(query, keep_blank_values=True)
+    if not any(name.lower() == secret for name, _ in pairs):
+        return query
+    shown = [(name, _HIDDEN if name.lower() == secret else value) for name, value in pairs]
+    return urlencode(shown, safe="*")

@@ -1,4 +1,4 @@
-"""What each caller does and meets, and what must come of it: settled by the caller's number alone."""
+"""What each caller does and meets: settled by the caller's number alone."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -150,6 +150,21 @@ PLANS: tuple[Plan, ...] = (
     Plan("a number of no campaign", "34", "refused-404", UNKNOWN),
 )
 
+OVER_MS = 5000
+
+TALKS_OVER = Plan("talks over it", "40", "stays", OPEN, (("beta-open", Centre.ANSWERS),), OVER_MS)
+RINGS_OVER = Plan(
+    "rings as it comes", "41", "stays", OPEN, (("beta-open", Centre.RINGS),), SHORT_MS
+)
+ASKED_OVER = Plan("is asked about", "42", "stays", SLOW, (), SHORT_MS)
+MEANWHILE = Plan("calls meanwhile", "43", "stays", OPEN, (), SHORT_MS)
+AFTERWARDS = Plan(
+    "calls afterwards", "44", "stays", OPEN, (("beta-open", Centre.ANSWERS),), LONG_MS
+)
+VANISHES = Plan("vanishes", "45", "stays", CAPPED, (("alpha-capped", Centre.ANSWERS),), OVER_MS)
+OUTAGE_PLANS = (TALKS_OVER, RINGS_OVER, ASKED_OVER, MEANWHILE, AFTERWARDS, VANISHES)
+"""Calls around an outage of the service or the switch."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -167,7 +182,9 @@ def callers(plan: Plan, count: int) -> Iterator[Caller]:
 
 def pattern(offer: str, behaviour: Centre) -> str:
     """The numbers of all whom ``offer`` treats so, as a regular expression."""
-    codes = [plan.code for plan in PLANS if dict(plan.met).get(offer) is behaviour]
+    codes = [
+        plan.code for plan in (*PLANS, *OUTAGE_PLANS) if dict(plan.met).get(offer) is behaviour
+    ]
     return rf"\+13102({'|'.join(codes)})[0-9]{{4}}" if codes else "nobody"
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ import aiohttp
 
 from tests.e2e import sip_marketplace
 from tests.e2e.kamailio_switch import NAME, KamailioSwitch, a_kamailio
+from tests.e2e.report import Report
 from tests.e2e.sip_plans import PRICES
 from tests.e2e.sipp import HOST, Sipp, a_call_centre, free_udp_port
 from tests.eventually import eventually
@@ -30,6 +31,7 @@ class Surroundings:
     folder: Path
     service: ServiceProcess
     switch: KamailioSwitch
+    buyers_port: int
     centres: Mapping[str, Sipp]
     session: aiohttp.ClientSession
 
@@ -48,12 +50,36 @@ class Surroundings:
             used: dict[str, Any] = await response.json()
             return used
 
-    async def settled(self, within_s: float) -> list[Cdr]:
-        """The calls, as soon as all are over."""
+    async def pings(self, offer: str) -> int:
+        """How many pings have come to this offer's buyer."""
+        async with self.session.get(f"http://{HOST}:{self.buyers_port}/_counts") as response:
+            counts = (await response.json())["buyers"][offer]
+            return int(counts["pings"])
+
+    async def nothing_is_left_at_the_switch(self, report: Report) -> None:
+        """No report waits there, and no call is kept as one that the service may still count."""
+
+        async def left() -> dict[str, int]:
+            kept = {"live calls": (await self.switch.ask("htable.dump", "live")).count("name:")}
+            for queue in ("reports", "retries"):
+                told = await self.switch.ask("mqueue.get_size", queue)
+                kept[queue] = int(told.partition("size:")[2].split()[0])
+            assert not any(kept.values()), kept
+            return kept
+
+        nothing = {"live calls": 0, "reports": 0, "retries": 0}
+        seen = await eventually(left, within_s=25.0, every_s=0.2)
+        report.equal("left at the switch", nothing, seen)
+
+    async def settled(self, within_s: float, apart_from: Collection[str] = ()) -> list[Cdr]:
+        """The calls, as soon as all are over but those of the callers ``apart_from``."""
 
         async def over() -> list[Cdr]:
             calls = await self.cdrs()
-            return calls if all(call["ended_at"] for call in calls) else []
+            still = [call for call in calls if not call["ended_at"]]
+            still = [call for call in still if call["caller_id"] not in apart_from]
+            assert not still, still
+            return calls
 
         return await eventually(over, within_s=within_s, every_s=0.2)
 
@@ -84,7 +110,7 @@ async def surroundings(folder: Path, *, cap: int) -> AsyncIterator[Surroundings]
             offer: await stack.enter_async_context(a_call_centre(folder, offer, port))
             for offer, port in ports.items()
         }
-        yield Surroundings(folder, service, switch, centres, session)
+        yield Surroundings(folder, service, switch, buyers_port, centres, session)
 
 
 async def _token(session: aiohttp.ClientSession, service: ServiceProcess) -> str:

@@ -125,16 +125,23 @@ async def a_call_centre(folder: Path, offer: str, port: int) -> AsyncIterator[Si
 
 
 async def start_callers(
-    folder: Path, scenario: str, callers: Sequence[Caller], switch_port: int, *, at_once: int
+    folder: Path,
+    scenario: str,
+    callers: Sequence[Caller],
+    switch_port: int,
+    *,
+    at_once: int,
+    name: str | None = None,
 ) -> Sipp:
-    """Let these call, so many at once; all play the same scenario."""
+    """Let these call, so many at once; all play the same scenario, under a name of its own."""
+    name = name or scenario
     lines = [f"{each.number};{each.plan.dials};{each.plan.stay_ms};" for each in callers]
-    numbers = folder / f"{scenario}.callers"
+    numbers = folder / f"{name}.callers"
     numbers.write_text("\n".join(["SEQUENTIAL", *lines, ""]))
     source, _, code = scenario.partition("-4")
-    path = written(folder, scenario, source, {"CODE": f"4{code}"})
+    path = written(folder, name, source, {"CODE": f"4{code}"})
     return await start_sipp(
-        *(scenario, folder, path, f"{HOST}:{switch_port}", "-p", str(free_udp_port())),
-        *("-inf", str(numbers), "-m", str(len(callers)), "-l", str(at_once), "-r", str(at_once)),
+        *(name, folder, path, f"{HOST}:{switch_port}", "-p", str(free_udp_port())),
+        *("-inf", str(numbers), "-m", str(len(callers)), "-l", str(at_once), "-r", "50"),
         *("-recv_timeout", "12000"),
     )

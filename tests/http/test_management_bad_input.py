@@ -2,7 +2,9 @@
 
 from io import BytesIO
 
-from auction.web.management.resources import RESOURCES
+import pytest
+
+from auction.web.management.resources import RESOURCES, Resource
 from storage.database import Database
 from tests.http.managed_steps import EXAMPLES, ask, faults, managing, revision
 
@@ -70,7 +72,8 @@ BODIES: list[tuple[bytes, int, str]] = [
     (b"{", 400, "not-json"),
     (b"\xff\xfe", 400, "not-json"),
     (b"[" * 100_000, 400, "not-json"),
-    (b'{"a": NaN}', 422, "invalid"),
+    (b'{"a": NaN}', 400, "not-json"),
+    (b'{"a": -Infinity}', 400, "not-json"),
     (b'{"id": "a", "id": "b"}', 422, "invalid"),
     (b'{"weight": ' + b"9" * 200 + b"}", 422, "invalid"),
     (b"[]", 422, "invalid"),
@@ -94,6 +97,52 @@ async def test_bodies_that_are_no_objects_are_refused_on_every_path(database: Da
         assert await revision(database) == 1
 
 
+ABSURD = {
+    "nested 60 deep": deep(60),
+    "a number of 41 digits": 10**40,
+    "a list of 10,001 entries": ["x"] * 10_001,
+    "a text of 100,000 characters": "x" * 100_000,
+    "a text with a control character": "x\0",
+}
+
+
+@pytest.mark.parametrize("resource", RESOURCES, ids=lambda each: each.path)
+async def test_every_key_of_every_resource_refuses_absurd_values_with_its_path(
+    database: Database, resource: Resource
+) -> None:
+    path = f"/v1/{resource.path}"
+    keys = [each.alias or name for name, each in resource.model.model_fields.items()]
+    async with managing(database) as api:
+        for key in (*keys, "colour"):
+            for what, value in ABSURD.items():
+                body = {**EXAMPLES[resource.path], key: value}
+                told = faults(await ask(api, "POST", path, body))
+                assert any(each.startswith(key) for each in told), (key, what, told)
+        assert await revision(database) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "key"),
+    [
+        ("buyers/acme", {"time_zone": "Mars/Olympus"}, "time_zone"),
+        ("offers/acme-auto", {"hours": {"time_zone": "EST5EDT4"}}, "hours.time_zone"),
+        ("offers/acme-auto", {"hours": {"weekly": {"mon": ["08:00"]}}}, "hours.weekly.mon[0]"),
+        (
+            "offers/acme-auto",
+            {"hours": {"weekly": {"mon": ["22:00-06:00", "23:00-24:00"]}}},
+            "hours.weekly.mon[1]",
+        ),
+        ("offers/acme-auto", {"hours": {"closed_dates": ["2026-02-30"]}}, "hours.closed_dates[0]"),
+    ],
+)
+async def test_zones_and_hours_that_can_not_be_are_refused_with_their_path(
+    database: Database, path: str, body: object, key: str
+) -> None:
+    async with managing(database) as api:
+        told = faults(await ask(api, "PATCH", f"/v1/{path}", body))
+        assert [each for each in told if each.startswith(key)], told
+
+
 async def test_a_list_of_10_000_entries_is_taken(database: Database) -> None:
     async with managing(database) as api:
         numbers = [f"+1800{number:07}" for number in range(2_000_000, 2_010_000)]
@@ -115,6 +164,39 @@ async def test_a_change_that_breaks_another_object_is_refused(database: Database
         reply = await ask(api, "PATCH", "/v1/buyers/acme", kind)
         assert "would break offer bare" in faults(reply)[""]
         assert (await ask(api, "PATCH", "/v1/buyers/cobalt", kind)).status == 200
+
+
+async def test_a_field_that_becomes_private_breaks_offers_that_send_it_by_their_profile(
+    database: Database,
+) -> None:
+    async with managing(database) as api:
+        house = EXAMPLES["delivery-profiles"]
+        assert (await ask(api, "POST", "/v1/delivery-profiles", house)).status == 201
+        assert (await ask(api, "POST", "/v1/campaigns", EXAMPLES["campaigns"])).status == 201
+        for name, profile in (("by-built-in", "form"), ("by-own", "house")):
+            ping_post = {**EXAMPLES["offers"]["ping_post"], "profile": profile}
+            changes = {"id": name, "campaign": "solar", "ping_post": ping_post}
+            offer = {**EXAMPLES["offers"], **changes}
+            assert (await ask(api, "POST", "/v1/offers", offer)).status == 201
+        private = {"private_fields": ["zip_code"]}
+        for name in ("by-own", "by-built-in"):
+            reply = await ask(api, "PATCH", "/v1/campaigns/solar", private)
+            assert f"would break offer {name}" in faults(reply)[""]
+            assert (await ask(api, "DELETE", f"/v1/offers/{name}")).status == 204
+
+
+async def test_a_field_that_becomes_private_is_told_from_others_that_look_alike(
+    database: Database,
+) -> None:
+    async with managing(database) as api:
+        ping = {"url": "https://delta.example/ping", "body": {"a": "{{ fields.half_off }}"}}
+        offer = {**EXAMPLES["offers"], "ping_post": {"ping": ping}}
+        assert (await ask(api, "POST", "/v1/offers", offer)).status == 201
+        path = "/v1/campaigns/auto-insurance"
+        alike = {"private_fields": ["halfxoff", "%", "half"]}
+        assert (await ask(api, "PATCH", path, alike)).status == 200
+        reply = await ask(api, "PATCH", path, {"private_fields": ["half_off"]})
+        assert "would break offer delta-auto" in faults(reply)[""]
 
 
 async def test_a_number_has_one_campaign(database: Database) -> None:

@@ -251,6 +251,22 @@ async def test_recorded_requests_are_served_without_their_secrets() -> None:
     assert b"t0ken" not in seen.body
 
 
+@pytest.mark.parametrize("location", ["header", "query"])
+async def test_a_key_under_any_name_is_hidden_where_it_is_sent(location: str) -> None:
+    auth = {"type": "api_key", "name": "Partner", "in": location, "key": "t0ken"}
+    async with one_buyer(record=1, auth=auth) as buyers:
+        url = buyers.url("acme")
+        key = "?zip=1&Partner=t0ken" if location == "query" else ""
+        await send(url + "/ping" + key, {}, {} if key else {"Partner": "t0ken"})
+        seen = await send(url + "/_requests", method="GET")
+        assert counts(buyers)["auth_failures"] == 0
+
+    assert b"t0ken" not in seen.body
+    assert b"***" in seen.body
+    content: Any = seen.json
+    assert content["acme"][0]["query"] == ("zip=1&Partner=***" if key else "")
+
+
 async def test_the_same_seed_gives_the_same_answers_and_another_seed_others() -> None:
     async def play(seed: int) -> list[bytes]:
         ping = {

@@ -21,7 +21,7 @@ campaigns:
   - id: auto
     name: Auto
     numbers: ["+18005550100"]
-    payouts: [{source: "*", trigger: answered, percent: "50"}]
+    payouts: [{source: "*", trigger: answered, amount: "5.00"}]
   - {id: home, name: Home, numbers: ["+18005550101"]}
   - {id: capped, name: Capped, numbers: ["+18005550102"]}
 buyers:
@@ -97,7 +97,7 @@ async def answered(service: ServiceProcess, switch: Switch, decision: Any) -> di
     return cdr
 
 
-async def test_trackdrive_quality_assurance_is_routed_statically_at_0_and_never_billed(
+async def test_trackdrive_quality_assurance_is_routed_statically_at_0_never_billed_and_pays_nobody(
     market: tuple[ServiceProcess, Switch],
 ) -> None:
     service, switch = market
@@ -106,6 +106,7 @@ async def test_trackdrive_quality_assurance_is_routed_statically_at_0_and_never_
         call_id="1@s",
         dialed_number="+18005550100",
         caller_id="+13105550001",
+        source="pub-1",
         fields={"listen": True},
     )
     assert (decision["offer"], decision["routed_by"]) == ("ears-auto", "static")

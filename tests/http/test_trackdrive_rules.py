@@ -44,6 +44,13 @@ async def test_trackdrive_saving_quality_assurance_destroys_the_conversion_rules
         assert await rules_of(api, "acme-auto") == [None]
         back = await ask(api, "PATCH", "/v1/buyers/acme", {"type": "buyer"})
         assert "destroyed" not in back.json()
+        [warning] = back.json()["warnings"]
+        assert warning["offer"] == "acme-auto"
+        assert "bills each call that is answered" in warning["message"]
+        again = await ask(api, "PATCH", "/v1/buyers/acme", {"type": "buyer", "name": "A"})
+        assert "warnings" not in again.json()
+        shown = (await ask(api, "GET", "/v1/buyers/acme")).json()
+        assert "warnings" not in shown
         assert await rules_of(api, "acme-auto") == [None]
 
 

@@ -10,9 +10,20 @@ from pathlib import Path
 import pytest
 
 from auction.domain.breaker import PingWeight
-from auction.domain.ids import OfferId
-from auction.marketplaces import Marketplaces, _tell_unusable, apply_file, export, load_at_start
-from auction.ports import Admitted, HeldBack
+from auction.domain.ids import CampaignId, OfferId
+from auction.domain.offer_index import ANEW_UP_TO
+from auction.index_upkeep import IndexUpkeep
+from auction.marketplaces import (
+    Marketplaces,
+    _tell_unusable,
+    apply_file,
+    export,
+    load_at_start,
+    load_terms,
+)
+from auction.ports import Admitted, HeldBack, Snapshot
+from auction.revisions import Revisions
+from auction.workbench import ReadyRevision, Workbench
 from buyers.notices import NoticeBoard
 from buyers.transport import Origin
 from config.faults import ConfigError
@@ -194,7 +205,7 @@ async def test_those_who_ask_for_an_old_revision_at_once_load_it_once(
         loaded.append(revision)
         return await load_unread(where, revision)
 
-    monkeypatch.setattr("auction.marketplaces.catalogue.load_unread", counted)
+    monkeypatch.setattr("auction.revisions.catalogue.load_unread", counted)
     found = await asyncio.gather(*(marketplaces.catalogue_at(1) for _ in range(20)))
     assert loaded == [1]
     assert {each is found[0] is not None for each in found} == {True}
@@ -259,3 +270,127 @@ async def test_a_sources_token_is_good_while_the_file_has_it(
         await marketplaces.take_up(applied.revision)
         found = marketplaces.source_tokens().get(hash_token("correct horse"))
         assert (found is not None and found.source == "pub") is known
+
+
+def an_offer(name: str, minimum: int = 5) -> str:
+    """A line of a marketplace file."""
+    ping_post = f'{{minimum_bid: {minimum}, ping: {{url: "http://127.0.0.1:9/ping"}}}}'
+    terms = f'destination: {{uri: "sip:a@b.c"}}, ping_post: {ping_post}'
+    return f"      - {{id: {name}, campaign: auto, {terms}}}\n"
+
+
+def a_market_of(folder: Path, *offers: str, zone: str = "America/Chicago") -> Path:
+    path = folder / "market.yaml"
+    buyers = "buyers:\n  - id: acme\n    offers:\n" + "".join(offers)
+    path.write_text(f"time_zone: {zone}\ncampaigns:\n  - id: auto\n{buyers}")
+    return path
+
+
+async def test_each_revision_is_the_same_whether_all_of_it_is_read_or_what_has_changed(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed = Revisions(database, Workbench(lambda _: "", lambda _: b""))
+    read_whole: list[int] = []
+    make = Workbench.make
+
+    def counted(bench: Workbench, items: Sequence[StoredItem], revision: int) -> ReadyRevision:
+        read_whole.append(revision)
+        return make(bench, items, revision)
+
+    monkeypatch.setattr(Workbench, "make", counted)
+    here, elsewhere = "America/Chicago", "Europe/Madrid"
+    for revision, (zone, offers) in enumerate(
+        (
+            (here, [an_offer("one"), an_offer("two")]),
+            (here, [an_offer("one"), an_offer("two", 6)]),
+            (here, [an_offer("three"), an_offer("two", 6)]),
+            (elsewhere, [an_offer("three"), an_offer("two", 6)]),
+            (elsewhere, [an_offer("two", 6)]),
+        ),
+        1,
+    ):
+        await apply_file(database, BOX, a_market_of(tmp_path, *offers, zone=zone), {})
+        ready = await followed.ready(revision)
+        assert ready.catalogue == await load_terms(database, revision)
+        assert set(ready.lines) == set(ready.catalogue.offers)
+    assert read_whole == [1, 4], "the first, and the one of another time zone"
+    assert (await followed.ready(2)).catalogue == await load_terms(database, 2)
+
+
+async def test_a_database_that_was_restored_is_not_taken_for_the_one_it_was(
+    database: Database, tmp_path: Path
+) -> None:
+    followed = Revisions(database, Workbench(lambda _: "", lambda _: b""))
+    for minimum in (5, 6):
+        await apply_file(database, BOX, a_market_of(tmp_path, an_offer("one", minimum)), {})
+    await followed.ready(2)
+    async with database.connection() as connection:
+        await connection.execute("delete from catalogue_items where first_revision = 2")
+        await connection.execute("update catalogue_items set last_revision = null")
+        await connection.execute("delete from catalogue_revisions where revision = 2")
+    for offers in ([an_offer("one", 7)], [an_offer("one", 7), an_offer("two")]):
+        await apply_file(database, BOX, a_market_of(tmp_path, *offers), {})
+    ready = await followed.ready(3)
+    assert ready.catalogue == await load_terms(database, 3)
+
+
+async def with_changes(
+    database: Database, folder: Path, marketplaces: Marketplaces, counts: Sequence[int]
+) -> list[Snapshot]:
+    """The snapshots of as many revisions, in which so many of the first offers have changed."""
+    snapshots = []
+    for changed in counts:
+        names = [f"o-{each:03}" for each in range(ANEW_UP_TO + 20)]
+        offers = [an_offer(each, 6 if at < changed else 5) for at, each in enumerate(names)]
+        await apply_file(database, BOX, a_market_of(folder, *offers), {})
+        await marketplaces.take_up(marketplaces.revision + 1)
+        snapshots.append(marketplaces.current())
+    return snapshots
+
+
+def following(database: Database) -> Marketplaces:
+    transport = ScriptedTransport({})
+    board = NoticeBoard(transport)
+    return Marketplaces(database, BOX, transport, board, {}, VAULT, lambda _: None)
+
+
+AUTO, MUCH = CampaignId("auto"), ANEW_UP_TO // 8
+
+
+async def test_a_campaign_of_which_much_has_changed_is_indexed_anew_beside_the_calls(
+    database: Database, tmp_path: Path
+) -> None:
+    marketplaces = following(database)
+    upkeep = IndexUpkeep(marketplaces)
+    await upkeep.tidy()
+    _, worn = await with_changes(database, tmp_path, marketplaces, (0, MUCH))
+    assert worn.indexes[AUTO].worn
+    await upkeep.tidy()
+    tidied = marketplaces.current()
+    assert not tidied.indexes[AUTO].worn
+    assert tidied.catalogue is worn.catalogue
+    await upkeep.tidy()
+    assert marketplaces.current() is tidied
+
+
+async def test_a_revision_that_comes_while_campaigns_are_indexed_anew_stays_in_force(
+    database: Database, tmp_path: Path
+) -> None:
+    marketplaces = following(database)
+    _, worn, newest = await with_changes(database, tmp_path, marketplaces, (0, MUCH, MUCH + 1))
+    seen = iter([worn])
+
+    class SeenEarlier:
+        exchange = staticmethod(marketplaces.exchange)
+
+        @staticmethod
+        def in_force() -> Snapshot | None:
+            return next(seen, marketplaces.in_force())
+
+    await IndexUpkeep(SeenEarlier()).tidy()
+    tidied = marketplaces.current()
+    assert tidied is not newest
+    assert tidied.catalogue is newest.catalogue
+    assert not tidied.indexes[AUTO].worn
+    offers = newest.catalogue.campaigns[AUTO].offers
+    assert tidied.indexes[AUTO].updated(offers) is tidied.indexes[AUTO]

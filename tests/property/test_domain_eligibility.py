@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from auction.domain import offer_index
 from auction.domain.call import Call, Caller, FieldValue
 from auction.domain.call_view import CallView
 from auction.domain.compiled import Compiler
@@ -16,7 +18,8 @@ from auction.domain.eligibility import fixed_refusal, switched_off
 from auction.domain.filters import Filter, Op, matches, prepare
 from auction.domain.hours import ALWAYS_OPEN, Hours, parse_weekly
 from auction.domain.ids import OfferId, SourceId
-from auction.domain.offer_index import SPLIT_ABOVE, OfferIndex
+from auction.domain.offer_index import OfferIndex
+from auction.domain.offer_tree import SPLIT_ABOVE
 from auction.domain.terms import BuyerType, OfferTerms, Segment
 from auction.domain.validation import Consent, Requirement, Validation, ValueType
 from tests.builders import a_call, an_offer, ping_post
@@ -117,14 +120,14 @@ def numbered(offers: Sequence[OfferTerms]) -> list[OfferTerms]:
 def test_a_compiled_offer_refuses_what_its_terms_refuse_and_says_the_same(
     call: Call, offer: OfferTerms
 ) -> None:
-    assert Compiler().compile(offer, 0).fixed_refusal(CallView(call)) == fixed_refusal(call, offer)
+    assert Compiler().compile(offer).fixed_refusal(CallView(call)) == fixed_refusal(call, offer)
 
 
 @given(CALLS, _filters())
 def test_a_compiled_filter_lets_through_what_the_filter_lets_through(
     call: Call, condition: Filter
 ) -> None:
-    compiled = Compiler().compile(an_offer(filters=(condition,)), 0)
+    compiled = Compiler().compile(an_offer(filters=(condition,)))
     assert (compiled.fixed_refusal(CallView(call)) is None) is matches(condition, call)
 
 
@@ -132,11 +135,44 @@ def test_a_compiled_filter_lets_through_what_the_filter_lets_through(
 def test_the_index_finds_every_offer_that_may_be_asked_in_the_order_of_the_campaign(
     call: Call, offers: list[OfferTerms]
 ) -> None:
-    index, view = OfferIndex(offers, Compiler()), CallView(call)
+    index, view = OfferIndex.of(offers, Compiler()), CallView(call)
     found = [each.terms.id for each in index.candidates(view)]
     assert found == sorted(set(found)), "each once, in order"
     allowed = [each for each in offers if fixed_refusal(call, each) is None]
     assert [each.terms for each in index.allowed(view)] == allowed
+
+
+LAYERED = st.lists(st.lists(st.tuples(st.integers(0, 39), OFFERS), max_size=6), max_size=4)
+
+
+@given(CALLS, CALLS, st.lists(OFFERS, min_size=8, max_size=40).map(numbered), LAYERED)
+def test_an_index_that_has_followed_changes_says_what_a_new_one_says(
+    call: Call,
+    later: Call,
+    offers: list[OfferTerms],
+    revisions: list[list[tuple[int, OfferTerms]]],
+) -> None:
+    index = OfferIndex.of(offers, Compiler())
+    with patch.multiple(offer_index, ANEW_UP_TO=0, MOST_CHANGED=1):
+        for changed in revisions:
+            by_id = {each.id: each for each in offers}
+            for place, offer in changed:
+                offer_id = OfferId(f"o-{place:04}")
+                if by_id.pop(offer_id, None) is None or offer.weight != 1:
+                    by_id[offer_id] = replace(offer, id=offer_id)
+            offers = [by_id[key] for key in sorted(by_id)]
+            index = index.updated(offers)
+    new = OfferIndex.of(offers, Compiler())
+    before, now = CallView(call), CallView(replace(call, received_at=later.received_at))
+    assert [each.terms for each in index.allowed(before)] == [
+        each.terms for each in new.allowed(before)
+    ]
+    assert {each.id for each in index.turned(before, now)} == {
+        each.id for each in new.turned(before, now)
+    }
+    assert [each.terms for each in index.anew().allowed(before)] == [
+        each.terms for each in index.allowed(before)
+    ]
 
 
 @given(CALLS, CALLS, st.lists(OFFERS, max_size=8).map(numbered))
@@ -144,7 +180,7 @@ def test_what_the_clock_has_changed_is_told_and_the_terms_tell_the_rest(
     call: Call, later: Call, offers: list[OfferTerms]
 ) -> None:
     now = replace(call, received_at=later.received_at)
-    index = OfferIndex(offers, Compiler())
+    index = OfferIndex.of(offers, Compiler())
     turned = {each.terms.id for each in index.turned(CallView(call), CallView(now))}
     for offer in offers:
         if offer.id not in turned:

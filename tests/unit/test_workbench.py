@@ -90,6 +90,57 @@ def test_an_offer_is_made_anew_when_anything_that_it_depends_on_has_changed(
     assert workbench.terms(stored(a_market()), 1) == first.catalogue
 
 
+def changed_items(
+    market: Mapping[str, Any], before: Mapping[str, Any]
+) -> tuple[list[StoredItem], list[str]]:
+    """What is read of the storage when one follows the other."""
+    old = {(each.kind, each.id): each.text for each in stored(before)}
+    items = stored(market)
+    new = {(each.kind, each.id): each.text for each in items}
+    fresh = [
+        each for each in items if each.kind != "offer" or old.get(("offer", each.id)) != each.text
+    ]
+    closed = [
+        name for kind, name in old if kind == "offer" and new.get((kind, name)) != old[kind, name]
+    ]
+    return fresh, closed
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"offer": {"weight": 2}},
+        {"offer": {"id": "another"}},
+        {"auto": {"private_fields": ["email"]}},
+        {"beacon": {"offers": []}},
+    ],
+)
+def test_a_revision_made_of_what_has_changed_is_the_one_made_of_all(
+    changes: dict[str, Any],
+) -> None:
+    workbench, before, market = a_workbench(), a_market(), a_market(**changes)
+    workbench.make(stored(before), 1)
+    made = workbench.update(*changed_items(market, before), 2)
+    whole = a_workbench().make(stored(market), 2)
+    assert made is not None
+    assert made.catalogue == whole.catalogue
+    assert made.lines.keys() == whole.lines.keys()
+    assert made.notices.keys() == whole.notices.keys()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"main": {"time_zone": "Europe/Madrid"}}, {"beacon": {"concurrency": 3}}]
+)
+def test_a_change_around_offers_asks_for_all_of_them(changes: dict[str, Any]) -> None:
+    workbench, before, market = a_workbench(), a_market(), a_market(**changes)
+    workbench.make(stored(before), 1)
+    assert workbench.update(*changed_items(market, before), 2) is None
+    assert workbench.make(stored(market), 2).catalogue == build_catalogue(
+        read_marketplace(market), 2
+    )
+
+
 def test_an_offer_that_could_not_be_asked_is_tried_again() -> None:
     auth = {"type": "bearer", "token": {"env": "TOKEN"}}
     ping = {"url": "http://127.0.0.1:9/ping", "auth": auth}
@@ -97,6 +148,7 @@ def test_an_offer_that_could_not_be_asked_is_tried_again() -> None:
     secrets: dict[str, str] = {}
     workbench = a_workbench(secrets)
     assert workbench.make(stored(market), 1).lines[ACME] == "there is no token"
+    assert workbench.unusable == [ACME]
     secrets["token"] = "found by now"
     assert isinstance(workbench.make(stored(market), 2).lines[ACME], OfferDialect)
 

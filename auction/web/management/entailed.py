@@ -34,6 +34,10 @@ _BY_HAND: Final = (
     "its buyer"
 )
 _LINKED_BY_HAND: Final = "is set by saving a voice agent with PUT /v1/voice-agents/{id}"
+_BILLS_ANSWERED: Final = (
+    "has no conversion rules, so it bills each call that is answered: what it had before stands in "
+    "the audit log"
+)
 _NO_RULES: Final = f"can't be given: a buyer of type {QUALITY_ASSURANCE} has no conversion rules"
 
 
@@ -58,6 +62,8 @@ async def entailed_by(
     if item.kind == BUYER:
         refuse_made(before)
         _refuse_by_hand(item, before)
+        if before is not None and not _billed(before) and _billed(item):
+            return await _without_rules(change, item)
         return await _destroyed_rules(change, item)
     if item.kind == OFFER:
         await _check_owner(change, item)
@@ -132,6 +138,17 @@ async def _destroyed_rules(change: CatalogueChange, buyer: CatalogueItem) -> Ent
     )
     destroyed = [{"offer": each.id, CONVERSIONS: _rules_of(each)} for each in offers]
     return Entailed(tuple(each.key for each in offers), left, {"destroyed": destroyed})
+
+
+async def _without_rules(change: CatalogueChange, buyer: CatalogueItem) -> Entailed:
+    """Of a buyer that is billed from now on: its offers without rules bill every answered call."""
+    bare = [each for each in await change.children(OFFER, buyer.id) if not _rules_of(each)]
+    warnings = [{"offer": each.id, "message": _BILLS_ANSWERED} for each in bare]
+    return Entailed(told={"warnings": warnings} if warnings else {})
+
+
+def _billed(buyer: CatalogueItem) -> bool:
+    return buyer.document.get("type", BuyerType.BUYER.value) == BuyerType.BUYER.value
 
 
 def _rules_of(offer: CatalogueItem) -> object:

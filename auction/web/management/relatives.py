@@ -1,15 +1,16 @@
 """What an object has to do with: what it names, what names it, what it shares values with."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
 from auction.web.management.resources import BY_KIND, Reference, Resource, referrers
 from auction.web.problems import Fault, invalid
+from config.built_in_profiles import BUILT_IN
 from config.marketplace import Marketplace
 from config.plain_data import texts
 from config.values import Model
-from storage.catalogue_items import MAIN, MARKETPLACE, CatalogueItem, Key
+from storage.catalogue_items import DELIVERY_PROFILE, MAIN, MARKETPLACE, CatalogueItem, Key
 from storage.managing import CatalogueChange
 
 NAMED_USERS: Final = 4
@@ -36,7 +37,8 @@ async def relatives_of(
         raise invalid(Fault(resource.parent or "", f"names a {resource.parent} that is not there"))
     yield list(close.values())
     for other, reference in naming:
-        async for some in _naming(change, other, reference, item.id):
+        mentioning = await _mentioning(change, reference, item, before) if before else None
+        async for some in _naming(change, other, reference, item.id, mentioning):
             # What they say of one another may depend on all that they name.
             around = [*some, *await _named_by_all(change, some)]
             yield list({**close, **await _with_owners(change, item, around)}.values())
@@ -123,14 +125,39 @@ def _affected(
     ]
 
 
+async def _mentioning(
+    change: CatalogueChange, reference: Reference, item: CatalogueItem, before: CatalogueItem
+) -> Collection[str] | None:
+    """What an object mentions, itself or by its delivery profile, that a change may break.
+
+    None: any may be broken.
+    """
+    if not reference.harmful:
+        return None
+    new = {
+        name
+        for key in reference.matters
+        for name in set(texts(item.document.get(key))) - set(texts(before.document.get(key)))
+    }
+    if not new:
+        return ()
+    built_in = [key for key, each in BUILT_IN.items() if any(name in repr(each) for name in new)]
+    profiles = [*built_in, *await change.mentioning(DELIVERY_PROFILE, new)]
+    return new | set(profiles)
+
+
 async def _naming(
-    change: CatalogueChange, resource: Resource, reference: Reference, identifier: str
+    change: CatalogueChange,
+    resource: Resource,
+    reference: Reference,
+    identifier: str,
+    mentioning: Collection[str] | None,
 ) -> AsyncIterator[list[CatalogueItem]]:
     """The objects that name another, some at a time: thousands at once would stop the loop."""
     if reference.path is None:
         return
-    path, after = _naming_path(reference.path), ""
-    while some := await change.referring(resource.kind, path, identifier, after, AT_ONCE):
+    kind, path, after = resource.kind, _naming_path(reference.path), ""
+    while some := await change.referring(kind, path, identifier, after, AT_ONCE, mentioning):
         yield some
         after = some[-1].id
 

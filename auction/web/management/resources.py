@@ -13,6 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from auction.domain.terms import BuyerType
 from config.alerts import Alert
 from config.delivery_profiles import DeliveryProfile
 from config.marketplace import Buyer, Campaign, Source
@@ -32,6 +33,8 @@ class FilterKind(StrEnum):
     """The key's list has it."""
     PARENT = "parent"
     """It is the object that owns this one."""
+    CHOICE = "choice"
+    """It is one of the filter's ``choices``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Filter:
     kind: FilterKind = FilterKind.TEXT
     default: object = None
     key: str | None = None
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +56,13 @@ class Reference:
 
     The other can't be deleted meanwhile. When one of the ``matters`` keys of the other changes, the
     objects that name it are checked again. ``path`` None: it belongs to the other (``parent``).
+    ``harmful``: texts that are new under a key that matters do harm only where they are mentioned.
     """
 
     kind: str
     path: str | None
     matters: tuple[str, ...] = ()
+    harmful: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +117,13 @@ class Resource:
         """The kind of the owner."""
         return next((each.kind for each in self.references if each.path is None), None)
 
+    @property
+    def one(self) -> str:
+        """One of them, with its article."""
+        return f"{'an' if self.title[0] in 'aeiou' else 'a'} {self.title}"
 
+
+_BUYER_TYPES: Final = tuple(each.value for each in BuyerType)
 PROFILE_SETTINGS: Final = tuple(set(DeliveryProfile.model_fields) - {"id", "name"})
 
 RESOURCES: Final[tuple[Resource, ...]] = (
@@ -140,12 +152,15 @@ RESOURCES: Final[tuple[Resource, ...]] = (
         title="buyer",
         filters={
             "company": Filter(),
-            "type": Filter(default="buyer"),
+            "type": Filter(FilterKind.CHOICE, default="buyer", choices=_BUYER_TYPES),
             "enabled": Filter(FilterKind.FLAG, default=True),
             "tag": Filter(FilterKind.MEMBER, key="tags"),
         },
         nested=("offers",),
-        told={"destroyed": "Conversion rules that saving quality_assurance has destroyed."},
+        told={
+            "destroyed": "Conversion rules that saving quality_assurance has destroyed.",
+            "warnings": "Offers that bill every answered call now that the buyer is billed again.",
+        },
     ),
     Resource(
         kind=OFFER,
@@ -154,7 +169,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
         model=Offer,
         title="offer",
         references=(
-            Reference("campaign", "$.campaign", matters=("private_fields",)),
+            Reference("campaign", "$.campaign", matters=("private_fields",), harmful=True),
             Reference("delivery_profile", "$.ping_post.profile", matters=PROFILE_SETTINGS),
             Reference(BUYER, None, matters=("type",)),
         ),

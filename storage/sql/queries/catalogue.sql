@@ -20,6 +20,30 @@ from catalogue_items
 where first_revision <= $1 and (last_revision is null or last_revision >= $1)
 order by kind, parent, position, id
 
+-- name: catalogue_created_at
+select created_at from catalogue_revisions where revision = $1
+
+-- name: catalogue_items_since
+-- All but offers as they are at $1, and of those what has changed since $2, or is asked for by its id.
+select kind, id, parent, position, document
+from catalogue_items
+where kind <> 'offer' and first_revision <= $1 and (last_revision is null or last_revision >= $1)
+union all
+select kind, id, parent, position, document
+from catalogue_items
+where kind = 'offer' and first_revision > $2 and first_revision <= $1
+    and (last_revision is null or last_revision >= $1)
+union all
+select kind, id, parent, position, document
+from catalogue_items
+where kind = 'offer' and id = any($3::text[]) and first_revision <= $2
+    and (last_revision is null or last_revision >= $1)
+
+-- name: catalogue_offers_closed
+select distinct id
+from catalogue_items
+where kind = 'offer' and last_revision >= $2 and last_revision < $1
+
 -- name: catalogue_first_come
 select item.id
 from catalogue_items as item

@@ -35,7 +35,7 @@ from tests.builders import NEW_YORK, NOON, a_call, an_offer, ping_post
 def current_refusal(
     call: Call, offer: OfferTerms, past_calls: Sequence[PastCall], usage: Mapping[OwnerId, Usage]
 ) -> Refusal | None:
-    return Compiler().compile(offer, 0).current_refusal(CallView(call), past_calls, usage)
+    return Compiler().compile(offer).current_refusal(CallView(call), past_calls, usage)
 
 
 def used(offer: OfferTerms, owner: int, *, calls: int = 0, live: int = 0) -> dict[Any, Usage]:
@@ -133,7 +133,7 @@ def test_a_revenue_cap_refuses_what_the_lowest_price_would_exceed(
 )
 def test_a_compiled_ordering_has_the_same_bounds(op: Op, value: object, number: int) -> None:
     condition, call = prepare("age", op, value), a_call(fields={"age": number})
-    offer = Compiler().compile(an_offer(filters=(condition,)), 0)
+    offer = Compiler().compile(an_offer(filters=(condition,)))
     assert (offer.fixed_refusal(CallView(call)) is None) is matches(condition, call)
 
 
@@ -147,8 +147,8 @@ def test_offers_with_equal_terms_share_what_is_compiled_of_them() -> None:
         }
 
     compiler = Compiler()
-    one = compiler.compile(an_offer("acme-auto", **terms()), 0)
-    other = compiler.compile(an_offer("beacon-auto", **terms()), 1)
+    one = compiler.compile(an_offer("acme-auto", **terms()))
+    other = compiler.compile(an_offer("beacon-auto", **terms()))
     assert one.checks is other.checks
     assert one.opening is other.opening
     assert one.units is other.units
@@ -156,7 +156,7 @@ def test_offers_with_equal_terms_share_what_is_compiled_of_them() -> None:
 
 def test_one_offer_asked_again_and_again_says_what_a_fresh_one_says() -> None:
     offer = an_offer(caps=[FIVE_A_DAY], buyer_caps=[FIVE_A_DAY], concurrency=2, buyer_concurrency=2)
-    lasting = Compiler().compile(offer, 0)
+    lasting = Compiler().compile(offer)
     days = [a_call(), a_call(received_at=NOON + timedelta(days=1))]
     levels: list[dict[Any, Usage]] = [
         {},
@@ -180,7 +180,7 @@ def test_windows_of_the_offer_and_of_its_buyer_turn_each_by_itself(turning: int)
     zones[turning] = ZoneInfo("Asia/Kolkata")
     limits = (replace(of_offer, zone=zones[0]), replace(of_buyer, zone=zones[1]))
     offer = replace(an_offer(), limits=limits)
-    lasting = Compiler().compile(offer, 0)
+    lasting = Compiler().compile(offer)
     usage = used(offer, turning, calls=5)
     for quarters in range(12):
         call = a_call(received_at=NOON + timedelta(minutes=15 * quarters))

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auction.domain.area_codes import AMERICAN_STATES
@@ -97,6 +97,7 @@ def _text(start: int, end: int) -> str:
     return f"{start // 60:02}:{start % 60:02}-{end // 60:02}:{end % 60:02}"
 
 
+@settings(deadline=None)
 @given(weeks, st.sampled_from([NEW_YORK, CHICAGO, LOS_ANGELES, ZoneInfo("Asia/Kolkata")]))
 def test_an_hour_is_covered_just_where_a_call_in_it_is_taken(
     weekly: dict[str, list[str]], zone: ZoneInfo

@@ -1,0 +1,104 @@
+"""A folder like a checkout with `make setup` done, on ports of a test's own."""
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.docs.pages import ROOT, Page
+from tests.docs.shell import Shell
+from tests.service_process import free_port
+
+PORTS = (8080, 8081, 9090, 9091, *range(9100, 9110), 5433)
+"""The ports that pages speak of; each stands for a free one."""
+
+SERVICE = """
+export PINGPOST_BOOTSTRAP_TOKEN=secret PINGPOST_OUTBOUND_ALLOW=127.0.0.0/8 ACME_TOKEN=a BEACON_KEY=b
+export TOKEN=secret ADMIN=secret
+pingpost simulate-buyers tests/fixtures/buyers.yaml &
+{exports}
+pingpost serve --marketplace {marketplace} &
+curl -s -o /dev/null --retry 60 --retry-connrefused --retry-delay 1 http://127.0.0.1:9090/readyz
+"""
+"""What a page with ``<!-- service: FILE -->`` takes for granted: that of the README."""
+
+_TIME_LIMIT = re.compile(r"((?:timeout|budget)_ms\"?: ?)(\d{3,4})\b")
+_FOLDERS = ("tests/fixtures", "auction/demo")
+_LINKED = ("deploy", "benchmarks", "metrics", "tests/e2e", "docs", "Makefile")
+_KEEP = ("PATH", "HOME", "LANG", "LC_ALL", "TERM", "TZ")
+
+
+class Surroundings:
+    """The folder, its shell, and which port stands for which."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self.ports = {str(port): str(free_port()) for port in PORTS}
+        self._there = re.compile(rf"(?<![\d.])({'|'.join(self.ports)})(?![\d])")
+        back = {mine: theirs for theirs, mine in self.ports.items()}
+        self._back = re.compile(rf"(?<=:)({'|'.join(back)})(?!\d)")
+        self._theirs = back
+        _make_checkout(folder, self.here)
+        self.shell = Shell(folder, {**_environment(folder, self.ports), **environment})
+
+    def here(self, text: str) -> str:
+        """A page's text with the ports of this test, and time enough on a machine that is busy."""
+        patient = _TIME_LIMIT.sub(lambda match: f"{match[1]}{match[2]}0", text)
+        return self._there.sub(lambda match: self.ports[match[1]], patient)
+
+    def on_page(self, text: str) -> str:
+        """Output with the ports that the page speaks of."""
+        return self._back.sub(lambda match: self._theirs[match[1]], text)
+
+
+@contextmanager
+def surroundings(
+    page: Page, folder: Path, environment: Mapping[str, str]
+) -> Iterator[Surroundings]:
+    """Where a page is tried; the service that it takes for granted is running."""
+    made = Surroundings(folder, environment)
+    try:
+        if page.service is not None:
+            marketplace, *variables = page.service.split()
+            exports = f"export {' '.join(variables)}" if variables else ""
+            commands = SERVICE.format(marketplace=marketplace, exports=exports)
+            ran = made.shell.run(made.here(commands), 90)
+            assert ran.code == 0, ran.errors
+        yield made
+    finally:
+        made.shell.close()
+
+
+def _environment(folder: Path, ports: Mapping[str, str]) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in _KEEP if name in os.environ}
+    return {
+        **kept,
+        "PATH": os.pathsep.join((str(folder / ".venv" / "bin"), kept.get("PATH", "/usr/bin:/bin"))),
+        "PYTHONPATH": str(ROOT),
+        "PINGPOST_DATA_DIR": str(folder / "data"),
+        "PINGPOST_PORT": ports["8080"],
+        "PINGPOST_OPS_PORT": ports["9090"],
+        "COLUMNS": "120",
+        "TMPDIR": str(folder),
+    }
+
+
+def _make_checkout(folder: Path, here: Callable[[str], str]) -> None:
+    bin_folder = folder / ".venv" / "bin"
+    bin_folder.mkdir(parents=True)
+    _script(bin_folder / "python", f'exec {sys.executable} "$@"')
+    _script(bin_folder / "pingpost", f'exec {sys.executable} -m auction "$@"')
+    for name in _FOLDERS:
+        shutil.copytree(ROOT / name, folder / name)
+        for file in (folder / name).rglob("*.yaml"):
+            file.write_text(here(file.read_text(encoding="utf-8")), encoding="utf-8")
+    for name in _LINKED:
+        if (ROOT / name).exists():
+            (folder / name).symlink_to(ROOT / name)
+
+
+def _script(path: Path, line: str) -> None:
+    path.write_text(f"#!/bin/sh\n{line}\n", encoding="utf-8")
+    path.chmod(0o755)
