@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Installs the real programs that tests/e2e drives, where this machine can; says what is missing where it can't.
 set -euo pipefail
-packages=(kamailio kamailio-json-modules kamailio-utils-modules sip-tester prometheus pgbouncer haproxy iproute2
-    docker-compose buildah debootstrap systemd)
-commands=(kamailio sipp prometheus promtool pgbouncer haproxy ip docker-compose buildah
+packages=(kamailio kamailio-extra-modules kamailio-json-modules kamailio-utils-modules sip-tester prometheus
+    pgbouncer haproxy iproute2 docker-compose buildah debootstrap systemd)
+commands=(kamailio kamcmd sipp prometheus promtool pgbouncer haproxy ip docker-compose buildah
     debootstrap systemd-analyze)
 
 missing() {
