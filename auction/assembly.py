@@ -32,6 +32,7 @@ from auction.web.management.due import DueChanges
 from auction.web.management.handlers import CurrentBox
 from auction.web.management.routes import Managed, management
 from auction.web.offer_pages import OfferPageHandlers
+from auction.web.offer_reasons import OfferReasonHandlers
 from auction.web.pools import PoolHandlers
 from auction.web.reports import ReportHandlers
 from auction.web.services import ApiServices, Signing
@@ -52,6 +53,7 @@ from storage.ledger import PostgresLedger
 from storage.number_leases import NumberLeases
 from storage.offer_history import OfferHistory
 from storage.offer_pages import OfferPages
+from storage.offer_reasons import TracedCalls
 from storage.outbox import Outbox
 from storage.partitions import keep_partitions
 from storage.postbacks import Postbacks
@@ -188,6 +190,9 @@ class CallHandling:
                 services, self.life.postbacks, Claims(parts.database, self._records)
             ).add_to,
             ReportHandlers(FigureReader(self._records), tokens, clock, terms).add_to,
+            OfferReasonHandlers(
+                TracedCalls(self._records), parts.marketplaces, tokens, clock, terms
+            ).add_to,
             OfferPageHandlers(
                 OfferPages(self._records), self.life.lists, tokens, clock, terms
             ).add_to,

@@ -16,6 +16,7 @@ from storage.catalogue_items import CAMPAIGN, OFFER
 from storage.database import Database
 from storage.deliveries import count_dead
 from storage.readings import read_ledger
+from storage.report_folding import read_backlog
 
 
 async def tell_first_come(database: Database, metrics: Metrics, revision: int) -> None:
@@ -51,6 +52,8 @@ def ops_services(
             reading = await read_ledger(database)
             metrics.show_alerts(await count_active(database))
             metrics.show_dead_letters(await count_dead(database))
+            backlog = await read_backlog(database)
+            metrics.show_report_backlog(backlog.waiting, backlog.oldest_s)
             # Thousands of offers take a while; calls go on being decided meanwhile.
             now = datetime.now(UTC)
             metrics.show_usage(await asyncio.to_thread(usage_figures, current, reading.usage, now))

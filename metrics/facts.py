@@ -51,7 +51,14 @@ class CheckSeries:
 class OversightSeries:
     """What the process of the ops port sees beside calls: facts of the database and of labels."""
 
-    __slots__ = ("dead_letters", "families", "folded_campaigns", "folded_offers")
+    __slots__ = (
+        "backlog",
+        "backlog_seconds",
+        "dead_letters",
+        "families",
+        "folded_campaigns",
+        "folded_offers",
+    )
 
     def __init__(self) -> None:
         dead = gauges(
@@ -60,11 +67,19 @@ class OversightSeries:
         folded = gauges(
             names.FOLDED_LABELS, "Offers and campaigns that are shown together as other.", "label"
         )
+        backlog = gauges(
+            names.REPORT_BACKLOG, "What waits to be folded into the figures, 100,000 at most."
+        )
+        oldest = gauges(
+            names.REPORT_BACKLOG_SECONDS, "How long the oldest that waits to be folded has waited."
+        )
+        self.backlog = backlog.labels()
+        self.backlog_seconds = oldest.labels()
         self.dead_letters = dead.labels()
         self.folded_offers = folded.labels("offer")
         self.folded_campaigns = folded.labels("campaign")
-        keep_apart(dead, folded)
-        self.families: tuple[AnyFamily, ...] = (dead, folded)
+        keep_apart(dead, folded, backlog, oldest)
+        self.families: tuple[AnyFamily, ...] = (dead, folded, backlog, oldest)
 
 
 class WorkerSeries:

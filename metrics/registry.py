@@ -294,6 +294,11 @@ class Metrics:
         """How many deliveries of webhooks were given up."""
         self._oversight.dead_letters.set(number)
 
+    def show_report_backlog(self, waiting: int, oldest_s: float) -> None:
+        """What waits to be folded into the figures, and how long the oldest has, in seconds."""
+        self._oversight.backlog.set(waiting)
+        self._oversight.backlog_seconds.set(oldest_s)
+
     def show_checks(self, passed: Mapping[str, bool]) -> None:
         """Whether what the service needs is as it should be, by name."""
         for check, is_well in passed.items():

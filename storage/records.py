@@ -85,6 +85,10 @@ class CallRecords:
         """A call from a row of a list, which has neither traces nor earlier routes."""
         return self._record(row, past_calls=(), trace=None, later_traces=())
 
+    def listed_call(self, row: asyncpg.Record) -> Call:
+        """A call as it came in, from a row of ``calls``."""
+        return self._call(row)
+
     @asynccontextmanager
     async def _turn(self, patience_s: float) -> AsyncIterator[None]:
         try:
@@ -145,6 +149,7 @@ class CallRecords:
             timeout_ms=row["timeout_ms"],
             test=row["test"],
             switch=row["switch"],
+            quality=row["quality"],
         )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import asyncpg
@@ -20,6 +21,7 @@ _CLAIM = query("claim_deltas")
 _OWNERS = query("offer_owners")
 _DAYS = query("whole_days_of")
 _ADD = query("add_figures")
+_BACKLOG = query("folding_backlog")
 
 EVERY_S: Final = 1.0
 AT_ONCE: Final = 400
@@ -27,6 +29,9 @@ AT_ONCE: Final = 400
 
 AT_A_TIME: Final = 20
 """How many are counted before the loop sees to calls again."""
+
+MOST_COUNTED: Final = 100_000
+"""So many deltas are counted for the metrics: a scrape must not read a table of millions."""
 
 KNOWN_OWNERS: Final = 50_000
 _QUARTERS: Final = Grain.QUARTER.value
@@ -92,6 +97,22 @@ class ReportFolding:
         for row in await connection.fetch(_OWNERS, offers, revisions):
             kind = BuyerType(row["type"] or BuyerType.BUYER.value)
             self._owners[row["offer"], row["revision"]] = Owner(row["buyer"], kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How many deltas wait, ``MOST_COUNTED`` at most, and how long the oldest has, in seconds."""
+
+    waiting: int
+    oldest_s: float
+
+
+async def read_backlog(database: Database) -> Backlog:
+    """What waits to be folded. Raises StorageUnavailableError."""
+    async with database.connection() as connection:
+        row = await connection.fetchrow(_BACKLOG, MOST_COUNTED)
+    assert row is not None, "an aggregate has a row"
+    return Backlog(row["waiting"], row["oldest_s"])
 
 
 async def _in_turn(items: Iterable[Item]) -> AsyncIterator[Item]:

@@ -13,6 +13,7 @@ from auction.domain.ids import CallId
 from auction.domain.next_attempt import FailReason, NextRequest
 from auction.domain.opening import OtherContent
 from auction.domain.postbacks import NamedBy, Postback, PostbackResult, ReportStatus
+from auction.domain.returns import Claim, ClaimKind
 from auction.domain.switch_events import CallEvent, EventResult, EventType
 from auction.domain.terms import (
     Catalogue,
@@ -26,11 +27,13 @@ from auction.engine.reception import Reception
 from auction.engine.rerouting import Refused, Rerouter
 from auction.engine.world import Ports
 from auction.ports import Snapshot
+from storage.claims import Claims
 from storage.database import Database
 from storage.events import CallEvents
 from storage.ledger import PostgresLedger
 from storage.outbox import Outbox
 from storage.postbacks import Postbacks
+from storage.records import CallRecords
 from storage.sweeper import Sweeper
 from storage.switch_calls import SwitchCalls
 from storage.usage_view import PostgresUsageView
@@ -50,7 +53,7 @@ PAYOUTS = (
 TABLES = (
     "calls, reservations, usage_counters, plans, traces, events, conversions, conversion_entries, "
     "next_steps, postbacks, webhook_deliveries, caps_reached, report_deltas, report_figures, "
-    "report_whole_days"
+    "report_whole_days, call_claims"
 )
 
 
@@ -90,6 +93,8 @@ class World:
     postbacks: Postbacks = field(init=False)
     switches: SwitchCalls = field(init=False)
     sweeper: Sweeper = field(init=False)
+    records: CallRecords = field(init=False)
+    claims: Claims = field(init=False)
 
     def __post_init__(self) -> None:
         database, outbox = self.database, Outbox(self.catalogue.subscribers)
@@ -104,6 +109,8 @@ class World:
         self.postbacks = Postbacks(database, usage.note, outbox=outbox)
         self.switches = SwitchCalls(database, usage.note, outbox=outbox)
         self.sweeper = Sweeper(database, usage.note, outbox=outbox)
+        self.records = CallRecords(database, VAULT)
+        self.claims = Claims(database, self.records)
 
     def current(self) -> Snapshot:
         return Snapshot(self.catalogue, self.gateway)
@@ -159,6 +166,24 @@ class World:
             Postback(NamedBy.CALL_ID, call_id, None, status, fingerprint, event_id, amount)
         )
 
+    async def give_back(
+        self, call_id: CallId, event_id: str, *, claws_back: bool
+    ) -> PostbackResult:
+        """As the buyer returns a call that its terms let it return."""
+        claim = Claim(ClaimKind.RETURN, "wrong_number", claws_back=claws_back)
+        status, fingerprint = ReportStatus.WITHDRAWN, f"{event_id}{claws_back}".encode()
+        return await self.postbacks.report(
+            Postback(NamedBy.CALL_ID, call_id, None, status, fingerprint, event_id, claim=claim)
+        )
+
+    async def complain(self, call_id: CallId, event_id: str, reason: str) -> bool | None:
+        """As the buyer complains; None also where nothing was sold to it."""
+        record = await self.records.get_call(call_id)
+        if record is None or record.buyer is None:
+            return None
+        claim = Claim(ClaimKind.COMPLAINT, reason)
+        return await self.claims.complain(record, event_id, claim, reason.encode())
+
 
 def a_live_call(call_id: str, *, caller: int = 1, **changes: Any) -> Call:
     """A call that comes in now, from a switch."""
@@ -195,6 +220,29 @@ def _static(name: str, priority: int, rule: ConversionRule, **limits: Any) -> An
         conversions=(rule,),
         **limits,
     )
+
+
+async def assert_returns_add_up(database: Database) -> None:
+    """Each return tells what its entries took off either side, and none takes without telling."""
+    async with database.connection() as connection:
+        wrong = await connection.fetch(_RETURNS_THAT_DIFFER)
+    assert wrong == [], wrong
+
+
+_RETURNS_THAT_DIFFER = """
+    select call_id, event_id, k.credited, e.credited, k.withheld, e.withheld
+    from (select * from call_claims where kind = 'return') as k
+    full join (
+        select
+            call_id, event_id,
+            -coalesce(sum(change) filter (where side = 'buyer'), 0) as credited,
+            -coalesce(sum(change) filter (where side = 'source'), 0) as withheld
+        from conversion_entries where event_id like 'return-%' group by call_id, event_id
+    ) as e using (call_id, event_id)
+    where k.call_id is null
+        or k.credited <> coalesce(e.credited, 0) or k.withheld <> coalesce(e.withheld, 0)
+        or k.credited < 0 or k.withheld < 0
+"""
 
 
 async def assert_money_adds_up(database: Database) -> dict[str, Decimal]:

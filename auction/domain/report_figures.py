@@ -132,15 +132,17 @@ _POSTS: Final[Mapping[int, str]] = {
     Reason.POST_UNKNOWN: "posts_unknown",
     Reason.POST_ERROR: "post_errors",
 }
-_NOT_ELIGIBLE: Final = (
+NOT_ELIGIBLE: Final = (
     frozenset(range(Reason.NOT_ASKED, Reason.BID_REFUSED)) - HELD_BACK - {Reason.BUDGET_TOO_SMALL}
 )
+"""The reasons of offers that the call was not for, rather than of how asking them went."""
+
 _FIRST: Final = 1
 
 
 def count_call(tally: Tally, offers: Iterable[TracedOffer], weight: int = 1) -> None:
     """Count a call by its first decision."""
-    routed = any(_won(each) for each in offers)
+    routed = any(is_win(each) for each in offers)
     for figures in tally:
         figures.calls += weight
         figures.unrouted += 0 if routed else weight
@@ -153,7 +155,7 @@ def count_offer(tally: Tally, line: TracedOffer, attempt: int, weight: int = 1) 
     sent, what became of the offers that it ranked, and the route.
     """
     code, ms = line["code"], line["ms"]
-    if attempt == _FIRST and code not in _NOT_ELIGIBLE:
+    if attempt == _FIRST and code not in NOT_ELIGIBLE:
         for figures in tally:
             figures.eligible += weight
     if ms is not None:
@@ -167,7 +169,8 @@ def count_offer(tally: Tally, line: TracedOffer, attempt: int, weight: int = 1) 
             _add(tally, _POSTS[code], weight)
 
 
-def _won(line: TracedOffer) -> bool:
+def is_win(line: TracedOffer) -> bool:
+    """Whether the call was routed to the offer, by auction or statically."""
     return line["code"] is None or line.get("static", False)
 
 

@@ -73,7 +73,7 @@ class OfferPageHandlers:
         """``GET /v1/offers/{id}/usage``: each cap and the live calls, by the ledger."""
         grant = await granted(request, self._tokens, MAY_VIEW)
         known_only(request, frozenset())
-        offer = _known_offer(request, grant, self._catalogue())
+        offer = known_offer(request, grant, self._catalogue())
         now = self._clock.now()
         content = {"offer": offer.id, "at": _instant(now), **await self._usage(offer, now)}
         return web.Response(body=orjson.dumps(content), headers=_JSON)
@@ -83,7 +83,7 @@ class OfferPageHandlers:
         grant = await granted(request, self._tokens, MAY_VIEW)
         known_only(request, frozenset())
         catalogue = self._catalogue()
-        offer, now = _known_offer(request, grant, catalogue), self._clock.now()
+        offer, now = known_offer(request, grant, catalogue), self._clock.now()
         month = datetime.fromtimestamp(window_starts(now, offer.limits[0].zone)[Period.MONTH], UTC)
         totals = await self._pages.totals(offer.id, month)
         content = {
@@ -121,7 +121,7 @@ class OfferPageHandlers:
         return [render_listed(each, View.of(grant)) for each in page.calls]
 
 
-def _known_offer(request: web.Request, grant: Grant, catalogue: Catalogue) -> OfferTerms:
+def known_offer(request: web.Request, grant: Grant, catalogue: Catalogue) -> OfferTerms:
     """The offer, when there is one that the token may see: a source's token sees none."""
     offer = catalogue.offers.get(OfferId(request.match_info["id"]))
     hidden = grant.source is not None or (

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 from multidict import MultiMapping
@@ -50,6 +50,8 @@ def _moment(value: object) -> str:
     return str(value)
 
 
+Request = TypeVar("Request", bound=BaseModel)
+
 Moment = Annotated[str, BeforeValidator(_moment)]
 
 
@@ -68,6 +70,16 @@ class ReportRequest(BaseModel):
     buyer: Identifier | None = None
     source: Identifier | None = None
     format: Literal["json", "csv"] | None = None
+
+
+class ReasonsRequest(BaseModel):
+    """The query of a breakdown of one offer; the moments are as in ``ReportRequest``."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    since: Moment | None = Field(None, alias="from")
+    until: Moment | None = Field(None, alias="to")
+    time_zone: TimeZone | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +110,9 @@ def read_report_request(
 
     Raises CallerMistakeError (422) with every fault at once.
     """
-    asked = _validated(query)
+    asked = _validated(ReportRequest, query)
     zone = zone if asked.time_zone is None else ZoneInfo(asked.time_zone)
-    until = now if asked.until is None else _instant(asked.until, zone)
-    since = until - _A_DAY if asked.since is None else _instant(asked.since, zone)
-    if since >= until:
-        raise invalid(Fault("from", "must be before to"))
-    since, until = widened(since, until)
+    since, until = widened(*_period(asked, now, zone))
     bucket = Bucket(asked.bucket)
     question = Question(
         since,
@@ -122,12 +130,33 @@ def read_report_request(
     return AskedReport(question, bucket, zone, before, asked.format, others)
 
 
-def _validated(query: MultiMapping[str]) -> ReportRequest:
+def read_reasons_request(
+    query: MultiMapping[str], now: datetime, zone: ZoneInfo
+) -> tuple[datetime, datetime]:
+    """From when on and until when, validated. ``zone``: that of the marketplace.
+
+    Raises CallerMistakeError (422) with every fault at once.
+    """
+    asked = _validated(ReasonsRequest, query)
+    return _period(asked, now, zone if asked.time_zone is None else ZoneInfo(asked.time_zone))
+
+
+def _period(
+    asked: ReportRequest | ReasonsRequest, now: datetime, zone: ZoneInfo
+) -> tuple[datetime, datetime]:
+    until = now if asked.until is None else _instant(asked.until, zone)
+    since = until - _A_DAY if asked.since is None else _instant(asked.since, zone)
+    if since >= until:
+        raise invalid(Fault("from", "must be before to"))
+    return since, until
+
+
+def _validated(model: type[Request], query: MultiMapping[str]) -> Request:
     twice = [Fault(name, "must be given once") for name in query if len(query.getall(name)) > 1]
     if twice:
         raise invalid(twice[0])
     try:
-        return ReportRequest.model_validate(dict(query))
+        return model.model_validate(dict(query))
     except ValidationError as error:
         raise invalid(*faults_of(error)) from None
 

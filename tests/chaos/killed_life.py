@@ -1,19 +1,8 @@
-"""Whole lives of calls in a process that is killed at a given step; told by standard input.
+"""Whole lives of calls in a process that is killed at a given step: see ``executioner``."""
 
-Each line names the step (a statement of the database or a post to a buyer) after which the process
-kills itself with SIGKILL, 0 for never. Answers with ``done <steps>`` or ``killed``.
-"""
-
-import asyncio
-import os
-import signal
 import sys
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
-
-import asyncpg
 
 from auction.domain.bidding import PostReply
 from auction.domain.ids import CallId
@@ -23,6 +12,7 @@ from auction.domain.switch_events import EventType
 from auction.ports import PostOrder
 from storage.database import Database
 from storage.report_folding import ReportFolding
+from tests.chaos.executioner import Executioner, play_as_told
 from tests.ledger_steps import LEASE_OVER, rewind
 from tests.unit.engine.harness import ScriptedGateway
 from tests.whole_lives import World, a_busy_catalogue, a_live_call
@@ -30,31 +20,6 @@ from tests.whole_lives import World, a_busy_catalogue, a_live_call
 ROUTED_LONG_AGO = (
     "update reservations set routed_at = now() - interval '1 hour' where call_id = any($1)"
 )
-
-
-class Executioner:
-    """Counts steps and kills the process after one of them."""
-
-    def __init__(self, last: int) -> None:
-        self.steps = 0
-        self._last = last
-
-    def step(self) -> None:
-        self.steps += 1
-        if self.steps == self._last:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def watch_the_database(self) -> None:
-        for name in ("execute", "fetch", "fetchrow", "fetchval"):
-            setattr(asyncpg.Connection, name, self._after(getattr(asyncpg.Connection, name)))
-
-    def _after(self, method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        async def run(*arguments: Any, **options: Any) -> Any:
-            result = await method(*arguments, **options)
-            self.step()
-            return result
-
-        return run
 
 
 class WatchedGateway(ScriptedGateway):
@@ -113,20 +78,7 @@ async def live(dsn: str, began: datetime, executioner: Executioner) -> None:
 
 def main() -> None:
     dsn, began = sys.argv[1], datetime.fromisoformat(sys.argv[2])
-    for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            executioner = Executioner(int(line))
-            asyncio.run(live(dsn, began, executioner))
-            sys.stdout.write(f"done {executioner.steps}\n")
-            sys.stdout.flush()
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
-        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
-            sys.stdout.write("killed\n")
-        elif status != 0:
-            sys.stdout.write(f"failed {status}\n")
-        sys.stdout.flush()
+    play_as_told(lambda executioner, _: live(dsn, began, executioner))
 
 
 if __name__ == "__main__":

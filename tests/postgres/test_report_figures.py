@@ -14,7 +14,7 @@ from auction.domain.report_figures import Figures
 from auction.domain.report_question import By
 from storage.database import Connection, Database
 from storage.report_figures import figures
-from storage.report_folding import ReportFolding
+from storage.report_folding import Backlog, ReportFolding, read_backlog
 from storage.report_upkeep import ReportUpkeep
 from tests.builders import NEW_YORK, a_campaign, a_catalogue, a_static_offer, an_offer
 from tests.report_steps import assert_figures_agree, fold_all, store_owners
@@ -202,3 +202,19 @@ async def test_old_minutes_go_and_quarters_stay(database: Database) -> None:
         await ReportUpkeep(database, lambda: NEW_YORK).forget(NOON)
         rows = await connection.fetch("select grain, count(*) from report_figures group by grain")
     assert dict(map(tuple, rows)) == {"minute": 2, "quarter": 4, "source_quarter": 4}
+
+
+async def test_what_waits_to_be_folded_is_counted_with_the_age_of_the_oldest(
+    database: Database,
+) -> None:
+    assert await read_backlog(database) == Backlog(0, 0.0)
+    async with database.connection() as connection:
+        await decide(connection, "a call")
+        await decide(connection, "another")
+        age = "update report_deltas set noted_at = now() - interval '90 seconds' where call_id = $1"
+        await connection.execute(age, "a call")
+    backlog = await read_backlog(database)
+    assert backlog.waiting == 2
+    assert 90 <= backlog.oldest_s < 150
+    await fold_all(ReportFolding(database))
+    assert await read_backlog(database) == Backlog(0, 0.0)

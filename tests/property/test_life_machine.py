@@ -22,7 +22,7 @@ from auction.domain.bidding import PostRejected
 from auction.domain.call import Call
 from auction.domain.ids import OwnerId
 from auction.domain.next_attempt import FailReason
-from auction.domain.postbacks import Refused, Reported, ReportStatus
+from auction.domain.postbacks import Refused, Reported, ReportResult, ReportStatus
 from auction.domain.switch_events import EventResult, EventType
 from auction.domain.terms import Cap, Measure, OwnerLimits, Period
 from auction.domain.usage import Usage
@@ -36,6 +36,7 @@ from tests.whole_lives import (
     a_busy_catalogue,
     a_live_call,
     assert_money_adds_up,
+    assert_returns_add_up,
     empty_tables,
 )
 
@@ -226,6 +227,26 @@ class LifeMachine(RuleBasedStateMachine):
         assert isinstance(result, Reported | Refused)
 
     @precondition(lambda self: self.lives)
+    @rule(data=st.data(), event=st.integers(1, 3), claws_back=st.booleans())
+    def a_buyer_gives_a_call_back(self, data: st.DataObject, event: int, claws_back: bool) -> None:
+        call_id = self.some(data).call.call_id
+        returned = (call_id, f"return-{event}")
+        result = self.run(self.world.give_back(*returned, claws_back=claws_back))
+        again = self.run(self.world.give_back(*returned, claws_back=claws_back))
+        if isinstance(result, Refused):
+            assert again is result
+        else:
+            assert isinstance(again, Reported)
+            assert (again.result, again.amount) == (ReportResult.REPEATED, result.amount)
+
+    @precondition(lambda self: self.lives)
+    @rule(data=st.data(), event=st.integers(1, 2), reason=st.sampled_from(["rude", "wrong_number"]))
+    def a_buyer_complains(self, data: st.DataObject, event: int, reason: str) -> None:
+        complained = (self.some(data).call.call_id, f"complaint-{event}", reason)
+        first = self.run(self.world.complain(*complained))
+        assert self.run(self.world.complain(*complained)) is (None if first is None else False)
+
+    @precondition(lambda self: self.lives)
     @rule(data=st.data())
     def a_lease_ends(self, data: st.DataObject) -> None:
         life = self.some(data)
@@ -304,6 +325,10 @@ class LifeMachine(RuleBasedStateMachine):
     @invariant()
     def money_is_the_sum_of_its_entries(self) -> None:
         self.run(assert_money_adds_up(self.database))
+
+    @invariant()
+    def a_return_takes_off_what_it_says(self) -> None:
+        self.run(assert_returns_add_up(self.database))
 
 
 def _hard(limit: OwnerLimits) -> OwnerLimits:

@@ -1,17 +1,25 @@
 """Whatever calls go through and whoever folds, figures are what the raw rows come to."""
 
 import asyncio
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
 
+from auction.domain.call import Call
+from auction.domain.ids import CampaignId
+from auction.domain.offer_reasons import OfferReasons
 from auction.domain.report_question import By, Question, Summed
+from auction.domain.trace import TraceEntry
+from auction.web.explanation import explain, read_trace
+from auction.web.offer_reasons import count
+from storage.offer_reasons import TracedCalls
 from storage.report_figures import ask
 from storage.report_folding import ReportFolding
 from storage.report_upkeep import ReportUpkeep
-from tests.builders import NEW_YORK
+from tests.builders import CAMPAIGN, NEW_YORK
 from tests.property.test_life_machine import LifeMachine
 from tests.report_steps import assert_figures_agree, fold_all, store_owners
 
@@ -52,10 +60,33 @@ class ReportMachine(LifeMachine):
         await super().everything_ends()
         await fold_all(ReportFolding(self.database, 7))
         await assert_figures_agree(self.database, self.catalogue)
+        await self.reasons_are_those_of_every_decision()
         by_days = [await self.asked(by) for by in By]
         async with self.database.connection() as connection:
             await connection.execute("truncate report_whole_days")
         assert [await self.asked(by) for by in By] == by_days
+
+    async def reasons_are_those_of_every_decision(self) -> None:
+        """An offer's breakdown is what explaining each call on its own comes to."""
+        campaign = self.catalogue.campaigns[CampaignId(CAMPAIGN)]
+        since, until = datetime.now(UTC) - timedelta(days=9), datetime.now(UTC) + timedelta(days=9)
+        explained = [each for life in self.lives for each in await self.explained(life.call)]
+        for offer in campaign.offers:
+            counted = OfferReasons()
+            async for some in TracedCalls(self.world.records).read(campaign.id, since, until):
+                count(counted, some.calls, offer)
+            own = [each for each in explained if each.offer == offer.id]
+            won = [each for each in own if each.reason is None or each.static]
+            assert (counted.calls, counted.won, counted.untold) == (len(own), len(won), 0)
+            others = Counter(each.reason for each in own if each not in won)
+            assert counted.reasons == others
+
+    async def explained(self, call: Call) -> tuple[TraceEntry, ...]:
+        record = await self.world.records.get_call(call.call_id)
+        if record is None or record.trace is None:
+            return ()
+        campaign = self.catalogue.campaigns[CampaignId(CAMPAIGN)]
+        return explain(campaign, record.call, read_trace(record.trace))
 
     async def asked(self, by: By) -> list[Summed]:
         """All there is, from days where there are any."""

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from auction.web.openapi.answers import Answer, Cdr, Destination, Instant, Money
 from auction.web.openapi.operation import Operation, Operations
-from auction.web.report_request import ReportRequest
+from auction.web.report_request import ReasonsRequest, ReportRequest
 
 Level = Literal["green", "yellow", "red"]
 Owner = Literal["offer", "buyer"]
@@ -92,6 +92,21 @@ class OfferUsage(Answer):
     concurrency: list[LiveCalls]
 
 
+class OfferReasonsShown(ReportPeriod):
+    """``calls`` = ``won`` + ``untold`` + the sum of ``reasons``, which count by outcome.
+
+    ``untold``: calls whose trace or personal data is no longer kept.
+    """
+
+    offer: str
+    campaign: str
+    calls: int
+    eligible: int
+    won: int
+    untold: int
+    reasons: dict[str, int]
+
+
 class OfferPricing(Answer):
     """What an offer's calls cost."""
 
@@ -141,6 +156,9 @@ REPORT_OPERATIONS: Final[Operations] = {
         ("GET", f"/v1/reports/{name}"): _REPORT
         for name in ("offers", "buyers", "sources", "campaigns")
     },
+    ("GET", "/v1/reports/offers/{id}/reasons"): Operation(
+        answers={200: OfferReasonsShown}, query=ReasonsRequest, problems=(404, 422)
+    ),
     ("GET", "/v1/offers/{id}/usage"): Operation(answers={200: OfferUsage}, problems=(404,)),
     ("GET", "/v1/offers/{id}/summary"): Operation(answers={200: OfferSummary}, problems=(404,)),
 }

@@ -47,6 +47,13 @@ left join lateral (
     offset 0
 ) as r on true
 
+-- name: folding_backlog
+-- What waits to be folded, of the first $1 rows at most, and for how many seconds the oldest of them has.
+select
+    count(*) as waiting,
+    coalesce(greatest(extract(epoch from now() - min(noted_at)), 0), 0)::double precision as oldest_s
+from (select noted_at from report_deltas limit $1) as w
+
 -- name: offer_owners
 -- Whose offers these were, in the revisions by which calls were decided.
 select item.offer, item.revision, o.parent as buyer, b.document ->> 'type' as type
@@ -378,3 +385,27 @@ select
     coalesce(sum(bid_total) filter (where bucket >= $2), 0) as month_bid_total
 from kept
 where class <> 'test'
+
+-- name: calls_with_traces
+-- The next $4 calls after the place of $1 and $2, before $3, as they came in. Those of the campaign $5 with
+-- their first traces; of the others only the last one, which tells where to go on.
+with looked as materialized (
+    select k.*
+    from calls as k
+    where (k.received_at, k.call_id) > ($1::timestamptz, $2::text) and k.received_at < $3::timestamptz
+    order by k.received_at, k.call_id
+    limit $4
+)
+select looked.*, (select count(*) from looked) as looked_at, t.trace
+from looked
+left join lateral (
+    select traces.trace from traces
+    where traces.call_id = looked.call_id
+        and traces.received_at = looked.received_at
+        and traces.attempt = 1
+    offset 0
+) as t on looked.campaign = $5
+where looked.campaign = $5 or looked.call_id = (
+    select call_id from looked order by received_at desc, call_id desc limit 1
+)
+order by looked.received_at, looked.call_id

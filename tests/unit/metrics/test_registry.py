@@ -67,6 +67,8 @@ OURS = {
     "pingpost_ledger_waiting": ("gauge", set()),
     "pingpost_calls_in_flight": ("gauge", set()),
     "pingpost_dead_letters": ("gauge", set()),
+    "pingpost_report_backlog": ("gauge", set()),
+    "pingpost_report_backlog_seconds": ("gauge", set()),
     "pingpost_folded_labels": ("gauge", {"label"}),
     "pingpost_workers": ("gauge", set()),
     "pingpost_worker_restarts_total": ("counter", set()),
@@ -376,12 +378,15 @@ async def test_what_is_under_way_and_what_is_amiss_are_shown() -> None:
     before = await scrape(metrics)
     metrics.in_flight(12, 3)
     metrics.show_dead_letters(4)
+    metrics.show_report_backlog(7, 2.5)
     metrics.show_checks({"database": False, "catalogue": True})
     samples = await scrape(metrics)
     assert labels_shown(before, "pingpost_ready", "check") == set(), "nobody has looked yet"
     assert value(samples, "pingpost_calls_in_flight") == 12
     assert value(samples, "pingpost_ledger_waiting") == 3
     assert value(samples, "pingpost_dead_letters") == 4
+    assert value(samples, "pingpost_report_backlog") == 7
+    assert value(samples, "pingpost_report_backlog_seconds") == 2.5
     assert value(samples, "pingpost_ready", check="database") == 0
     assert value(samples, "pingpost_ready", check="catalogue") == 1
 
