@@ -21,7 +21,7 @@ from auction.listening import listen, listen_on
 from auction.marketplaces import Marketplaces, load_at_start
 from auction.oversight import ops_services, tell_first_come
 from auction.ports import StorageUnavailableError
-from auction.service_manager import State, tell_service_manager
+from auction.service_manager import State, keep_telling, tell_service_manager, watched_s
 from auction.stores import running_database, secret_box
 from auction.tracing.starting import Tracing, Untraced, start_tracing
 from auction.web.drain import Drain
@@ -41,6 +41,7 @@ from metrics.load import LoadTerms
 from metrics.loop_lag import LoopLagMonitor
 from metrics.registry import Metrics
 from storage import catalogue
+from storage.confirming import doubt_of_commits
 from storage.database import Database
 from storage.follower import CatalogueFollower
 from storage.keys import ServiceKey, service_key
@@ -312,11 +313,15 @@ async def _run(
             "Ready on %s, ops on %s", handle.base_url, handle.ops_url, extra={"action": "ready"}
         )
         tell_service_manager(State.READY)
-        restarting = asyncio.create_task(_restart_when_told(handle, restart))
+        telling = keep_telling(watched_s(os.environ, os.getpid()))
+        beside = [
+            asyncio.create_task(each) for each in (_restart_when_told(handle, restart), telling)
+        ]
         await stop.wait()
         logger.info("Stopping", extra={"action": "stopping"})
         tell_service_manager(State.STOPPING)
-        restarting.cancel()
+        for each in beside:
+            each.cancel()
 
 
 async def _restart_when_told(handle: ServiceHandle, restart: asyncio.Event) -> None:
@@ -330,6 +335,9 @@ async def prepare(database: Database, settings: Settings, marketplace: Path | No
     """What is done once, however many processes decide calls: keys, partitions, the file."""
     box = await secret_box(database, settings)
     await _make_partitions(database)
+    doubt = await doubt_of_commits(database)
+    if doubt is not None:
+        logger.warning(doubt, extra={"action": "unconfirmed_commits"})
     if marketplace is None:
         return
     applied = await load_at_start(

@@ -15,7 +15,8 @@ KeysAt = Callable[[Sequence[Step]], Sequence[str]]
 """The keys that the object at a pydantic error's location may have."""
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]*")
-_FAULT = "fault"
+CONFIG_FAULT = "fault"
+"""The type of errors that ``mistake`` makes; their messages never repeat what was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ def mistake(message: str, *below: Step) -> PydanticCustomError:
 
 def mistakes(found: Sequence[tuple[Sequence[Step], str]]) -> PydanticCustomError:
     """One error that stands for several mistakes below the validated value."""
-    return PydanticCustomError(_FAULT, "{first}", {"first": found[0][1], "found": list(found)})
+    context = {"first": found[0][1], "found": list(found)}
+    return PydanticCustomError(CONFIG_FAULT, "{first}", context)
 
 
 def render_path(steps: Iterable[Step]) -> str:
@@ -99,7 +101,7 @@ def _told(
 ) -> list[tuple[tuple[Step, ...], str]]:
     steps = _real_steps(details["loc"], data)
     context = details.get("ctx", {})
-    if details["type"] == _FAULT:
+    if details["type"] == CONFIG_FAULT:
         return [((*steps, *below), message) for below, message in context["found"]]
     return [(steps, _plain_words(details, context, keys_at))]
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
 
+from config.dsn import fault_of_dsn, redact_dsn
 from config.faults import ConfigError, Fault, faults_of, mistake
 from config.poolers import Pooler
 from config.secret_box import read_key
@@ -122,8 +122,9 @@ class Settings(BaseSettings):
     @field_validator("dsn")
     @classmethod
     def _is_postgresql(cls, dsn: SecretStr | None) -> SecretStr | None:
-        if dsn and not dsn.get_secret_value().startswith(("postgresql://", "postgres://")):
-            raise mistake("must start with postgresql://")
+        wrong = fault_of_dsn(dsn.get_secret_value()) if dsn else None
+        if wrong:
+            raise mistake(wrong)
         return dsn
 
     @field_validator("data_dir")
@@ -223,17 +224,6 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
         for name in environ
         if name.startswith(PREFIX) and name not in known and not name.startswith(_TEST_PREFIX)
     )
-
-
-def redact_dsn(dsn: str) -> str:
-    """A data source name without its password and parameters."""
-    try:
-        parts = urlsplit(dsn)
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        return _HIDDEN
-    user = f"{parts.username}:{_HIDDEN}@" if parts.username else ""
-    return f"{parts.scheme}://{user}{parts.hostname or ''}{port}{parts.path}"
 
 
 def _network(text: object) -> Network:

@@ -26,7 +26,7 @@ CDR_TOKENS: Final = (
     *("call_id", "campaign", "source", "dialed_number", "caller_id", "started_at", "answered_at"),
     *("ended_at", "total_duration_s", "connected_duration_s", "ended_by", "state", "routed_by"),
     *("buyer", "offer", "price", "currency", "converted", "conversion_trigger", "revenue"),
-    *("payout", "test", "switch", "reason"),
+    *("payout", "test", "switch", "reason", "quality"),
 )
 """What a template may name of the call's record."""
 

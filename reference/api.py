@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import groupby
 from typing import Final
 from unittest.mock import MagicMock
@@ -13,7 +13,7 @@ from auction.assembly import CallHandling, Parts
 from auction.web.openapi.document import openapi
 from config.marketplace import Marketplace
 from reference.markdown import anchor, code, one_line, page, table
-from reference.schemas import HEADS, Schema, mapping, range_of, rows, type_of
+from reference.schemas import HEADS, Link, Schema, mapping, range_of, rows, type_of
 
 _INTRO: Final = """\
 Every path of port 8080, as `/openapi.json` of a running service describes it and `/docs` shows
@@ -30,12 +30,15 @@ _ALWAYS: Final = frozenset({"400", "401", "403", "429", "503"})
 def api_page() -> str:
     """The page: operations by the first part of their path, then the objects."""
     document = asyncio.run(_document())
+    schemas = mapping(mapping(document["components"])["schemas"])
     operations = list(_operations(mapping(document["paths"])))
+    link = partial(_link, schemas)
     parts = (
-        _section(subject, [each[1:] for each in group])
+        _section(subject, [each[1:] for each in group], link)
         for subject, group in groupby(operations, key=lambda each: each[0])
     )
-    return page("Reference: the API", "`auction/web/openapi/`", _INTRO, *parts, *_objects(document))
+    objects = _objects(schemas, link)
+    return page("Reference: the API", "`auction/web/openapi/`", _INTRO, *parts, *objects)
 
 
 async def _document() -> Schema:
@@ -69,30 +72,31 @@ def _operations(paths: Schema) -> Iterator[tuple[str, str, str, Schema]]:
     yield from sorted(found, key=lambda each: each[:3])
 
 
-def _section(subject: str, operations: Sequence[tuple[str, str, Schema]]) -> str:
-    return "\n\n".join([f"## /v1/{subject}", *(_operation(*each) for each in operations)])
+def _section(subject: str, operations: Sequence[tuple[str, str, Schema]], link: Link) -> str:
+    return "\n\n".join([f"## /v1/{subject}", *(_operation(*each, link) for each in operations)])
 
 
-def _operation(path: str, method: str, described: Schema) -> str:
+def _operation(path: str, method: str, described: Schema, link: Link) -> str:
     lines = [f"**`{method} {path}`** {one_line(str(described.get('summary', '')))}"]
     if "description" in described:
         lines.append(one_line(str(described["description"])))
-    lines += [*_parameters(described), *_body(described)]
-    lines.append(f"Answers {', '.join(_answers(mapping(described['responses'])))}.")
+    lines += [*_parameters(described, link), *_body(described, link)]
+    answers = ", ".join(_answers(mapping(described["responses"]), link))
+    lines.append(f"Answers {answers}.")
     return "\n\n".join(lines)
 
 
-def _parameters(described: Schema) -> Iterator[str]:
+def _parameters(described: Schema, link: Link) -> Iterator[str]:
     given = described.get("parameters", [])
     assert isinstance(given, list), "parameters are a list"
-    shown = [_parameter(mapping(each)) for each in given if mapping(each)["in"] != "path"]
+    shown = [_parameter(mapping(each), link) for each in given if mapping(each)["in"] != "path"]
     if shown:
         yield f"Takes {', '.join(shown)}."
 
 
-def _parameter(described: Schema) -> str:
+def _parameter(described: Schema, link: Link) -> str:
     schema = mapping(described["schema"])
-    said = [type_of(schema, _link), range_of(schema)]
+    said = [type_of(schema, link), range_of(schema)]
     if described["in"] == "header":
         said = ["header"]
     if described.get("required"):
@@ -100,38 +104,37 @@ def _parameter(described: Schema) -> str:
     return f"{code(str(described['name']))} ({'; '.join(each for each in said if each)})"
 
 
-def _body(described: Schema) -> Iterator[str]:
+def _body(described: Schema, link: Link) -> Iterator[str]:
     content = mapping(mapping(described.get("requestBody")).get("content"))
     if content:
         kinds = dict.fromkeys(
-            type_of(mapping(mapping(each).get("schema")), _link) for each in content.values()
+            type_of(mapping(mapping(each).get("schema")), link) for each in content.values()
         )
         yield f"Body: {' or '.join(kinds)} ({', '.join(code(kind) for kind in content)})."
 
 
-def _answers(responses: Schema) -> Iterator[str]:
+def _answers(responses: Schema, link: Link) -> Iterator[str]:
     for status, described in responses.items():
         if status not in _ALWAYS:
-            yield f"{status}{_answered(mapping(described))}"
+            yield f"{status}{_answered(mapping(described), link)}"
 
 
-def _answered(described: Schema) -> str:
+def _answered(described: Schema, link: Link) -> str:
     schema = mapping(
         mapping(mapping(described.get("content")).get("application/json")).get("schema")
     )
-    kind = type_of(schema, _link) if schema else ""
+    kind = type_of(schema, link) if schema else ""
     return f" {kind}" if kind and kind != "anything" else ""
 
 
-def _objects(document: Schema) -> Iterator[str]:
+def _objects(schemas: Schema, link: Link) -> Iterator[str]:
     """Objects that the marketplace file has not."""
-    schemas = mapping(mapping(document["components"])["schemas"])
     known = _of_the_file()
     yield "## Objects"
     for name, schema in schemas.items():
         if "properties" in mapping(schema) and _in_the_file(name) not in known:
             about = one_line(str(mapping(schema).get("description", "")).partition("\n\n")[0])
-            yield f"### {name}\n\n{about}\n\n{table(HEADS, rows(mapping(schema), _link))}"
+            yield f"### {name}\n\n{about}\n\n{table(HEADS, rows(mapping(schema), link))}"
 
 
 @cache
@@ -144,9 +147,13 @@ def _in_the_file(name: str) -> str:
     return name.removeprefix(_NEW).removesuffix(_READ)
 
 
-def _link(name: str) -> str:
+def _link(schemas: Schema, name: str) -> str:
+    """What a named schema is told as: the objects of the file there, others below, what is none."""
     same = _in_the_file(name)
     if same in _of_the_file():
         without_id = ", its `id` may be left out" if name.startswith(_NEW) else ""
         return f"[{same}](marketplace.md#{anchor(same)}){without_id}"
-    return f"[{name}](#{anchor(name)})"
+    schema = mapping(schemas.get(name))
+    if "properties" in schema:
+        return f"[{name}](#{anchor(name)})"
+    return type_of(schema, partial(_link, schemas))

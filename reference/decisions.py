@@ -10,7 +10,8 @@ _FOLDER = Path(__file__).parents[1] / "docs" / "adr"
 _TITLE = re.compile(r"# (?:ADR )?(?:\d+[.:]? +)?(.+)")
 _INTRO = """\
 Why it is built this way, one decision or one subject a page, in the order in which they were
-taken. A decision that another one replaces says so. A new one gets the next number."""
+taken. A decision that another one replaces says so. A new one gets the next number. What was
+decided for alerts stands on [their page](../alerts.md#why-it-is-so)."""
 
 
 def decisions_page() -> str:

@@ -1,6 +1,7 @@
 """Which pages there are, and what makes each."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -24,16 +25,22 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
 """By their place below ``docs``."""
 
 
+@cache
+def made(name: str) -> str:
+    """The text of a page, by its name in ``PAGES``."""
+    return PAGES[name]()
+
+
 def write_all(folder: Path) -> None:
     """Write every page into ``folder``."""
-    for name, make in PAGES.items():
+    for name in PAGES:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(make(), encoding="utf-8")
+        (folder / name).write_text(made(name), encoding="utf-8")
 
 
 def outdated(folder: Path) -> list[str]:
     """The pages in ``folder`` that the code would write otherwise, or that are not there."""
-    return [name for name, make in PAGES.items() if _text(folder / name) != make()]
+    return [name for name in PAGES if _text(folder / name) != made(name)]
 
 
 def _text(path: Path) -> str | None:

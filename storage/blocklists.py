@@ -22,7 +22,10 @@ async def erase_from_blocklists(connection: Connection, number: str) -> Mapping[
     """Take a number out of revisions no longer in force and scheduled changes; rows by table."""
     # Who rotates the secret key writes the same rows, from what it has read before.
     await lock(connection)
-    items, patches = await connection.fetch(_ITEMS[0], number), await connection.fetch(_PATCHES[0])
+    items, patches = (
+        await connection.fetch(_ITEMS[0], number),
+        await connection.fetch(_PATCHES[0], number),
+    )
     return {
         "catalogue_items": await _erase(connection, items, number),
         "scheduled_changes": await _erase_patches(connection, patches, number),

@@ -158,12 +158,25 @@ class Claims:
             rows = await connection.fetch(_READ, call_id, kind.value, buyer)
         return [ListedClaim(**row) for row in rows]
 
-    async def rates(self, since: datetime, until: datetime, by: str) -> Sequence[ClaimRates]:
-        """The claims on calls that came in in this time, by ``offer`` or ``source``."""
+    async def rates(
+        self,
+        since: datetime,
+        until: datetime,
+        by: str,
+        *,
+        buyer: str | None = None,
+        source: str | None = None,
+    ) -> Sequence[ClaimRates]:
+        """The claims on calls that came in in this time, by ``offer`` or ``source``.
+
+        Of one ``buyer`` or one ``source`` where that is given.
+        """
         async with self._readers.connection() as connection:
-            rows = await connection.fetch(_SUM, since, until, by)
+            rows = await connection.fetch(_SUM, since, until, by, buyer, source)
         claims = {row["name"]: row for row in rows if row["name"]}
-        question = Question(since, until, [since], By(by), detailed=False)
+        question = Question(
+            since, until, [since], By(by), buyer=buyer, source=source, detailed=False
+        )
         sold = await ask(self._readers, question)
         figures = {
             each.place.name: each.figures

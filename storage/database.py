@@ -14,6 +14,7 @@ from asyncpg.transaction import Transaction
 
 from auction.ports import StorageUnavailableError
 from config.poolers import Pooler
+from storage.servers import ServerConnection, Servers
 from storage.sessions import begin_session, check_session, connect_arguments, no_refusal_by_pooler
 
 Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
@@ -37,12 +38,14 @@ class Database:
     def __init__(
         self,
         dsn: str,
+        servers: Servers,
         pool: asyncpg.Pool,
         max_size: int,
         acquire_timeout_s: float,
         pooler: Pooler = Pooler.NONE,
     ) -> None:
-        self.dsn = dsn
+        self._dsn = dsn
+        self._servers = servers
         self.pooler = pooler
         self._pool = pool
         self._acquire_timeout_s = acquire_timeout_s
@@ -70,8 +73,10 @@ class Database:
         read, PoolerError when there is a pooler in between that ``pooler`` does not name.
         """
         with translated(), no_refusal_by_pooler():
+            servers = Servers(dsn, direct=pooler is Pooler.NONE)
             pool = asyncpg.create_pool(
                 dsn,
+                connect=servers.connect,
                 init_size=min_size,
                 # No floor: asyncpg restores one in the background, logging each failure at length.
                 min_size=0,
@@ -85,7 +90,7 @@ class Database:
                 **connect_arguments(dsn, pooler, application_name),
             )
             await pool
-        database = cls(dsn, pool, max_size, acquire_timeout_s, pooler)
+        database = cls(dsn, servers, pool, max_size, acquire_timeout_s, pooler)
         try:
             async with database.connection() as connection:
                 await check_session(connection, pooler)
@@ -109,6 +114,28 @@ class Database:
         """
         return _Lending(self, in_transaction=True)
 
+    async def open_connection(self, *, timeout_s: float) -> ServerConnection:
+        """A connection outside the pool, for LISTEN, which the caller closes.
+
+        Raises as ``connect`` does.
+        """
+        return await open_connection(
+            self._dsn,
+            self.pooler,
+            connect_timeout_s=timeout_s,
+            command_timeout_s=timeout_s,
+            servers=self._servers,
+        )
+
+    @property
+    def has_several_servers(self) -> bool:
+        """Whether the URL names servers that stand in for one another."""
+        return self._servers.several
+
+    def is_behind(self, connection: Connection) -> bool:
+        """Whether this connection's server is no longer the one to use: another was promoted."""
+        return self._servers.is_behind(connection)
+
     async def close(self) -> None:
         """Close every connection, by force when that takes more than a few seconds."""
         try:
@@ -130,8 +157,11 @@ class Database:
         try:
             while self._kept:
                 connection = self._kept.pop()
-                if not _is_gone(connection):
+                if _is_gone(connection):
+                    continue
+                if not self._servers.is_behind(connection):
                     return connection
+                _terminate(connection)
             return await self._pool.acquire(timeout=self._acquire_timeout_s)
         except BaseException:
             self._free.release()
@@ -152,10 +182,17 @@ class Database:
         """
         if broken:
             _terminate(connection)
+            self._doubt_others()
         cleaning = asyncio.create_task(self._clean_up(connection, transaction))
         self._cleaning.add(cleaning)
         cleaning.add_done_callback(self._cleaning.discard)
         return cleaning
+
+    def _doubt_others(self) -> None:
+        """With several servers: whatever is wrong with one connection, the next ask all servers."""
+        if self._servers.several:
+            while self._kept:
+                _terminate(self._kept.pop())
 
     async def _clean_up(
         self, connection: PoolConnectionProxy, transaction: Transaction | None
@@ -229,13 +266,16 @@ async def open_connection(
     *,
     connect_timeout_s: float = 5.0,
     command_timeout_s: float | None = 5.0,
-) -> asyncpg.Connection:
-    """A connection outside any pool, for LISTEN and migrations; the caller closes it.
+    servers: Servers | None = None,
+) -> ServerConnection:
+    """A connection outside any pool, for migrations; the caller closes it.
 
-    Raises as ``Database.connect`` does.
+    ``servers`` are those of the URL, where they are known already. Raises as ``Database.connect``
+    does.
     """
     with translated(), no_refusal_by_pooler():
-        connection = await asyncpg.connect(
+        asked = servers or Servers(dsn, direct=pooler is Pooler.NONE)
+        connection = await asked.connect(
             dsn,
             timeout=connect_timeout_s,
             command_timeout=command_timeout_s,

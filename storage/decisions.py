@@ -14,7 +14,7 @@ from storage.queries import query
 
 _FINISH = query("finish_calls")
 
-_COLUMNS: Final = (14, 2)
+_COLUMNS: Final = (15, 2)
 _UNDECIDED: Final = frozenset({CallState.DECIDING.value, CallState.REROUTING.value})
 
 Rows: TypeAlias = dict[CallId, asyncpg.Record | Exception]
@@ -54,6 +54,7 @@ def _row(finish: Finish) -> Sequence[Any]:
         finish.lease_ms,
         finish.answered_lease_ms,
         finish.collected_lease_ms,
+        finish.call.quality,
         finish.answer,
         finish.trace,
     )

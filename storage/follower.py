@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from auction.ports import StorageUnavailableError
 from config.poolers import Pooler
-from storage.database import Database, open_connection, translated
+from storage.database import Database, translated
 from storage.queries import query
 
 POLL_S = 0.5
@@ -77,18 +77,13 @@ class RevisionFollower:
         )
 
     async def _listen(self) -> None:
-        connection = await open_connection(
-            self._database.dsn,
-            self._database.pooler,
-            connect_timeout_s=_TIMEOUT_S,
-            command_timeout_s=_TIMEOUT_S,
-        )
+        connection = await self._database.open_connection(timeout_s=_TIMEOUT_S)
         woken = asyncio.Event()
         try:
             connection.add_termination_listener(lambda _: woken.set())
             with translated():
                 await connection.add_listener(self._channel, lambda *_: woken.set())
-            while True:
+            while not self._database.is_behind(connection):
                 woken.clear()
                 with translated():
                     revision = await connection.fetchval(self._query)

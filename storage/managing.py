@@ -18,6 +18,7 @@ _ITEM = query("managed_item")
 _ITEM_AT = query("managed_item_at")
 _ITEMS = query("managed_items")
 _CHILDREN = query("managed_children")
+_WAS_THERE = query("item_was_there")
 _LIST = query("managed_list")
 _REFERRING = query("managed_referring")
 _MENTIONING = query("managed_mentioning")
@@ -76,6 +77,13 @@ async def list_items(database: Database, kind: str, wanted: Wanted) -> list[Held
             _LIST, kind, wanted.after, wanted.limit, wanted.parent, *filters
         )
     return await asyncio.to_thread(lambda: [_held(row) for row in rows])
+
+
+async def was_there(database: Database, kind: str, identifier: str) -> bool:
+    """Whether there has ever been such an item. Raises StorageUnavailableError."""
+    async with database.connection() as connection:
+        found: bool = await connection.fetchval(_WAS_THERE, kind, identifier)
+    return found
 
 
 class CatalogueChange:

@@ -149,6 +149,7 @@ class CallRecords:
             timeout_ms=row["timeout_ms"],
             test=row["test"],
             switch=row["switch"],
+            quality=row["quality"],
         )
 
 

@@ -33,8 +33,8 @@ class Resolution(StrEnum):
     """Why an alert is over; the values are stored and shown."""
 
     CLEARED = "cleared"
-    RESUMED = "resumed"
-    """The offer it had paused is tried again."""
+    PAUSE_OVER = "pause_over"
+    """The time for its pause is up; ``pause`` tells whether the offer was resumed then."""
     GONE = "gone"
     """The rule is, or what it watched."""
 
@@ -82,7 +82,7 @@ def look(rule: AlertRule, state: AlertState, reading: float | None, now: datetim
         return _watch(rule, state, reading, now)
     if _time_to_try_again(rule, state, now):
         resumed = AlertState(counted_from=now)
-        return AlertStep(resumed, AlertEvent.RESOLVED, Resolution.RESUMED)
+        return AlertStep(resumed, AlertEvent.RESOLVED, Resolution.PAUSE_OVER)
     state = _judged(rule, state, reading, now)
     wait = timedelta(minutes=rule.condition.clear_after_minutes)
     if state.good_since is not None and now - state.good_since >= wait:

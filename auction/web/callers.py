@@ -101,6 +101,8 @@ class CallerHandlers:
         caller_hash = self._callers.keyed(number)
         found = await self._callers.data.calls(caller_hash, after, limit + 1)
         page = found[:limit]
+        if after is not None and not found:
+            await self._check_place(after)
         calls = [each for call_id in page if (each := await self._shown(call_id)) is not None]
         content = {
             "caller": number,
@@ -125,6 +127,11 @@ class CallerHandlers:
             "kept": await self._kept(number, caller_hash),
         }
         return web.Response(body=orjson.dumps(content), headers=_JSON)
+
+    async def _check_place(self, after: CallId) -> None:
+        """Raises CallerMistakeError (422) where no page can have ended so."""
+        if await self._services.records.get_call(after) is None:
+            raise invalid(Fault("after", BAD_PLACE))
 
     async def _kept(self, number: str, caller_hash: bytes) -> dict[str, object]:
         """What is kept so that the caller is left alone."""

@@ -36,7 +36,7 @@ _PLAIN_COLUMNS: Final = (
     *("call_id", "campaign", "source", "dialed_number", "caller_id"),
     *("started_at", "answered_at", "ended_at", "total_duration_s", "connected_duration_s"),
     *("ended_by", "state", "routed_by", "buyer", "offer", "price", "currency", "converted"),
-    *("conversion_trigger", "revenue", "payout", "test", "switch", "reason"),
+    *("conversion_trigger", "revenue", "payout", "test", "switch", "reason", "quality"),
 )
 CSV_COLUMNS: Final = (*_PLAIN_COLUMNS, "attempt_count", "attempts")
 """A CDR's keys; of its attempts how many there were, and the whole as JSON."""

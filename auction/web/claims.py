@@ -22,7 +22,7 @@ from auction.domain.postbacks import (
 from auction.domain.returns import Claim, ClaimKind, NotAllowed, why_not
 from auction.domain.terms import OfferTerms
 from auction.web import problems
-from auction.web.authentication import MAY_VIEW, Scope, granted, unbound
+from auction.web.authentication import MAY_VIEW, Scope, granted
 from auction.web.bodies import MAX_BODY_BYTES, expecting, fingerprint, read_object
 from auction.web.claim_requests import ClaimRequest, read_claim, read_period
 from auction.web.postbacks import MISTAKES, Postbacks
@@ -49,8 +49,19 @@ class Complaints(Protocol):
     ) -> Sequence["Listed"]:
         """The claims of a call in the order they were made; ``buyer`` None: of all buyers."""
 
-    async def rates(self, since: datetime, until: datetime, by: str) -> Sequence["Rates"]:
-        """The claims on calls that came in in this time, by ``offer`` or ``source``."""
+    async def rates(
+        self,
+        since: datetime,
+        until: datetime,
+        by: str,
+        *,
+        buyer: str | None = None,
+        source: str | None = None,
+    ) -> Sequence["Rates"]:
+        """The claims on calls that came in in this time, by ``offer`` or ``source``.
+
+        Of one ``buyer`` or one ``source`` where that is given.
+        """
 
 
 class Listed(Protocol):
@@ -174,11 +185,13 @@ class ClaimHandlers:
         return await self._list(request, ClaimKind.COMPLAINT)
 
     async def rates(self, request: web.Request) -> web.Response:
-        """How many calls were claimed, per offer or source."""
-        await unbound(request, self._services.tokens, MAY_VIEW)
+        """How many calls were claimed, per offer or source; a bound token is told of its own."""
+        grant = await granted(request, self._services.tokens, MAY_VIEW)
         period = read_period(request.query)
-        rows = await self._complaints.rates(period.since, period.until, period.by)
-        return _json({"by": period.by, "rows": [_rates(row) for row in rows]})
+        rows = await self._complaints.rates(
+            period.since, period.until, period.by, buyer=grant.buyer, source=grant.source
+        )
+        return _json({"by": period.by, "rows": [_rates(row, grant) for row in rows]})
 
     async def _list(self, request: web.Request, kind: ClaimKind) -> web.Response:
         grant = await granted(request, self._services.tokens, _MAY_CLAIM | MAY_VIEW)
@@ -267,7 +280,7 @@ def _listed(claim: Listed) -> Mapping[str, object]:
     }
 
 
-def _rates(rates: Rates) -> Mapping[str, object]:
+def _rates(rates: Rates, grant: Grant) -> Mapping[str, object]:
     return {
         "name": rates.name,
         "routed": rates.routed,
@@ -276,8 +289,8 @@ def _rates(rates: Rates) -> Mapping[str, object]:
         "complaints": rates.complaints,
         "return_rate": _share(rates.returned, rates.converted),
         "complaint_rate": _share(rates.complaints, rates.routed),
-        "credited": render(rates.credited),
-        "withheld": render(rates.withheld),
+        "credited": render(rates.credited) if grant.source is None else None,
+        "withheld": render(rates.withheld) if grant.buyer is None else None,
     }
 
 

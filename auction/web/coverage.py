@@ -1,6 +1,7 @@
 """The handler of ``/v1/campaigns/{id}/coverage``: who is open, by state and hour of the week."""
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from itertools import groupby
@@ -9,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 import orjson
 from aiohttp import hdrs, web
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from auction.domain.area_codes import AMERICAN_STATES
 from auction.domain.coverage import OfferCoverage, coverage
@@ -18,7 +20,7 @@ from auction.domain.ids import CampaignId
 from auction.domain.terms import Campaign, Catalogue
 from auction.ports import Clock, StorageUnavailableError
 from auction.web.authentication import MAY_VIEW, unbound
-from auction.web.faults import faults_of
+from auction.web.faults import OWN, faults_of
 from auction.web.problems import NOT_FOUND, CallerMistakeError, Fault, invalid
 from auction.web.services import Tokens
 
@@ -29,12 +31,27 @@ _HOURS_OF_A_DAY: Final = 24
 _JSON: Final = {hdrs.CONTENT_TYPE: "application/json"}
 
 
+_DATE: Final = WithJsonSchema({"type": "string", "format": "date"})
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_NO_DAY: Final = "must be a date such as 2026-11-23"
+
+
+def _day(value: object) -> date:
+    try:
+        day = date.fromisoformat(str(value)) if _DAY.fullmatch(str(value)) else date.min
+    except ValueError:
+        day = date.min
+    if not date(1970, 1, 8) < day < date(9990, 1, 1):
+        raise PydanticCustomError(OWN, _NO_DAY)
+    return day
+
+
 class CoverageQuery(BaseModel):
     """What is asked for. ``week``: any day of it, by default today."""
 
     model_config = ConfigDict(extra="forbid")
 
-    week: date | None = None
+    week: Annotated[date, BeforeValidator(_day), _DATE] | None = None
     state: Annotated[str, Field(json_schema_extra={"pattern": "^[A-Z]{2}$"})] | None = None
     format: Literal["grid", "compact"] = "grid"
 
@@ -74,8 +91,6 @@ def _read(request: web.Request, campaign: Campaign) -> CoverageQuery:
         raise invalid(*faults_of(error)) from None
     if asked.state is not None and asked.state not in AMERICAN_STATES:
         raise invalid(Fault("state", "must be two letters of a state such as CA"))
-    if asked.week is not None and not date(1970, 1, 8) < asked.week < date(9990, 1, 1):
-        raise invalid(Fault("week", "must be a date such as 2026-11-23"))
     if asked.format == "grid" and len(campaign.offers) > MOST_OFFERS:
         told = f"must be compact: the campaign has more than {MOST_OFFERS} offers"
         raise invalid(Fault("format", told))
@@ -113,10 +128,10 @@ def _offer(covered: OfferCoverage) -> dict[str, object]:
 
 def _week(state: str, found: Sequence[OfferCoverage]) -> dict[str, object]:
     """The hours of each day in which somebody is open; those alike are told together."""
-    return {day: _day(state, found, _hours_of(number)) for number, day in enumerate(DAYS)}
+    return {day: _of_day(state, found, _hours_of(number)) for number, day in enumerate(DAYS)}
 
 
-def _day(state: str, found: Sequence[OfferCoverage], hours: range) -> list[dict[str, object]]:
+def _of_day(state: str, found: Sequence[OfferCoverage], hours: range) -> list[dict[str, object]]:
     opened = [(hour, [each.offer for each in found if each.open_at(state, hour)]) for hour in hours]
     told: list[dict[str, object]] = []
     for offers, run in groupby(opened, key=lambda each: each[1]):

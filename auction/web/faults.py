@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from auction.redaction import mask_numbers
 from auction.web.problems import Fault
+from config.faults import CONFIG_FAULT
 
 _MOST = 50
 _LONGEST_NAME = 128
@@ -23,6 +24,12 @@ _WORDS: Mapping[str, Callable[[Context], str]] = {
     "int_from_float": lambda _: "must be a whole number",
     "bool_type": lambda _: "must be true or false",
     "dict_type": lambda _: "must be an object",
+    "model_type": lambda _: "must be an object",
+    "list_type": lambda _: "must be a list",
+    "float_type": lambda _: "must be a number",
+    "finite_number": lambda _: "must be a number",
+    "too_short": lambda c: f"must have at least {c['min_length']} entry",
+    CONFIG_FAULT: lambda c: str(c["first"]),
     "too_long": lambda c: f"must have at most {c['max_length']} entries",
     "greater_than_equal": lambda c: f"must be at least {c['ge']}",
     "less_than_equal": lambda c: f"must be at most {c['le']}",

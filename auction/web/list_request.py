@@ -135,9 +135,17 @@ def read_list_request(query: MultiMapping[str]) -> ListRequest:
     if twice:
         raise invalid(twice[0])
     try:
-        return ListRequest.model_validate(dict(query))
+        asked = ListRequest.model_validate(dict(query))
     except ValidationError as error:
         raise invalid(*faults_of(error)) from None
+    in_order(asked.since, asked.until)
+    return asked
+
+
+def in_order(since: datetime | None, until: datetime | None) -> None:
+    """Raises CallerMistakeError (422) when ``from`` lies after ``to``."""
+    if since is not None and until is not None and since > until:
+        raise invalid(Fault("from", "must not be after to"))
 
 
 def _other(asked: str | None, bound: str | None) -> bool:

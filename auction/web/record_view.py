@@ -92,6 +92,7 @@ def render_cdr(record: CallRecord, view: View, own: frozenset[str]) -> dict[str,
         "test": call.test,
         "switch": call.switch,
         "reason": record.reason,
+        "quality": call.quality,
     }
 
 

@@ -36,7 +36,7 @@ class Block:
     @property
     def place(self) -> str:
         """Where it is, for people."""
-        return f"{self.page.relative_to(ROOT)}:{self.line}"
+        return f"{_name(self.page)}:{self.line}"
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Page:
     @property
     def name(self) -> str:
         """Its path from the repository's top."""
-        return str(self.path.relative_to(ROOT))
+        return _name(self.path)
 
     def commands(self) -> Iterator[tuple[Block, Block | None]]:
         """The blocks of commands that are run, each with the block that comes next."""
@@ -98,6 +98,10 @@ class Page:
                 inside = not inside
             elif not inside:
                 yield line
+
+
+def _name(path: Path) -> str:
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name
 
 
 def anchor(title: str) -> str:

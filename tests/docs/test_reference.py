@@ -9,7 +9,7 @@ from auction.domain.reasons import Reason
 from config.meanings import meaning_of
 from config.settings import Settings
 from reference.__main__ import FOLDER, main
-from reference.pages import PAGES, outdated, write_all
+from reference.pages import made, outdated, write_all
 
 
 def test_the_pages_are_current() -> None:
@@ -38,12 +38,12 @@ def test_every_setting_says_what_it_means() -> None:
 
 
 def test_every_reason_is_on_its_page_with_its_number() -> None:
-    page = PAGES["reference/reasons.md"]()
+    page = made("reference/reasons.md")
     for reason in Reason:
         assert f"| {int(reason)} | `{reason.outcome}` | {reason.meaning} |" in page
 
 
 def test_every_path_of_the_api_is_on_its_page() -> None:
-    page = PAGES["reference/api.md"]()
+    page = made("reference/api.md")
     for path in ("POST /v1/calls", "POST /v1/calls/next", "PATCH /v1/offers/{id}"):
         assert f"**`{path}`**" in page

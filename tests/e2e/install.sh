@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Installs the real programs that tests/e2e drives, where this machine can; says what is missing where it can't.
 set -euo pipefail
-packages=(kamailio kamailio-json-modules kamailio-utils-modules sip-tester prometheus pgbouncer haproxy iproute2)
-commands=(kamailio sipp prometheus promtool pgbouncer haproxy ip)
+packages=(kamailio kamailio-extra-modules kamailio-json-modules kamailio-utils-modules sip-tester prometheus
+    pgbouncer haproxy iproute2 docker-compose buildah debootstrap systemd)
+commands=(kamailio kamcmd sipp prometheus promtool pgbouncer haproxy ip docker-compose buildah
+    debootstrap systemd-analyze)
 
 missing() {
     local command
@@ -10,6 +12,15 @@ missing() {
         PATH="$PATH:/usr/sbin:/sbin" command -v "$command" >/dev/null || echo "$command"
     done
 }
+
+# Tools that check what is in deploy/, apart from the service's own packages.
+tools=$(dirname "$0")/../../.e2e-tools
+lock=$(dirname "$0")/tools.lock
+if ! cmp -s "$lock" "$tools/installed.lock"; then
+    python3 -m venv "$tools"
+    "$tools/bin/pip" install --quiet --disable-pip-version-check --require-hashes --no-deps -r "$lock"
+    cp "$lock" "$tools/installed.lock"
+fi
 
 [ -n "$(missing)" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

@@ -77,6 +77,17 @@ class KamailioSwitch:
         async with asyncio.timeout(STOP_WITHIN_S):
             await self.process.wait()
 
+    async def ask(self, *words: str) -> str:
+        """What it answers to a command of its operator."""
+        process = await asyncio.create_subprocess_exec(
+            *(str(program("kamcmd")), "-s", f"unix:{self.folder}/kamailio_ctl", *words),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(STOP_WITHIN_S):
+            told, _ = await process.communicate()
+        assert process.returncode == 0, told
+        return told.decode()
+
     @property
     def log(self) -> str:
         """What it printed."""
@@ -85,6 +96,7 @@ class KamailioSwitch:
 
 def environment(folder: Path, port: int, **settings: str) -> dict[str, str]:
     """The settings of a switch on this port; ``settings`` replace its defaults."""
+    folder.mkdir(exist_ok=True)
     trunks = folder / "trunks.list"
     trunks.write_text(TRUNK)
     return {
@@ -103,7 +115,6 @@ def environment(folder: Path, port: int, **settings: str) -> dict[str, str]:
 @asynccontextmanager
 async def a_kamailio(folder: Path, **settings: str) -> AsyncIterator[KamailioSwitch]:
     """A running switch on a free port; it is stopped at the end whatever happens."""
-    folder.mkdir(exist_ok=True)
     port = free_udp_port()
     switch = KamailioSwitch(folder, port, environment(folder, port, **settings))
     try:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+TOOLS = Path(__file__).parents[2] / ".e2e-tools" / "bin"
 SYSTEM_PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
 
 
@@ -15,7 +16,16 @@ def program(name: str) -> Path:
     A test that needs one which is not installed is skipped with a word that says what to do; in
     CI, where ``tests/e2e/install.sh`` has installed all of them, it fails instead.
     """
-    found = shutil.which(name, path=SYSTEM_PATH)
+    return _found(name, SYSTEM_PATH)
+
+
+def tool(name: str) -> Path:
+    """Where the Python tool ``name`` is, of those in ``tests/e2e/tools.lock``; else as above."""
+    return _found(name, str(TOOLS))
+
+
+def _found(name: str, path: str) -> Path:
+    found = shutil.which(name, path=path)
     if found is None:
         said = f"{name} is not installed here; `make e2e` installs it on Debian as root"
         if os.environ.get("CI"):

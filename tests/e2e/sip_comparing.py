@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -10,7 +11,7 @@ from tests.e2e.sip_steps import Cdr
 from tests.e2e.sipp import Sipp
 
 NEAR_MS = 300
-"""So near to the minimum duration no call may come: what it earns would hang on the machine's load."""
+"""So near to the minimum duration no call may come: its worth would hang on the machine's load."""
 
 Outcome = tuple[object, ...]
 
@@ -33,22 +34,17 @@ def wanted(plan: Plan) -> Outcome:
     offer, centre = plan.met[-1]
     earns = plan.talked_ms >= MINIMUM_S * 1000
     ended_by = "target" if plan.scenario == "hung-up-on" else "caller"
-    attempts = (*failed, (offer, "ended", None)) if centre not in REASONS else _one(offer)
+    # Where it still rang when the caller hung up, the attempt ended with the call.
+    before = () if centre in REASONS else failed
+    attempts = (*before, (offer, "ended", None))
     return ("ended", ended_by, None, offer, earns, PRICES[offer] if earns else 0, attempts)
-
-
-def _one(offer: str) -> tuple[tuple[str, str, None], ...]:
-    """The caller went while it rang, or before: the attempt ended with the call."""
-    return ((offer, "ended", None),)
 
 
 def wanted_of(plan: Plan, count: int, cap: int) -> Counter[Outcome]:
     """What so many calls of this plan must come to: the best buyer takes no more than its cap."""
     if plan.name != FULL:
         return Counter({wanted(plan): count})
-    second = Plan(
-        plan.name, "", plan.scenario, plan.dials, (("beta-capped", Centre.ANSWERS),), plan.stay_ms
-    )
+    second = replace(plan, met=(("beta-capped", Centre.ANSWERS),))
     return Counter({wanted(plan): min(cap, count), wanted(second): max(0, count - cap)})
 
 
@@ -93,5 +89,7 @@ def peak(cdrs: Iterable[Cdr]) -> int:
 
 def furthest_apart_ms(found: Mapping[str, Cdr], talked: Mapping[str, int]) -> int:
     """How far the CDRs' connected times are from sipp's, at most."""
-    told = {caller: round(found[caller]["connected_duration_s"] * 1000) for caller in talked}
-    return max(abs(told[caller] - ms) for caller, ms in talked.items())
+    told_ms = {
+        caller: int(Decimal(str(found[caller]["connected_duration_s"])) * 1000) for caller in talked
+    }
+    return max(abs(told_ms[caller] - ms) for caller, ms in talked.items())

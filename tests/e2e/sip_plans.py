@@ -1,4 +1,4 @@
-"""What each caller does and meets, and what must come of it: settled by the caller's number alone."""
+"""What each caller does and meets: settled by the caller's number alone."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -161,7 +161,8 @@ MEANWHILE = Plan("calls meanwhile", "43", "stays", OPEN, (), SHORT_MS)
 AFTERWARDS = Plan(
     "calls afterwards", "44", "stays", OPEN, (("beta-open", Centre.ANSWERS),), LONG_MS
 )
-OUTAGE_PLANS = (TALKS_OVER, RINGS_OVER, ASKED_OVER, MEANWHILE, AFTERWARDS)
+VANISHES = Plan("vanishes", "45", "stays", CAPPED, (("alpha-capped", Centre.ANSWERS),), OVER_MS)
+OUTAGE_PLANS = (TALKS_OVER, RINGS_OVER, ASKED_OVER, MEANWHILE, AFTERWARDS, VANISHES)
 """Calls around an outage of the service or the switch."""
 
 

@@ -12,6 +12,7 @@ import aiohttp
 
 from tests.e2e import sip_marketplace
 from tests.e2e.kamailio_switch import NAME, KamailioSwitch, a_kamailio
+from tests.e2e.report import Report
 from tests.e2e.sip_plans import PRICES
 from tests.e2e.sipp import HOST, Sipp, a_call_centre, free_udp_port
 from tests.eventually import eventually
@@ -54,6 +55,21 @@ class Surroundings:
         async with self.session.get(f"http://{HOST}:{self.buyers_port}/_counts") as response:
             counts = (await response.json())["buyers"][offer]
             return int(counts["pings"])
+
+    async def nothing_is_left_at_the_switch(self, report: Report) -> None:
+        """No report waits there, and no call is kept as one that the service may still count."""
+
+        async def left() -> dict[str, int]:
+            kept = {"live calls": (await self.switch.ask("htable.dump", "live")).count("name:")}
+            for queue in ("reports", "retries"):
+                told = await self.switch.ask("mqueue.get_size", queue)
+                kept[queue] = int(told.partition("size:")[2].split()[0])
+            assert not any(kept.values()), kept
+            return kept
+
+        nothing = {"live calls": 0, "reports": 0, "retries": 0}
+        seen = await eventually(left, within_s=25.0, every_s=0.2)
+        report.equal("left at the switch", nothing, seen)
 
     async def settled(self, within_s: float, apart_from: Collection[str] = ()) -> list[Cdr]:
         """The calls, as soon as all are over but those of the callers ``apart_from``."""

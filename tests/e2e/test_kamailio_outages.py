@@ -1,10 +1,12 @@
-"""The service dies or stalls while Kamailio's calls are up: none is lost, and everything settles."""
+"""The service or the switch dies or stalls while calls are up: none is lost, all settles."""
 
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
+
+import pytest
 
 from tests.e2e import sip_comparing as comparing
 from tests.e2e.report import Report
@@ -15,6 +17,7 @@ from tests.e2e.sip_plans import (
     PRICES,
     RINGS_OVER,
     TALKS_OVER,
+    VANISHES,
     Plan,
     callers,
 )
@@ -22,7 +25,7 @@ from tests.e2e.sip_steps import DESK, Cdr, Surroundings, surroundings
 from tests.e2e.sipp import Sipp, start_callers
 from tests.eventually import eventually
 
-TALKING, RINGING, ASKED, DURING, AFTER, STALLED = 8, 3, 3, 8, 3, 4
+TALKING, RINGING, ASKED, DURING, AFTER, STALLED, VANISHING = 8, 3, 3, 8, 3, 4, 2
 ANSWERED_WITHIN_MS = 6000
 CLOCKS_AGREE_WITHIN_MS = 250
 
@@ -99,6 +102,7 @@ async def test_kill_9_of_the_service_loses_no_call_and_after_its_restart_everyth
         _billed_right(report, cdrs, [talking, after])
         _was_let_go(report, cdrs)
         assert "given up" not in around.switch.log
+        await around.nothing_is_left_at_the_switch(report)
 
 
 async def _pinged(around: Surroundings, count: int) -> None:
@@ -137,7 +141,8 @@ def _was_let_go(report: Report, cdrs: Sequence[Cdr]) -> None:
     Nobody asks again about the latter, so no decision comes, and their records stay as they are.
     """
     asked = {(cdr["state"], cdr["offer"]) for cdr in _of(cdrs, ASKED_OVER)}
-    report.equal("calls that were being decided when it died", {("deciding", None)}, asked)
+    asked -= {("deciding", None)}
+    report.equal("decisions on calls that were being decided when it died", set(), asked)
     seen = [(cdr["state"], cdr["ended_by"], cdr["converted"]) for cdr in _of(cdrs, RINGS_OVER)]
     report.equal("calls that rang when it died", [("ended", "system", False)] * RINGING, seen)
 
@@ -159,6 +164,7 @@ async def test_a_service_that_stalls_holds_no_caller_up_and_keeps_nothing(
         await _nothing_is_held(report, around, within_s=20.0)
         report.fact("calls that it decided too late", sum(bool(cdr["offer"]) for cdr in cdrs))
         report.equal("revenue", {"0.00"}, {cdr["revenue"] for cdr in cdrs})
+        await around.nothing_is_left_at_the_switch(report)
 
 
 @contextmanager
@@ -170,3 +176,45 @@ def _stalled(around: Surroundings) -> Iterator[None]:
         yield
     finally:
         around.service.process.send_signal(signal.SIGCONT)
+
+
+async def test_kill_9_of_the_switch_ends_no_talk_and_bills_each_in_full(
+    tmp_path: Path, report: Report
+) -> None:
+    async with surroundings(tmp_path, cap=30) as around:
+        talking = await _start(around, TALKS_OVER, TALKING)
+        await _at(around, TALKS_OVER, TALKING, "answered_at")
+        await around.switch.kill()
+        await around.switch.start()
+        await _all_right(report, "talked when it died", talking, TALKING)
+        cdrs = await around.settled(within_s=20.0)
+        await _nothing_is_held(report, around, within_s=5.0)
+        _billed_right(report, cdrs, [talking])
+
+
+async def test_calls_whose_ends_are_gone_keep_no_slot(
+    tmp_path: Path, short: bool, report: Report
+) -> None:
+    """Nobody says BYE: with the switch gone too its list tells, else its keep-alives do."""
+    if short:
+        pytest.skip("a minute of keep-alives: in the long form only")
+    async with surroundings(tmp_path, cap=30) as around:
+        await _vanish(around, TALKS_OVER, "beta-open")
+        await around.switch.kill()
+        await around.switch.start()
+        await _vanish(around, VANISHES, "alpha-capped")
+        await _nothing_is_held(report, around, within_s=150.0)
+        cdrs = await around.cdrs()
+        lost = [(cdr["state"], cdr["revenue"]) for cdr in _of(cdrs, TALKS_OVER)]
+        report.equal("calls that the switch lost", [("lost", "0.00")] * VANISHING, lost)
+        ended = [(cdr["state"], cdr["ended_by"]) for cdr in _of(cdrs, VANISHES)]
+        report.equal("calls that it found dead", [("ended", "system")] * VANISHING, ended)
+        await around.nothing_is_left_at_the_switch(report)
+
+
+async def _vanish(around: Surroundings, plan: Plan, offer: str) -> None:
+    """Some talk, and both ends go without a word."""
+    talking = await _start(around, plan, VANISHING)
+    await _at(around, plan, VANISHING, "answered_at")
+    await talking.stop()
+    await around.centres[offer].stop()

@@ -24,7 +24,7 @@ from auction.web.api import CallLife, build_api
 from auction.web.drain import Drain
 from auction.web.management.routes import Managed, management
 from auction.web.runner import ProblemRunner
-from auction.web.services import ApiServices, Grant
+from auction.web.services import ApiServices, Grant, Signing
 from tests.builders import NOON
 from tests.ledger_steps import VAULT
 
@@ -224,6 +224,7 @@ async def running_api(
     *,
     max_requests: int = 100,
     managed: Managed | None = None,
+    signing: Signing | None = None,
 ) -> AsyncIterator[Api]:
     fake, unused = services or FakeServices(), Unused()
     drain = Drain()
@@ -240,6 +241,7 @@ async def running_api(
             fingerprint=VAULT.fingerprint,
             drain=drain,
             max_requests=max_requests,
+            signing=signing or Signing(),
         ),
         CallLife(lists=unused, postbacks=unused, switch_calls=unused, dead_letters=unused),
         *(() if managed is None else (management(managed, fake, fake),)),

@@ -192,7 +192,7 @@ async def test_an_offer_whose_buyer_times_out_is_paused_told_of_and_tried_again(
         await eventually(lambda: "alert.resolved" in site.ear.events(), within_s=20)
         await eventually(lambda: _is(site, "timeout"), within_s=10)
         [over] = await site.alerts("history")
-        assert (over["resolution"], over["pause"]) == ("resumed", "resumed")
+        assert (over["resolution"], over["pause"]) == ("pause_over", "resumed")
         assert site.ear.events() == ["alert.fired", "alert.resolved"]
         assert site.ear.events("/escalations") == ["alert.escalated", "alert.resolved"]
 

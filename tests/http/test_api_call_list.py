@@ -320,6 +320,7 @@ async def test_csv_has_a_line_for_every_call() -> None:
         "test": "false",
         "switch": "",
         "reason": "",
+        "quality": "",
         "attempt_count": "1",
     }
     assert attempts[0]["offer"] == "acme-auto"

@@ -129,6 +129,8 @@ async def test_what_is_no_caller_is_refused_and_a_blocklisted_one_is_told_so(
             ("callers/nobody", 404),
             ("callers/3105551234?limit=0", 422),
             (f"callers/3105551234?after={'x' * 200}", 422),
+            ("callers/3105551234?after=nobody", 422),
+            ("callers/3105551234?page=2", 422),
         ):
             assert (await office.send("GET", path))[0] == status, path
         _, told = await office.send("GET", "callers/3105550009")

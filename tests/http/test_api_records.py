@@ -25,7 +25,7 @@ CDR_KEYS = [
     *("call_id", "campaign", "source", "dialed_number", "caller_id"),
     *("started_at", "answered_at", "ended_at", "total_duration_s", "connected_duration_s"),
     *("ended_by", "state", "routed_by", "buyer", "offer", "price", "currency", "converted"),
-    *("conversion_trigger", "revenue", "payout", "attempts", "test", "switch", "reason"),
+    *("conversion_trigger", "revenue", "payout", "attempts", "test", "switch", "reason", "quality"),
 ]
 
 TRACE = {
@@ -151,6 +151,7 @@ async def test_the_cdr_has_every_key_of_the_contract() -> None:
         "test": False,
         "switch": None,
         "reason": None,
+        "quality": None,
     }
 
 

@@ -1,11 +1,13 @@
 """LeadConduit's rules over real HTTP: mapping, validation, consent, segments, quality, ranking."""
 
 import asyncio
+import csv
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -250,12 +252,18 @@ async def test_an_offer_takes_only_calls_of_enough_quality(scene: Scene) -> None
     assert decision["offer"] == "beacon-auto"
     record = await scene.switch.record(scene.service, decision["call_id"])
     assert record["trace"]["quality"] == {"score": 45, "source_points": 0}
+    assert record["cdr"]["quality"] == 45
+    url = f"{scene.service.url}/v1/calls?format=csv"
+    async with scene.switch.session.get(url) as response:
+        rows = csv.DictReader(StringIO(await response.text()))
+        scores = {row["call_id"]: row["quality"] for row in rows}
+    assert scores[decision["call_id"]] == "45"
     told = await scene.told(decision["call_id"])
     assert told["acme-auto"] == ("filtered", 205, "quality")
 
 
 async def send(
-    scene: Scene, path: str, body: dict[str, str] | None = None, token: str | None = None
+    scene: Scene, path: str, body: dict[str, Any] | None = None, token: str | None = None
 ) -> tuple[int, dict[str, Any]]:
     """A request's status and answer: a POST where it has a body."""
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
@@ -304,6 +312,29 @@ async def test_a_buyer_returns_a_call_within_its_window_and_is_credited_once(sce
         return [(each["returned"], each["return_rate"]) for each in found] == [(1, 1.0)] * 2
 
     await eventually(rates, within_s=10)
+    for kind, own, other, money in (
+        ("buyer", "acme", "beacon", ("50.00", None)),
+        ("source", "pub-17", "pub-18", (None, "9.00")),
+    ):
+        [row] = await rates_told(scene, kind, own)
+        assert (row["name"], row["returned"]) == ("acme-auto", 1)
+        assert (row["credited"], row["withheld"]) == money
+        assert not any(each["returned"] for each in await rates_told(scene, kind, other))
+
+
+async def rates_told(scene: Scene, kind: str, name: str) -> list[dict[str, Any]]:
+    """What a token that is bound to a buyer or a source is told of returns."""
+    body: dict[str, Any] = {"name": name, "scopes": ["read"], kind: name}
+    status, made = await send(scene, "/v1/tokens", body)
+    assert status == 201, made
+
+    async def told() -> list[list[dict[str, Any]]]:
+        period = "from=2020-01-01T00:00:00Z&to=2100-01-01T00:00:00Z"
+        status, answer = await send(scene, f"/v1/returns?{period}", token=made["token"])
+        return [answer["rows"]] if status == 200 else []
+
+    rows: list[dict[str, Any]] = (await eventually(told, within_s=5))[0]
+    return rows
 
 
 async def test_a_call_without_terms_for_it_is_not_returned(scene: Scene) -> None:

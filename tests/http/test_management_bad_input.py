@@ -2,7 +2,9 @@
 
 from io import BytesIO
 
-from auction.web.management.resources import RESOURCES
+import pytest
+
+from auction.web.management.resources import RESOURCES, Resource
 from storage.database import Database
 from tests.http.managed_steps import EXAMPLES, ask, faults, managing, revision
 
@@ -93,6 +95,52 @@ async def test_bodies_that_are_no_objects_are_refused_on_every_path(database: Da
                     body[:20]
                 )
         assert await revision(database) == 1
+
+
+ABSURD = {
+    "nested 60 deep": deep(60),
+    "a number of 41 digits": 10**40,
+    "a list of 10,001 entries": ["x"] * 10_001,
+    "a text of 100,000 characters": "x" * 100_000,
+    "a text with a control character": "x\0",
+}
+
+
+@pytest.mark.parametrize("resource", RESOURCES, ids=lambda each: each.path)
+async def test_every_key_of_every_resource_refuses_absurd_values_with_its_path(
+    database: Database, resource: Resource
+) -> None:
+    path = f"/v1/{resource.path}"
+    keys = [each.alias or name for name, each in resource.model.model_fields.items()]
+    async with managing(database) as api:
+        for key in (*keys, "colour"):
+            for what, value in ABSURD.items():
+                body = {**EXAMPLES[resource.path], key: value}
+                told = faults(await ask(api, "POST", path, body))
+                assert any(each.startswith(key) for each in told), (key, what, told)
+        assert await revision(database) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "key"),
+    [
+        ("buyers/acme", {"time_zone": "Mars/Olympus"}, "time_zone"),
+        ("offers/acme-auto", {"hours": {"time_zone": "EST5EDT4"}}, "hours.time_zone"),
+        ("offers/acme-auto", {"hours": {"weekly": {"mon": ["08:00"]}}}, "hours.weekly.mon[0]"),
+        (
+            "offers/acme-auto",
+            {"hours": {"weekly": {"mon": ["22:00-06:00", "23:00-24:00"]}}},
+            "hours.weekly.mon[1]",
+        ),
+        ("offers/acme-auto", {"hours": {"closed_dates": ["2026-02-30"]}}, "hours.closed_dates[0]"),
+    ],
+)
+async def test_zones_and_hours_that_can_not_be_are_refused_with_their_path(
+    database: Database, path: str, body: object, key: str
+) -> None:
+    async with managing(database) as api:
+        told = faults(await ask(api, "PATCH", f"/v1/{path}", body))
+        assert [each for each in told if each.startswith(key)], told
 
 
 async def test_a_list_of_10_000_entries_is_taken(database: Database) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -55,6 +56,34 @@ async def test_sigterm_ends_the_service_with_0_and_its_answers_survive(tmp_path:
         assert asyncio.get_running_loop().time() - began < 10
         await service.start()
         assert await switch.route(service, call_id="c-1", campaign="auto") == before
+
+
+def _hear_all(ear: socket.socket) -> None:
+    """Raises TimeoutError once nothing more comes."""
+    while ear.recv(64):
+        pass
+
+
+async def test_a_supervisor_is_told_of_the_start_each_beat_and_the_end(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        ear.bind(str(tmp_path / "notify"))
+        ear.settimeout(20)
+        environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "300000"}
+        async with a_service(tmp_path / "data", environment=environment) as service:
+            assert await asyncio.to_thread(ear.recv, 64) == b"READY=1"
+            assert await asyncio.to_thread(ear.recv, 64) == b"WATCHDOG=1"
+            assert service.process is not None
+            service.process.send_signal(signal.SIGSTOP)
+            ear.settimeout(1)
+            with pytest.raises(TimeoutError):
+                await asyncio.to_thread(_hear_all, ear)
+            service.process.send_signal(signal.SIGCONT)
+            ear.settimeout(20)
+            assert await asyncio.to_thread(ear.recv, 64) == b"WATCHDOG=1"
+            assert await service.stop() == 0
+            told = b""
+            while told != b"STOPPING=1":
+                told = await asyncio.to_thread(ear.recv, 64)
 
 
 async def test_sigterm_answers_a_call_in_flight(tmp_path: Path) -> None:

@@ -235,7 +235,7 @@ async def test_a_paused_offer_is_resumed_exactly_as_it_was_and_judged_anew(
     await (await a_watch(database)).look()
     assert await offer_of(database) == before
     [alert] = await AlertBook(database).history(10)
-    assert (alert.resolution, alert.pause, alert.phase) == ("resumed", "resumed", "resolved")
+    assert (alert.resolution, alert.pause, alert.phase) == ("pause_over", "resumed", "resolved")
     await (await a_watch(database)).look()
     assert await AlertBook(database).active() == []
 

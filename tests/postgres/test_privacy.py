@@ -236,6 +236,9 @@ async def test_whom_a_campaign_blocks_now_it_goes_on_blocking(database: Database
     async with database.connection() as connection:
         blocked = "select document::text from catalogue_items where last_revision is null"
         assert NUMBER in await connection.fetchval(blocked)
+        patches = await connection.fetch("select id, patch::text from scheduled_changes")
+        naming = [row["id"] for row in patches if "555-1234" in row["patch"]]
+    assert naming == ["pending"], "applied, it must not let the caller in again"
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ HOT: dict[str, Sequence[Any]] = {
     ),
     "finish_calls": (
         *texts(IDS, NUMBERS, NUMBERS, TEXTS, TEXTS, TEXTS, TEXTS, PRICES, TEXTS, TEXTS, FLAGS),
-        *(*texts(NUMBERS, NUMBERS, NUMBERS), BYTES, BYTES),
+        *(*texts(NUMBERS, NUMBERS, NUMBERS, NUMBERS), BYTES, BYTES),
     ),
     "known_events": (IDS, TEXTS),
     "write_progress": (

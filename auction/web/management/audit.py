@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from auction.web.authentication import MAY_VIEW, unbound
 from auction.web.call_request import Identifier
 from auction.web.faults import OWN
-from auction.web.list_request import A_TEXT, Limit, Moment
+from auction.web.list_request import A_TEXT, Limit, Moment, in_order
 from auction.web.management.answers import json_answer, written
 from auction.web.management.fragments import shown
 from auction.web.management.masking import shown_to
@@ -56,6 +56,7 @@ class AuditHandlers:
         """``GET``: the newest first; ``next`` goes into ``after``."""
         grant = await unbound(request, self._tokens, MAY_VIEW)
         asked = read_query(AuditRequest, request.query)
+        in_order(asked.since, asked.until)
         wanted = AuditWanted(
             limit=asked.limit + 1,
             before=asked.after,

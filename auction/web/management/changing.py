@@ -64,7 +64,7 @@ async def create(change: CatalogueChange, draft: Draft, box: SecretBox, about: A
     identifier = draft.document.get("id")
     usable = isinstance(identifier, str) and is_identifier(identifier)
     if usable and await change.item(draft.resource.kind, str(identifier)) is not None:
-        message = f"There is a {draft.resource.title} of this id: change it, or choose another."
+        message = f"There is {draft.resource.one} of this id: change it, or choose another."
         raise CallerMistakeError(problems.EXISTS, message)
     return await put(change, draft, box, about)
 

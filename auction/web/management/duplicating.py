@@ -16,9 +16,8 @@ from auction.web.management.conditions import etag
 from auction.web.management.entailed import refuse_made
 from auction.web.management.fragments import shown
 from auction.web.management.handlers import FROM_API
-from auction.web.management.requests import actor_of, read_exact_object
+from auction.web.management.requests import actor_of, known_now, read_exact_object
 from auction.web.management.resources import BY_KIND
-from auction.web.paging import known_only
 from auction.web.problems import CallerMistakeError, invalid
 from auction.web.services import Tokens
 from config.identifiers import unused
@@ -52,7 +51,7 @@ class DuplicateHandler:
     async def duplicate(self, request: web.Request) -> web.Response:
         """The copy, with the ids of its offers."""
         grant = await unbound(request, self.tokens, MAY_MANAGE)
-        known_only(request, frozenset())
+        known_now(request)
         asked = _read(await read_exact_object(request) if request.can_read_body else {})
         identifier = request.match_info["id"]
         async with change(self.database) as under_way:

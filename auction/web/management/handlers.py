@@ -18,6 +18,7 @@ from auction.web.management.fragments import shown
 from auction.web.management.masking import shown_to
 from auction.web.management.requests import (
     actor_of,
+    known_now,
     read_exact_object,
     read_number,
     read_wanted,
@@ -25,17 +26,16 @@ from auction.web.management.requests import (
 )
 from auction.web.management.resources import Resource
 from auction.web.management.schedule import accepted, read_effective_at, schedule
-from auction.web.paging import known_only
+from auction.web.paging import BAD_PLACE, known_only
+from auction.web.problems import Fault, invalid
 from auction.web.services import Grant, Tokens
 from config.secret_box import SecretBox
 from config.values import is_identifier
 from storage.catalogue import About
 from storage.database import Database
-from storage.managing import CatalogueChange, HeldItem, change, list_items, read_item
+from storage.managing import CatalogueChange, HeldItem, change, list_items, read_item, was_there
 
 FROM_API: Final = "api"
-
-_NOTHING: Final[frozenset[str]] = frozenset()
 
 Change = Callable[[CatalogueChange, HeldItem | None, About], Awaitable[HeldItem]]
 
@@ -65,6 +65,8 @@ class ResourceHandlers:
         """``GET``: in the order of their ids; ``next`` goes into ``after``."""
         grant = await unbound(request, self._tokens, MAY_VIEW)
         wanted = read_wanted(request, self._resource)
+        if wanted.after:
+            await self._check_place(wanted.after)
         found = await list_items(self._database, self._resource.kind, wanted)
         more = found[-2].item.id if len(found) == wanted.limit else None
         # A thousand objects take a while; calls go on being decided meanwhile.
@@ -73,7 +75,7 @@ class ResourceHandlers:
     async def create(self, request: web.Request) -> web.Response:
         """``POST``: a new object; its id is made from its name where it has none."""
         grant = await unbound(request, self._tokens, MAY_MANAGE)
-        known_only(request, _NOTHING)
+        known_now(request)
         draft = Draft.of(self._resource, await read_exact_object(request))
         async with change(self._database) as under_way:
             held = await changing.create(under_way, draft, await self._box(), _about(grant))
@@ -97,7 +99,7 @@ class ResourceHandlers:
     async def replace(self, request: web.Request) -> web.Response:
         """``PUT``: the object as a whole; one that is not there is created."""
         grant = await unbound(request, self._tokens, MAY_MANAGE)
-        known_only(request, _NOTHING)
+        known_now(request)
         identifier = self._id(request)
         content = changing.with_same_id(await read_exact_object(request), identifier)
 
@@ -128,7 +130,7 @@ class ResourceHandlers:
     async def delete(self, request: web.Request) -> web.Response:
         """``DELETE``: it leaves the marketplace; its revisions stay readable."""
         grant = await unbound(request, self._tokens, MAY_MANAGE)
-        known_only(request, _NOTHING)
+        known_now(request)
         condition = read_condition(request)
         async with change(self._database) as under_way:
             held = await under_way.item(self._resource.kind, self._id(request))
@@ -140,7 +142,7 @@ class ResourceHandlers:
 
     async def _switch(self, request: web.Request, *, enabled: bool) -> web.Response:
         grant = await unbound(request, self._tokens, MAY_MANAGE)
-        known_only(request, _NOTHING)
+        known_now(request)
         await refuse_body(request)
         return await self._patch(request, grant, {"enabled": enabled})
 
@@ -189,6 +191,11 @@ class ResourceHandlers:
                 raise changing.unknown(self._resource)
             held = await put(under_way, before, _about(grant))
         return self._changed(grant, held, created=before is None)
+
+    async def _check_place(self, after: str) -> None:
+        """Raises CallerMistakeError (422) where no page can have ended so: there never was one."""
+        if not await was_there(self._database, self._resource.kind, after):
+            raise invalid(Fault("after", BAD_PLACE))
 
     def _page(self, grant: Grant, page: Sequence[HeldItem], more: str | None) -> web.Response:
         shown_items = [self._shown(grant, each) for each in page]

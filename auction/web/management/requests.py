@@ -18,6 +18,7 @@ from auction.web.management.resources import Filter, FilterKind, Resource
 from auction.web.paging import BAD_PLACE, known_only, read_limit
 from auction.web.problems import CallerMistakeError, Fault, invalid
 from auction.web.services import Grant
+from config import faults as config_faults
 from config.faults import ConfigError
 from config.json_file import NotJsonError, load_json
 from config.values import is_identifier
@@ -26,6 +27,7 @@ from storage.managing import Wanted
 MAX_OBJECT_BYTES: Final = 1024 * 1024
 """An object may have lists of 10,000 entries."""
 
+_PATCH_ONLY: Final = "goes with PATCH only: every other change is in force at once"
 _NO_KEY: Final = "can't be given here: the request takes no body"
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _FLAGS: Final = {"true": True, "false": False}
@@ -44,13 +46,25 @@ async def read_exact_object(request: web.Request) -> Mapping[str, object]:
     try:
         content = await asyncio.to_thread(load_json, body.removeprefix(_BYTE_ORDER_MARK))
     except NotJsonError as error:
-        detail = "; ".join(str(each) for each in error.faults)
+        detail = "; ".join(map(_told_of_body, error.faults))
         raise CallerMistakeError(problems.NOT_JSON, detail) from None
     except ConfigError as error:
         raise invalid(*(fault_at(each.steps, each.message) for each in error.faults)) from None
     if not isinstance(content, Mapping):
         raise invalid(Fault("", "must be a JSON object"))
     return content
+
+
+def _told_of_body(fault: config_faults.Fault) -> str:
+    where = "" if fault.line is None else f" (line {fault.line})"
+    return f"The body {fault.message}{where}."
+
+
+def known_now(request: web.Request) -> None:
+    """Raises CallerMistakeError (422) for any query: what changes at once takes none."""
+    if "effective_at" in request.query:
+        raise invalid(Fault("effective_at", _PATCH_ONLY))
+    known_only(request, frozenset())
 
 
 async def refuse_body(request: web.Request) -> None:
@@ -120,5 +134,7 @@ def _read_filter(name: str, wanted: Filter, text: str) -> object:
         if text not in _FLAGS:
             raise invalid(Fault(name, "must be true or false"))
         return _FLAGS[text]
+    if wanted.kind is FilterKind.CHOICE and text not in wanted.choices:
+        raise invalid(Fault(name, f"must be one of {', '.join(wanted.choices)}"))
     checked = read_text(name, text)
     return [checked] if wanted.kind is FilterKind.MEMBER else checked

@@ -13,6 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from auction.domain.terms import BuyerType
 from config.alerts import Alert
 from config.delivery_profiles import DeliveryProfile
 from config.marketplace import Buyer, Campaign, Source
@@ -32,6 +33,8 @@ class FilterKind(StrEnum):
     """The key's list has it."""
     PARENT = "parent"
     """It is the object that owns this one."""
+    CHOICE = "choice"
+    """It is one of the filter's ``choices``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Filter:
     kind: FilterKind = FilterKind.TEXT
     default: object = None
     key: str | None = None
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,13 @@ class Resource:
         """The kind of the owner."""
         return next((each.kind for each in self.references if each.path is None), None)
 
+    @property
+    def one(self) -> str:
+        """One of them, with its article."""
+        return f"{'an' if self.title[0] in 'aeiou' else 'a'} {self.title}"
 
+
+_BUYER_TYPES: Final = tuple(each.value for each in BuyerType)
 PROFILE_SETTINGS: Final = tuple(set(DeliveryProfile.model_fields) - {"id", "name"})
 
 RESOURCES: Final[tuple[Resource, ...]] = (
@@ -142,7 +152,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
         title="buyer",
         filters={
             "company": Filter(),
-            "type": Filter(default="buyer"),
+            "type": Filter(FilterKind.CHOICE, default="buyer", choices=_BUYER_TYPES),
             "enabled": Filter(FilterKind.FLAG, default=True),
             "tag": Filter(FilterKind.MEMBER, key="tags"),
         },

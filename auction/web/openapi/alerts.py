@@ -22,7 +22,7 @@ class FiredAlert(Answer):
     acknowledged_by: str | None
     escalated_at: Instant | None
     resolved_at: Instant | None
-    resolution: Literal["cleared", "resumed", "gone"] | None
+    resolution: Literal["cleared", "pause_over", "gone"] | None
     pause: Literal["wanted", "paused", "to_resume", "resumed", "left"] | None
 
 

@@ -125,6 +125,7 @@ class Cdr(Answer):
     revenue: Money | None
     payout: Money | None
     attempts: list[Attempt]
+    quality: int | None
 
 
 class TraceOffer(Answer):

@@ -6,7 +6,7 @@ from typing import Final
 from pydantic import BaseModel
 
 from auction.web.call_request import CallRequest
-from auction.web.event_request import MOST_ATTEMPTS, EventRequest
+from auction.web.event_request import EventRequest
 from auction.web.formats.headers import HEADERS
 from auction.web.formats.table import FormatName
 from auction.web.list_request import ListRequest
@@ -32,7 +32,7 @@ _TEXT: Final[Schema] = {"type": "string"}
 _LINKED: Final[Mapping[str, Schema]] = {
     "format": _FORMAT,
     "call": {"type": "string", "description": "The call_id."},
-    "attempt": {"type": "integer", "minimum": 1, "maximum": MOST_ATTEMPTS},
+    "attempt": {"type": "string", "description": "Its number, from 1."},
     "key": {"type": "string", "description": "Opens this call, without a token."},
 }
 _NEXT_PROBLEMS: Final = (*WITH_BODY, 404, 409)

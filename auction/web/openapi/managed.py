@@ -124,4 +124,6 @@ def _query(resource: Resource) -> dict[str, Schema]:
 
 
 def _filter(wanted: Filter) -> Schema:
+    if wanted.kind is FilterKind.CHOICE:
+        return {"type": "string", "enum": list(wanted.choices)}
     return {"type": "boolean"} if wanted.kind is FilterKind.FLAG else _TEXT

@@ -9,9 +9,17 @@ update catalogue_items set document = $4::json
 where kind = $1 and id = $2 and first_revision = $3
 
 -- name: blocking_patches
+-- One that waits for a campaign which blocks the number now would put an end to that: it keeps it.
 select id, patch
 from scheduled_changes
 where kind = 'campaign' and patch::text like '%caller_blocklist%'
+    and not (
+        state = 'pending' and exists (
+            select from catalogue_items as i
+            where i.kind = 'campaign' and i.id = item_id and i.last_revision is null
+                and strpos(i.document::text, $1) > 0
+        )
+    )
 for update
 
 -- name: unblock_patches

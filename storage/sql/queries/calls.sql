@@ -278,10 +278,10 @@ item as materialized (
         $1::text::text[], $2::text::integer[], $3::text::integer[], $4::text::text[],
         $5::text::text[], $6::text::text[], $7::text::text[], $8::text::numeric[], $9::text::text[],
         $10::text::text[], $11::text::boolean[], $12::text::bigint[], $13::text::bigint[],
-        $14::text::bigint[], $15::bytea[], $16::bytea[]
+        $14::text::bigint[], $15::text::smallint[], $16::bytea[], $17::bytea[]
     ) as item (
         call_id, epoch, attempt, state, routed_by, offer, buyer, price, currency, reason, binding,
-        lease_ms, answered_lease_ms, collected_lease_ms, answer, trace
+        lease_ms, answered_lease_ms, collected_lease_ms, quality, answer, trace
     )
 ),
 found as materialized (
@@ -328,7 +328,7 @@ found as materialized (
 decided as (
     insert into calls as c (
         call_id, fingerprint, decide_by, received_at, revision, test, sealed, epoch, attempt, state,
-        answer, routed_by, offer, buyer, price, currency, reason, binding
+        answer, routed_by, offer, buyer, price, currency, reason, binding, quality
     )
     select
         item.call_id, found.fingerprint, found.decide_by, found.received_at, found.revision,
@@ -336,7 +336,7 @@ decided as (
         coalesce(found.routed_by, item.routed_by), coalesce(found.offer, item.offer),
         coalesce(found.buyer, item.buyer), coalesce(found.price, item.price),
         case when found.offer is null then item.currency else found.currency end,
-        item.reason, item.binding
+        item.reason, item.binding, item.quality
     from patience
     cross join item
     join found using (call_id)
@@ -353,7 +353,8 @@ decided as (
         price = excluded.price,
         currency = excluded.currency,
         reason = excluded.reason,
-        binding = excluded.binding
+        binding = excluded.binding,
+        quality = coalesce(excluded.quality, c.quality)
     where c.epoch = excluded.epoch and c.state in ('deciding', 'rerouting')
     returning c.call_id, c.received_at, c.campaign, c.source, c.test
 ),

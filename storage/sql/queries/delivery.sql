@@ -64,7 +64,7 @@ where call_id = $1 and kind = $2 and ($3::text is null or buyer = $3)
 order by made_at, event_id
 
 -- name: sum_claims
--- Of calls that came in from $1 until $2, per offer or source ($3).
+-- Of calls that came in from $1 until $2, per offer or source ($3); of one buyer ($4), one source ($5).
 select
     case $3::text when 'offer' then offer else coalesce(source, '') end as name,
     count(*) filter (where kind = 'return') as returned,
@@ -73,4 +73,6 @@ select
     sum(withheld) as withheld
 from call_claims
 where received_at >= $1 and received_at < $2
+    and ($4::text is null or buyer = $4)
+    and ($5::text is null or source = $5)
 group by name

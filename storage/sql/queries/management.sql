@@ -60,3 +60,7 @@ where kind = $1 and parent is not distinct from $2 and last_revision is null
 
 -- name: managed_ids_like
 select id from catalogue_items where kind = $1 and starts_with(id, $2) and last_revision is null
+
+-- name: item_was_there
+-- In any revision.
+select exists (select from catalogue_items where kind = $1 and id = $2)

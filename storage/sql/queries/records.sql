@@ -111,7 +111,7 @@ from (
         k.call_id, k.attempt, k.state, k.received_at, k.revision, k.test, k.timeout_ms, k.campaign,
         k.named_campaign, k.dialed_number, k.source, k.switch, k.sealed, k.lease, k.lent, k.routed_by, k.offer,
         k.buyer, k.price, k.currency, k.reason, k.answered_at, k.ended_at, k.total_duration_s,
-        k.connected_duration_s, k.ended_by
+        k.connected_duration_s, k.ended_by, k.quality
     from calls as k
     where (k.received_at, k.call_id) >= ($1::timestamptz, $2::text)
         and (k.received_at, k.call_id) < ($3::timestamptz, $4::text)

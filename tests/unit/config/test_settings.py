@@ -5,10 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from config.dsn import redact_dsn
 from config.faults import ConfigError
 from config.poolers import Pooler
 from config.secret_box import new_key
-from config.settings import default_data_dir, load_settings, redact_dsn, unknown_variables
+from config.settings import (
+    default_data_dir,
+    load_settings,
+    secrets_of,
+    unknown_variables,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -129,6 +135,8 @@ def test_a_redacted_dump_has_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PINGPOST_DSN", "postgresql://user:hunter2@db:5433/calls?password=hunter2")
     monkeypatch.setenv("PINGPOST_BOOTSTRAP_TOKEN", "hunter2")
     monkeypatch.setenv("PINGPOST_SECRET_KEY", key)
+    monkeypatch.setenv("PINGPOST_TWILIO_AUTH_TOKEN", "hunter2,hunter22")
+    monkeypatch.setenv("PINGPOST_JAMBONZ_SECRET", "hunter2")
     settings = load_settings()
     dump = settings.redacted()
     assert dump["dsn"] == "postgresql://user:***@db:5433/calls"
@@ -165,3 +173,30 @@ def test_the_data_folder_is_the_users_own(monkeypatch: pytest.MonkeyPatch) -> No
     assert default_data_dir() == Path("/home/u/.local/share/pingpost")
     monkeypatch.setattr("os.geteuid", lambda: 0)
     assert default_data_dir() == Path("/var/lib/pingpost")
+
+
+def test_secrets_of_signatures_may_be_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PINGPOST_TWILIO_AUTH_TOKEN", "first, second")
+    settings = load_settings()
+    assert secrets_of(settings.twilio_auth_token) == ("first", "second")
+    assert secrets_of(settings.jambonz_secret) == ()
+
+
+@pytest.mark.parametrize("text", ["first,", ",", "first,,second"])
+def test_no_secret_of_a_signature_is_empty(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("PINGPOST_JAMBONZ_SECRET", text)
+    with pytest.raises(ConfigError, match="none of them empty"):
+        load_settings()
+
+
+@pytest.mark.parametrize("url", ["https://calls.example", "http://[::1]:8080", "https://a.b:1/"])
+def test_the_public_address_is_an_origin(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("PINGPOST_PUBLIC_URL", url)
+    assert load_settings().public_url == url.rstrip("/")
+
+
+@pytest.mark.parametrize("url", ["calls.example", "https://u:p@a.b", "https://a.b/x", "ftp://a.b"])
+def test_what_is_no_origin_is_no_public_address(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("PINGPOST_PUBLIC_URL", url)
+    with pytest.raises(ConfigError, match="without a path"):
+        load_settings()

@@ -82,7 +82,7 @@ def test_a_paused_offer_is_tried_again_after_its_time_and_judged_by_what_comes_t
     paused = replace(FIRING, paused_at=at(1))
     steps = looks(a_rule(pause=30), [(30, None), (31, None), (32, None)], paused)
     assert [step.event for step in steps] == [None, AlertEvent.RESOLVED, None]
-    assert steps[1].resolution is Resolution.RESUMED
+    assert steps[1].resolution is Resolution.PAUSE_OVER
     assert steps[2].state == AlertState(counted_from=at(31))
     again = looks(a_rule(pause=30), [(33, 0.2)], steps[2].state)[0]
     assert again.event is AlertEvent.FIRED

@@ -6,7 +6,6 @@ import logging
 import pytest
 
 from config.poolers import Pooler
-from storage import follower
 from storage.database import Database
 from storage.follower import CatalogueFollower
 from tests.virtual_time import run_virtually
@@ -27,9 +26,9 @@ def test_following_goes_on_after_any_error_which_is_told_once(
         pytest.fail("nothing was read")
 
     async def scenario() -> None:
-        monkeypatch.setattr(follower, "open_connection", fails)
+        monkeypatch.setattr(Database, "open_connection", fails)
         database = Database.__new__(Database)
-        database.dsn, database.pooler = "postgresql://nowhere/", Pooler.NONE
+        database.pooler = Pooler.NONE
         following = CatalogueFollower(database, taken_up)
         following.start(1)
         await asyncio.sleep(5)

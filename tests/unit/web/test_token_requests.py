@@ -40,6 +40,12 @@ def test_what_makes_no_token_is_told_with_its_path(asked: dict[str, object], pat
     assert [each.path for each in refused.value.faults] == [path]
 
 
+def test_a_token_without_scopes_is_told_what_it_needs() -> None:
+    with pytest.raises(CallerMistakeError) as refused:
+        read_token_request({"name": "n", "scopes": []}, NOON)
+    assert [each.message for each in refused.value.faults] == ["must have at least 1 entry"]
+
+
 def test_a_burst_is_a_seconds_worth_unless_it_is_given() -> None:
     limits = [{"per_second": 2.5}, {"per_second": 0.1}, {"per_second": 5, "burst": 50}]
     found = [read_token_request(asking(rate_limit=each), NOON).limit() for each in limits]
