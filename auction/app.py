@@ -21,8 +21,8 @@ from auction.listening import listen, listen_on
 from auction.marketplaces import Marketplaces, load_at_start
 from auction.oversight import ops_services, tell_first_come
 from auction.ports import StorageUnavailableError
+from auction.service_manager import State, keep_telling, tell_service_manager, watched_s
 from auction.stores import running_database, secret_box
-from auction.supervision import READY, STOPPING, Supervisor
 from auction.tracing.starting import Tracing, Untraced, start_tracing
 from auction.web.drain import Drain
 from auction.web.ops import build_ops
@@ -312,16 +312,15 @@ async def _run(
         logger.info(
             "Ready on %s, ops on %s", handle.base_url, handle.ops_url, extra={"action": "ready"}
         )
-        supervisor = Supervisor.of(os.environ)
-        supervisor.tell(READY)
-        background = (
-            asyncio.create_task(_restart_when_told(handle, restart)),
-            asyncio.create_task(supervisor.keep_telling()),
-        )
+        tell_service_manager(State.READY)
+        telling = keep_telling(watched_s(os.environ, os.getpid()))
+        beside = [
+            asyncio.create_task(each) for each in (_restart_when_told(handle, restart), telling)
+        ]
         await stop.wait()
         logger.info("Stopping", extra={"action": "stopping"})
-        supervisor.tell(STOPPING)
-        for each in background:
+        tell_service_manager(State.STOPPING)
+        for each in beside:
             each.cancel()
 
 

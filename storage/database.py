@@ -44,9 +44,9 @@ class Database:
         acquire_timeout_s: float,
         pooler: Pooler = Pooler.NONE,
     ) -> None:
-        self.pooler = pooler
         self._dsn = dsn
         self._servers = servers
+        self.pooler = pooler
         self._pool = pool
         self._acquire_timeout_s = acquire_timeout_s
         self._free = asyncio.Semaphore(max_size)
@@ -73,7 +73,7 @@ class Database:
         read, PoolerError when there is a pooler in between that ``pooler`` does not name.
         """
         with translated(), no_refusal_by_pooler():
-            servers = Servers(dsn)
+            servers = Servers(dsn, direct=pooler is Pooler.NONE)
             pool = asyncpg.create_pool(
                 dsn,
                 connect=servers.connect,
@@ -268,13 +268,14 @@ async def open_connection(
     command_timeout_s: float | None = 5.0,
     servers: Servers | None = None,
 ) -> ServerConnection:
-    """A connection outside any pool, for LISTEN and migrations; the caller closes it.
+    """A connection outside any pool, for migrations; the caller closes it.
 
     ``servers`` are those of the URL, where they are known already. Raises as ``Database.connect``
     does.
     """
     with translated(), no_refusal_by_pooler():
-        connection = await (servers or Servers(dsn)).connect(
+        asked = servers or Servers(dsn, direct=pooler is Pooler.NONE)
+        connection = await asked.connect(
             dsn,
             timeout=connect_timeout_s,
             command_timeout=command_timeout_s,

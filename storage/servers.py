@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any, Final
 
 import asyncpg
-from asyncpg.connect_utils import SessionAttribute
 from asyncpg.pool import PoolConnectionProxy
 
 from config.dsn import Server, servers_of
@@ -71,12 +70,14 @@ class Servers:
 
     A server that was promoted writes a new history, with a higher number. Once a history was seen
     no server of an older one is used: what an old primary that comes back takes would be lost.
+    ``direct``: without a pooler, behind which servers may change while a connection stays.
     """
 
-    def __init__(self, dsn: str, others_s: float = OTHERS_S) -> None:
+    def __init__(self, dsn: str, *, direct: bool = True, others_s: float = OTHERS_S) -> None:
         self._dsn = dsn
         self._servers = servers_of(dsn)
         self._others_s = others_s
+        self._direct = direct
         self._history = 0
 
     @property
@@ -96,12 +97,10 @@ class Servers:
         """A connection, made as asyncpg makes one. Raises what asyncpg raises."""
         dsn = dsn or self._dsn
         options["connection_class"] = ServerConnection
-        if options.get("target_session_attrs") is None and "target_session_attrs" not in dsn:
-            options["target_session_attrs"] = SessionAttribute.primary
         if not self.several:
             return await _connect(dsn, options)
         attempts = _Attempts(
-            [asyncio.create_task(_ask(dsn, server, options)) for server in self._servers]
+            [asyncio.create_task(self._ask(dsn, server, options)) for server in self._servers]
         )
         chosen = None
         try:
@@ -126,6 +125,12 @@ class Servers:
             raise attempts.error()
         return best
 
+    async def _ask(self, dsn: str, server: Server, options: dict[str, Any]) -> ServerConnection:
+        connection = await _connect(dsn, {**options, "host": server.host, "port": server.port})
+        if self._direct:
+            await _read_history(connection)
+        return connection
+
     def _note(self, chosen: ServerConnection) -> None:
         if chosen.history > self._history > 0:
             _log.warning(
@@ -134,19 +139,16 @@ class Servers:
         self._history = max(self._history, chosen.history)
 
 
-async def _ask(dsn: str, server: Server, options: dict[str, Any]) -> ServerConnection:
-    connection = await _connect(dsn, {**options, "host": server.host, "port": server.port})
+async def _read_history(connection: ServerConnection) -> None:
     try:
         connection.history = await connection.fetchval(_HISTORY)
     except asyncpg.PostgresError:
+        # A server that only speaks PostgreSQL's language has no such history.
         if connection.is_closed():
             raise
-        # A server that only speaks PostgreSQL's language has no such history.
-        return connection
     except BaseException:
         connection.terminate()
         raise
-    return connection
 
 
 async def _connect(dsn: str, options: dict[str, Any]) -> ServerConnection:

@@ -36,7 +36,8 @@ class Bench:
     def plan(self, run: str, duration_s: float) -> LoadPlan:
         """A plan against the service; how fast is still to be said."""
         service = self.stack.service
-        return LoadPlan(service.port, service.token, run, duration_s)
+        others = tuple(other.port for other in self.stack.others)
+        return LoadPlan(service.port, service.token, run, duration_s, other_ports=others)
 
     async def warm_up(self, plan: LoadPlan, title: str = "Warming up") -> None:
         """Play a plan for what it does to the service. Raises as ``measure`` does."""

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import cycle
 from typing import Final, Protocol, cast
 
 import httptools
@@ -23,11 +24,11 @@ class Sender(Protocol):
 
 
 class Connections:
-    """Connections to one port of 127.0.0.1; at most ``limit``, beyond that requests wait."""
+    """Connections to ports of 127.0.0.1 in turn; at most ``limit``, beyond that requests wait."""
 
-    def __init__(self, port: int, limit: int) -> None:
+    def __init__(self, port: int, limit: int, others: Sequence[int] = ()) -> None:
         """Opens none before it is needed."""
-        self._port = port
+        self._ports = cycle((port, *others))
         self._limit = limit
         self._idle: list[_Connection] = []
         self._open: set[_Connection] = set()
@@ -85,7 +86,7 @@ class Connections:
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
         try:
-            await loop.create_connection(lambda: _Connection(self), "127.0.0.1", self._port)
+            await loop.create_connection(lambda: _Connection(self), "127.0.0.1", next(self._ports))
         except OSError:
             if self._waiting:
                 self._waiting.popleft()[1](BROKEN, b"")

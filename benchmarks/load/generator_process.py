@@ -29,7 +29,8 @@ async def serve() -> None:
         if connections is None or plan.port != port:
             if connections is not None:
                 connections.close()
-            connections, port = Connections(plan.port, plan.connections), plan.port
+            connections = Connections(plan.port, plan.connections, plan.other_ports)
+            port = plan.port
         run = LoadRun(plan, connections, callers)
         told = asyncio.create_task(_tell_progress(run))
         result = await run.play()

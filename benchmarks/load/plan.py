@@ -14,7 +14,7 @@ UNANSWERED = "unanswered"
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """One run against ``port`` of 127.0.0.1.
+    """One run against ``port`` of 127.0.0.1, and ``other_ports`` in turn.
 
     Either ``rate``, calls a second on a fixed schedule, or ``in_flight``, so many calls at once,
     each followed by another. ``run`` makes the ids of its calls unlike those of other runs. With
@@ -38,6 +38,7 @@ class LoadPlan:
     connections: int = 4000
     patience_s: float = 5.0
     most_unanswered: int = 10_000
+    other_ports: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

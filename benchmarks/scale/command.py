@@ -92,13 +92,15 @@ def _text(numbers: tuple[int, ...]) -> str:
 @TLS
 @OUTPUT
 def command(output: Path, **values: Any) -> None:  # noqa: ANN401 - click's options, of many types
-    """Measure how the cost of a call grows: with buyers asked, offers configured, workers.
+    """Measure how the cost of a call grows: with buyers, offers, workers, services, a standby.
 
     \b
     buyers   every buyer more should cost as much as the one before
     offers   offers that are not eligible should cost next to nothing, whether they
              stand in other campaigns or behind filters in the same
     workers  two should do more than one, as far as there are cores
+    services the same for services that only share the database
+    standbys what it costs that each commit waits for a second server
 
     Each point starts a stack of its own and plays one short closed loop. All points take five
     minutes or so; most of it is loading 20,000 offers.

@@ -25,6 +25,8 @@ class Axis(Enum):
     BUYERS = "buyers"
     OFFERS = "offers"
     WORKERS = "workers"
+    SERVICES = "services"
+    STANDBYS = "standbys"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class ScaleOptions:
     buyers: tuple[int, ...] = (1, 5, 10, 50, 200)
     offers: tuple[int, ...] = (10, 1_000, 20_000)
     workers: tuple[int, ...] = (1, 2)
+    services: tuple[int, ...] = (1, 2)
+    standbys: tuple[int, ...] = (0, 1)
     in_flight: int | None = None
     duration_s: float = 5.0
     warmup_s: float = 2.0
@@ -70,7 +74,13 @@ class Point:
 
 def scale_points(options: ScaleOptions, base: StackOptions) -> tuple[Point, ...]:
     """The points in the order in which they are measured; ``base`` is what they have in common."""
-    makers = {Axis.BUYERS: _by_buyers, Axis.OFFERS: _by_offers, Axis.WORKERS: _by_workers}
+    makers = {
+        Axis.BUYERS: _by_buyers,
+        Axis.OFFERS: _by_offers,
+        Axis.WORKERS: _by_workers,
+        Axis.SERVICES: _by_services,
+        Axis.STANDBYS: _by_standbys,
+    }
     return tuple(point for axis in options.axes for point in makers[axis](options, base))
 
 
@@ -102,6 +112,18 @@ def _by_workers(options: ScaleOptions, base: StackOptions) -> Iterator[Point]:
         service = replace(base.service, workers=count)
         stack = replace(base, buyers=USUAL_BUYERS, offers=0, service=service)
         yield Point(Axis.WORKERS, count, stack, calls_in_flight(options, USUAL_BUYERS))
+
+
+def _by_services(options: ScaleOptions, base: StackOptions) -> Iterator[Point]:
+    for count in options.services:
+        stack = replace(base, buyers=USUAL_BUYERS, offers=0, services=count)
+        yield Point(Axis.SERVICES, count, stack, calls_in_flight(options, USUAL_BUYERS))
+
+
+def _by_standbys(options: ScaleOptions, base: StackOptions) -> Iterator[Point]:
+    for count in options.standbys:
+        stack = replace(base, buyers=USUAL_BUYERS, offers=0, standby=count > 0)
+        yield Point(Axis.STANDBYS, count, stack, calls_in_flight(options, USUAL_BUYERS))
 
 
 def _has_others(stack: StackOptions) -> bool:

@@ -37,11 +37,14 @@ _COLUMNS = (
     *("", "in flight", "calls/s", "service µs", "ratio"),
     *("PG µs", "p50 ms", "p99 ms", "MiB"),
 )
+_BY_THROUGHPUT = frozenset({Axis.WORKERS, Axis.SERVICES, Axis.STANDBYS})
 _STEP_COLUMN = "µs per buyer more"
 _TITLES = {
     Axis.BUYERS: "Cost by buyers asked per call",
     Axis.OFFERS: f"Cost by configured offers, of which {USUAL_BUYERS} are eligible",
     Axis.WORKERS: "Cost and throughput by workers",
+    Axis.SERVICES: "Cost and throughput by services on one PostgreSQL",
+    Axis.STANDBYS: "Cost and throughput without and with a synchronous standby",
 }
 
 
@@ -119,7 +122,8 @@ def _figures(axis: Axis, rows: Sequence[Row]) -> Iterator[tuple[str, float]]:
         yield f"{row.name}.memory_mib", round(row.memory_mib, 1)
         if axis is Axis.BUYERS and row.step_us is not None:
             yield f"{row.name}.us_per_one_more", round(row.step_us, 2)
-        if axis is Axis.WORKERS:
+        if axis in _BY_THROUGHPUT:
+            yield f"{row.name}.database_cpu_us_per_call", round(row.database_us, 1)
             yield f"{row.name}.throughput_ratio", round(row.calls_per_s / rows[0].calls_per_s, 3)
 
 

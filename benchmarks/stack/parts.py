@@ -29,12 +29,17 @@ _POLL_S: Final = 0.05
 _ANSWER_S: Final = 10.0
 
 
+def _new_key() -> str:
+    return urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
 @dataclass(frozen=True, slots=True)
 class Database:
     """A durable PostgreSQL with nothing in it."""
 
     process: ManagedProcess
     dsn: str
+    secret_key: str = field(default_factory=_new_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +94,13 @@ class Service:
 
 
 @asynccontextmanager
-async def running_database(folder: Path) -> AsyncIterator[Database]:
-    """An embedded PostgreSQL with its data in ``folder``, apart from the service's processes."""
-    command = (sys.executable, "-m", "benchmarks.stack.database_process", str(folder / "data"))
+async def running_database(folder: Path, *, standby: bool = False) -> AsyncIterator[Database]:
+    """An embedded PostgreSQL with its data in ``folder``, apart from the service's processes.
+
+    With a ``standby`` each commit waits until a second server has it on disk, too.
+    """
+    program = (sys.executable, "-m", "benchmarks.stack.database_process", str(folder / "data"))
+    command = (*program, *(("--standby",) if standby else ()))
     async with _running("PostgreSQL", command, folder / "postgresql.log") as process:
         said = await process.hear(DATABASE_READY_S)
         if "error" in said:
@@ -127,25 +136,28 @@ async def running_service(
     marketplace: Mapping[str, Any],
     options: ServiceOptions | None = None,
     tls: Certificate | None = None,
+    *,
+    beside: Service | None = None,
 ) -> AsyncIterator[Service]:
     """The service on free ports, ready, with ``marketplace`` loaded into an empty database.
 
-    It trusts the certificate of ``tls`` alone, when there is one.
+    It trusts the certificate of ``tls`` alone, when there is one. One ``beside`` another shares
+    its database and its token.
     Raises BenchmarkError with the end of the service's log when it does not start.
     """
     options = options or ServiceOptions()
     file = folder / "marketplace.json"
     file.write_bytes(orjson.dumps(marketplace))
-    token = secrets.token_urlsafe(24)
+    token = secrets.token_urlsafe(24) if beside is None else beside.token
     port, ops_port = free_port(), free_port()
     ports = ("--port", str(port), "--ops-port", str(ops_port))
     command = (
         *(*options.launcher, "serve", "--marketplace", str(file), *ports),
-        *("--workers", str(options.workers), "--data-dir", str(folder / "service")),
+        *("--workers", str(options.workers), "--data-dir", str(folder / f"service-{port}")),
     )
     trusted = {} if tls is None else {"SSL_CERT_FILE": str(tls.certificate)}
     environment = _environment(database, token) | trusted | dict(options.environment)
-    log = folder / "service.log"
+    log = folder / f"service-{port}.log"
     process = await ManagedProcess.start("the service", command, log, environment=environment)
     try:
         service = Service(process, port, ops_port, token)
@@ -168,7 +180,7 @@ def _environment(database: Database, token: str) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if "PINGPOST" not in name}
     return inherited | {
         "PINGPOST_DSN": database.dsn,
-        "PINGPOST_SECRET_KEY": urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        "PINGPOST_SECRET_KEY": database.secret_key,
         "PINGPOST_BOOTSTRAP_TOKEN": token,
         "PINGPOST_OUTBOUND_ALLOW": "127.0.0.0/8",
         "PINGPOST_LOG_LEVEL": "warning",

@@ -17,12 +17,15 @@ from benchmarks.stack.parts import (
     running_database,
     running_service,
 )
-from benchmarks.stack.usage import Usage, usage_of
+from benchmarks.stack.usage import Usage, total_of, usage_of
 
 
 @dataclass(frozen=True, slots=True)
 class StackOptions:
-    """``buyers`` are asked on every call, of ``offers`` that are configured in all."""
+    """``buyers`` are asked on every call, of ``offers`` that are configured in all.
+
+    ``services`` share one PostgreSQL, whose commits wait for a ``standby`` where there is one.
+    """
 
     buyers: int = 10
     offers: int = 0
@@ -31,6 +34,8 @@ class StackOptions:
     transport: str | None = None
     tls: bool = False
     service: ServiceOptions = field(default_factory=ServiceOptions)
+    services: int = 1
+    standby: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +68,13 @@ class Stack:
     database: Database
     buyers: Buyers
     service: Service
+    others: tuple[Service, ...] = ()
 
     def usage(self) -> StackUsage:
         """CPU time and memory, each with its children."""
-        parts = (self.service.process, self.database.process, self.buyers.process)
-        return StackUsage(*(usage_of(part.pid) for part in parts))
+        services = [usage_of(each.process.pid) for each in (self.service, *self.others)]
+        parts = (self.database.process, self.buyers.process)
+        return StackUsage(total_of(services), *(usage_of(part.pid) for part in parts))
 
     def resident(self) -> int:
         """The service's memory, in bytes."""
@@ -75,7 +82,8 @@ class Stack:
 
     def check(self) -> None:
         """Raises BenchmarkError when one of them has ended."""
-        for process in (self.database.process, self.buyers.process, self.service.process):
+        services = (each.process for each in (self.service, *self.others))
+        for process in (self.database.process, self.buyers.process, *services):
             process.check()
 
 
@@ -95,7 +103,9 @@ async def running_stack(
         folder = Path(running.enter_context(_temporary_folder()))
         tls = make_certificate(folder) if options.tls else None
         with waiting("Starting PostgreSQL and the buyers"):
-            database = await running.enter_async_context(running_database(folder))
+            database = await running.enter_async_context(
+                running_database(folder, standby=options.standby)
+            )
             buyers = await running.enter_async_context(
                 running_buyers(folder, options.buyers, options.delay_ms, tls)
             )
@@ -104,7 +114,15 @@ async def running_stack(
             service = await running.enter_async_context(
                 running_service(folder, database, marketplace, options.service, tls)
             )
-        yield Stack(folder, database, buyers, service)
+            others = [
+                await running.enter_async_context(
+                    running_service(
+                        folder, database, marketplace, options.service, tls, beside=service
+                    )
+                )
+                for _ in range(options.services - 1)
+            ]
+        yield Stack(folder, database, buyers, service, tuple(others))
 
 
 def _temporary_folder() -> tempfile.TemporaryDirectory[str]:

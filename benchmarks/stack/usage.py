@@ -1,6 +1,6 @@
 """CPU time and memory of a process with all its children."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -26,6 +26,16 @@ class Usage:
     def since(self, earlier: "Usage") -> "Usage":
         """CPU time from ``earlier`` to now, with the memory of now."""
         return Usage(self.user_s - earlier.user_s, self.system_s - earlier.system_s, self.resident)
+
+
+def total_of(usages: Iterable[Usage]) -> Usage:
+    """The sum over several processes."""
+    listed = tuple(usages)
+    return Usage(
+        sum(each.user_s for each in listed),
+        sum(each.system_s for each in listed),
+        sum(each.resident for each in listed),
+    )
 
 
 def usage_of(pid: int) -> Usage:

@@ -96,6 +96,7 @@ class KamailioSwitch:
 
 def environment(folder: Path, port: int, **settings: str) -> dict[str, str]:
     """The settings of a switch on this port; ``settings`` replace its defaults."""
+    folder.mkdir(exist_ok=True)
     trunks = folder / "trunks.list"
     trunks.write_text(TRUNK)
     return {
