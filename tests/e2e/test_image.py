@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import psutil
 import pytest
@@ -134,7 +135,7 @@ async def test_the_image_runs_as_nobody_with_a_root_that_nothing_can_be_written_
     await server.start()
     port, ops_port = free_port(), free_port()
     environment = {
-        **dict(_declared(image)),
+        **dict(each.split("=", 1) for each in declared(image)["Env"]),
         "PINGPOST_DSN": f"postgresql://pingpost@{address}/pingpost",
         "PINGPOST_SECRET_KEY": new_key(),
         "PINGPOST_BOOTSTRAP_TOKEN": TOKEN,
@@ -164,20 +165,17 @@ async def test_the_image_runs_as_nobody_with_a_root_that_nothing_can_be_written_
     report.equal("tracebacks", 0, log.read_text().count("Traceback"))
 
 
-def _declared(image: Path) -> Iterator[tuple[str, str]]:
-    """What the image sets, as its builder has understood the Dockerfile."""
+def declared(image: Path) -> dict[str, Any]:
+    """What the image says of itself, as its builder has understood the Dockerfile."""
     folder = next(parent for parent in image.parents if (parent / "images").is_dir())
-    inspected = _buildah(folder, "inspect", "--format", "{{json .Docker.Config.Env}}", "run")
-    for each in json.loads(inspected):
-        name, _, value = each.partition("=")
-        yield name, value
+    found: dict[str, Any] = json.loads(_buildah(folder, "inspect", "run"))["Docker"]["config"]
+    return found
 
 
 def test_the_image_declares_an_account_a_health_check_and_how_it_is_stopped(
     image: Path, report: Report
 ) -> None:
-    folder = next(parent for parent in image.parents if (parent / "images").is_dir())
-    found = json.loads(_buildah(folder, "inspect", "--format", "{{json .Docker.Config}}", "run"))
+    found = declared(image)
     wanted = ("10001:10001", ["pingpost"], ["serve"], "SIGTERM")
     seen = (found["User"], found["Entrypoint"], found["Cmd"], found["StopSignal"])
     report.equal("account, command, signal", wanted, seen)
