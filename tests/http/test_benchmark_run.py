@@ -6,12 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import asyncpg
+import httpx
 import psutil
 import pytest
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.report import read_report
 from benchmarks.stack import Database, ManagedProcess, running_database, running_service
+from benchmarks.stack.stack import StackOptions, running_stack
 
 LOAD = (sys.executable, "-m", "benchmarks", "load")
 SMALL = ("--buyers", "2", "--duration", "1", "--warmup", "0.3", "--delay-ms", "5")
@@ -48,6 +51,22 @@ async def test_a_service_that_does_not_start_is_shown_with_the_end_of_its_log(
         async with running_service(tmp_path, database, {}):
             raise AssertionError("it is not ready")
     await nobody.stop()
+
+
+async def test_two_services_share_a_database_whose_commits_wait_for_a_standby() -> None:
+    options = StackOptions(buyers=1, services=2, standby=True)
+    async with running_stack(options) as stack:
+        (other,) = stack.others
+        connection = await asyncpg.connect(stack.database.dsn)
+        state = await connection.fetchval("select sync_state from pg_stat_replication")
+        await connection.close()
+        async with httpx.AsyncClient(headers={"Authorization": f"Bearer {other.token}"}) as client:
+            answers = [
+                await client.get(f"{each.url}/v1/campaigns") for each in (stack.service, other)
+            ]
+        assert state == "sync"
+        assert answers[0].json() == answers[1].json()
+        assert stack.service.port != other.port
 
 
 async def test_a_postgresql_that_can_not_be_started_is_told(tmp_path: Path) -> None:
