@@ -31,7 +31,7 @@ from metrics.facts import (
     WorkerSeries,
 )
 from metrics.labels import DEFAULT_LABEL_LIMIT, FirstCome, shown
-from metrics.names import OTHER, UNKNOWN, CallOutcome, PostOutcome, Unasked
+from metrics.names import OTHER, UNKNOWN, PostOutcome, Unasked
 from metrics.series import (
     BiddingSeries,
     CampaignSeries,
@@ -173,22 +173,21 @@ class Metrics:
     ) -> None:
         """One decision: ``routed_by`` None for no route, ``campaign`` None for a call of none."""
         series = self._campaign(campaign)
-        series.calls[_outcome(routed_by)].inc()
+        series.calls.of(routed_by).inc()
         series.decision_seconds.observe(seconds)
         self._service.overhead.observe(overhead_seconds)
 
     def routed(self, offer: OfferId, routed_by: RoutedBy) -> None:
         """One call was routed to an offer; a test call is not told."""
-        series = self._routes.get(offer, self._other_routes)
-        (series.auction if routed_by is RoutedBy.AUCTION else series.static).inc()
+        self._routes.get(offer, self._other_routes).of(routed_by).inc()
 
     def tested(self, campaign: CampaignId | None, routed_by: RoutedBy | None) -> None:
         """One decision on a test call, kept apart from all other figures of calls."""
-        self._campaign(campaign).test_calls[_outcome(routed_by)].inc()
+        self._campaign(campaign).test_calls.of(routed_by).inc()
 
     def rerouted(self, campaign: CampaignId | None, routed_by: RoutedBy | None) -> None:
         """One decision after an attempt had failed; its call was counted with the first."""
-        self._campaign(campaign).next_routes[_outcome(routed_by)].inc()
+        self._campaign(campaign).next_routes.of(routed_by).inc()
 
     def earned(
         self, campaign: CampaignId | None, currency: str, side: Side, amount: Decimal
@@ -347,13 +346,6 @@ def layout() -> bytes:
     )
     sizes = (f"{name} {len(cells)}" for name, cells in store.blocks().items())
     return hashlib.sha256("\n".join((*samples, *sizes)).encode()).digest()
-
-
-def _outcome(routed_by: RoutedBy | None) -> CallOutcome:
-    # A look-up by a member of an enumeration would cost more than counting does.
-    if routed_by is None:
-        return CallOutcome.NO_ROUTE
-    return CallOutcome.AUCTION if routed_by is RoutedBy.AUCTION else CallOutcome.STATIC
 
 
 def _capacity(before: CapacitySeries | None, offer: str, caps: frozenset[str]) -> CapacitySeries:

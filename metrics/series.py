@@ -10,6 +10,7 @@ from metrics.cells import CellStore, Kind
 from metrics.instruments import (
     AnyFamily,
     Counter,
+    Family,
     counters,
     gauges,
     histograms,
@@ -20,6 +21,8 @@ from metrics.names import CallOutcome, PostOutcome, Unasked
 
 GENERATIONS = 3
 """Of Python's garbage collector."""
+
+_BY_AUCTION = RoutedBy.AUCTION
 
 
 class BiddingSeries:
@@ -84,21 +87,43 @@ class BiddingSeries:
 class RouteSeries:
     """What is counted of an offer that calls may be routed to, auctioned or not."""
 
-    __slots__ = ("_offer", "auction", "families", "static")
+    __slots__ = ("_auction", "_offer", "_static", "families")
 
     def __init__(self, store: CellStore, offer: str) -> None:
         routes = counters(
             names.ROUTES, "Calls routed there, first and further attempts.", "offer", "routed_by"
         )
         self._offer = offer
-        self.auction = routes.labels(offer, RoutedBy.AUCTION.value)
-        self.static = routes.labels(offer, RoutedBy.STATIC.value)
+        self._auction = routes.labels(offer, RoutedBy.AUCTION.value)
+        self._static = routes.labels(offer, RoutedBy.STATIC.value)
         keep(store, Kind.ROUTES, offer, routes)
         self.families: tuple[AnyFamily, ...] = (routes,)
+
+    def of(self, routed_by: RoutedBy) -> Counter:
+        """The counter of a way."""
+        return self._auction if routed_by is _BY_AUCTION else self._static
 
     def drop(self, store: CellStore) -> None:
         """Give the cells back."""
         store.drop(Kind.ROUTES, self._offer)
+
+
+class ByOutcome:
+    """A counter of a campaign for each way in which a call may be decided."""
+
+    __slots__ = ("auction", "no_route", "static")
+
+    def __init__(self, family: Family[Counter], campaign: str) -> None:
+        self.auction = family.labels(campaign, CallOutcome.AUCTION.value)
+        self.static = family.labels(campaign, CallOutcome.STATIC.value)
+        self.no_route = family.labels(campaign, CallOutcome.NO_ROUTE.value)
+
+    def of(self, routed_by: RoutedBy | None) -> Counter:
+        """The counter of a decision, None for no route."""
+        # A look-up by a member of an enumeration would cost more than counting does.
+        if routed_by is None:
+            return self.no_route
+        return self.auction if routed_by is _BY_AUCTION else self.static
 
 
 class CampaignSeries:
@@ -138,9 +163,9 @@ class CampaignSeries:
         self._payouts = counters(
             names.PAYOUT, "What sources' conversions were booked at first.", *money_of
         )
-        self.calls = {name: calls.labels(campaign, name.value) for name in CallOutcome}
-        self.test_calls = {name: tests.labels(campaign, name.value) for name in CallOutcome}
-        self.next_routes = {name: next_routes.labels(campaign, name.value) for name in CallOutcome}
+        self.calls = ByOutcome(calls, campaign)
+        self.test_calls = ByOutcome(tests, campaign)
+        self.next_routes = ByOutcome(next_routes, campaign)
         self.decision_seconds = decision_seconds.labels(campaign)
         counted = (calls, tests, next_routes, decision_seconds)
         keep(store, Kind.CAMPAIGN, campaign, *counted)

@@ -16,8 +16,9 @@ GROUP_NAMES: Final = (
     "ranking",
     "transport",
     "ledger",
+    "revision",
 )
-"""In the order in which a call meets them."""
+"""In the order in which a call meets them; the last one no call meets."""
 
 
 @click.command("micro")

@@ -9,6 +9,7 @@ from benchmarks.micro.decisions import eligibility_cases, ranking_cases
 from benchmarks.micro.dialects import mapping_cases, parsing_cases, template_cases
 from benchmarks.micro.exchanges import transport_cases
 from benchmarks.micro.ledger import ledger_cases
+from benchmarks.micro.revisions import revision_cases
 from benchmarks.micro.timing import Case, Effort, Timing, time_case
 from benchmarks.progress import Steps
 
@@ -31,6 +32,7 @@ GROUPS: Final[dict[str, Group]] = {
     "ranking": _pure(ranking_cases),
     "transport": transport_cases,
     "ledger": ledger_cases,
+    "revision": revision_cases,
 }
 
 

@@ -15,11 +15,11 @@ from tests.service_process import free_port
 PORTS = (8080, 8081, 9090, 9091, *range(9100, 9110), 5433)
 """The ports that pages speak of; each stands for a free one."""
 
+BUYERS = "pingpost simulate-buyers tests/fixtures/buyers.yaml &"
 SERVICE = """
 export PINGPOST_BOOTSTRAP_TOKEN=secret PINGPOST_OUTBOUND_ALLOW=127.0.0.0/8 ACME_TOKEN=a BEACON_KEY=b
 export TOKEN=secret ADMIN=secret
-pingpost simulate-buyers tests/fixtures/buyers.yaml &
-{exports}
+{more}
 pingpost serve --marketplace {marketplace} &
 curl -s -o /dev/null --retry 60 --retry-connrefused --retry-delay 1 http://127.0.0.1:9090/readyz
 """
@@ -61,14 +61,20 @@ def surroundings(
     made = Surroundings(folder, environment)
     try:
         if page.service is not None:
-            marketplace, *variables = page.service.split()
-            exports = f"export {' '.join(variables)}" if variables else ""
-            commands = SERVICE.format(marketplace=marketplace, exports=exports)
-            ran = made.shell.run(made.here(commands), 90)
+            ran = made.shell.run(made.here(service_of(page.service)), 90)
             assert ran.code == 0, ran.errors
         yield made
     finally:
         made.shell.close()
+
+
+def service_of(told: str) -> str:
+    """The commands behind ``FILE [alone] [NAME=VALUE ...]``; ``alone``: nobody bids."""
+    marketplace, *words = told.split()
+    variables = " ".join(word for word in words if "=" in word)
+    buyers = "" if "alone" in words else BUYERS
+    more = f"export {variables}\n{buyers}" if variables else buyers
+    return SERVICE.format(marketplace=marketplace, more=more)
 
 
 def _environment(folder: Path, ports: Mapping[str, str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from tests.e2e.sipp import HOST
 
 CAMPAIGNS = {"capped": CAPPED, "open": OPEN, "slow": SLOW, "empty": EMPTY}
 STATIC = frozenset({"gamma-open"})
+BUDGETS = {"budget_ms": 5000, "post_budget_ms": 2000}
 SLOW_MS = 700
 DIAL_S = 2
 
@@ -19,7 +20,7 @@ def marketplace(ports: Mapping[str, int], buyers_port: int, cap: int) -> dict[st
     return {
         "currency": "USD",
         "campaigns": [
-            {"id": name, "name": name, "numbers": [number], "auction": {"post_budget_ms": 300}}
+            {"id": name, "name": name, "numbers": [number], "auction": BUDGETS}
             for name, number in CAMPAIGNS.items()
         ],
         "sources": [{"id": "pub-17", "name": "A publisher"}],
@@ -47,7 +48,7 @@ def _offer(offer: str, ports: Mapping[str, int], buyers_port: int, cap: int) -> 
         return {**terms, "static_price": str(PRICES[offer])}
     url = f"http://{HOST}:{buyers_port}/{offer}"
     asked = {
-        part: {"url": f"{url}/{part}", "timeout_ms": 1600, "auth": {"type": "none"}}
+        part: {"url": f"{url}/{part}", "timeout_ms": 2500, "auth": {"type": "none"}}
         for part in ("ping", "post")
     }
     return {**terms, "ping_post": {"minimum_bid": "10.00", **asked}}

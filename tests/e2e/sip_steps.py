@@ -21,6 +21,9 @@ from tests.service_process import AUTHORISED, ServiceProcess, a_service, free_po
 DESK = "desk"
 """The call centre to which the switch sends calls on its own."""
 
+PATIENCE_S = 6
+"""Longer than a decision takes on a busy machine: no call falls back but those that shall."""
+
 Cdr = dict[str, Any]
 
 
@@ -85,8 +88,13 @@ class Surroundings:
 
 
 @asynccontextmanager
-async def surroundings(folder: Path, *, cap: int) -> AsyncIterator[Surroundings]:
-    """All of it, running; everything is ended at the end whatever happens."""
+async def surroundings(
+    folder: Path, *, cap: int, patience_s: int = PATIENCE_S
+) -> AsyncIterator[Surroundings]:
+    """All of it, running; everything is ended at the end whatever happens.
+
+    ``patience_s``: how long the switch waits for an answer of the service.
+    """
     ports = {offer: free_udp_port() for offer in [*PRICES, DESK]}
     buyers_port = free_port()
     offered = sip_marketplace.marketplace(ports, buyers_port, cap)
@@ -103,6 +111,8 @@ async def surroundings(folder: Path, *, cap: int) -> AsyncIterator[Surroundings]
                 folder / "kamailio",
                 PINGPOST_URL=service.url,
                 PINGPOST_TOKEN=await _token(session, service),
+                SWITCH_WAITS_S=str(patience_s),
+                SWITCH_ANSWER_MS=str(patience_s * 1000 - 300),
                 SWITCH_FALLBACK=f"sip:{DESK}@{HOST}:{ports[DESK]}",
             )
         )

@@ -150,7 +150,7 @@ def _was_let_go(report: Report, cdrs: Sequence[Cdr]) -> None:
 async def test_a_service_that_stalls_holds_no_caller_up_and_keeps_nothing(
     tmp_path: Path, report: Report
 ) -> None:
-    async with surroundings(tmp_path, cap=30) as around:
+    async with surroundings(tmp_path, cap=30, patience_s=2) as around:
         with _stalled(around):
             stalled = await _start(around, MEANWHILE, STALLED)
             await _all_right(report, "called meanwhile", stalled, STALLED)

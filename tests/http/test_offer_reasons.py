@@ -30,7 +30,8 @@ OFFERS = (
     an_offer("paused", buyer="cobalt", enabled=False),
 )
 CATALOGUE = a_catalogue(
-    a_campaign(*OFFERS), a_campaign(an_offer("elsewhere"), campaign_id="other", numbers=())
+    a_campaign(*OFFERS),
+    a_campaign(an_offer("elsewhere", campaign="other"), campaign_id="other", numbers=()),
 )
 
 
