@@ -13,14 +13,13 @@ from auction.domain.terms import Campaign
 from auction.domain.trace import Trace
 from auction.web import problems
 from auction.web.authentication import MAY_READ, granted, granted_to_report
-from auction.web.bodies import read_object
+from auction.web.bodies import MAX_BODY_BYTES, read_object
 from auction.web.call_request import LONGEST_NAME
 from auction.web.deciding import decide_call, record_event
 from auction.web.event_request import read_event
 from auction.web.explanation import explain, read_trace
-from auction.web.formats.parameters import FORM
-from auction.web.formats.table import PLAIN, asked_format, required_format
-from auction.web.formatted import FormattedCalls
+from auction.web.formats.table import PLAIN, asked_format, named_format
+from auction.web.formatted import FormattedCalls, is_form
 from auction.web.own_calls import UNKNOWN_CALL
 from auction.web.problems import CallerMistakeError
 from auction.web.record_view import View, own_offers, render_cdr, render_history, render_trace
@@ -51,7 +50,7 @@ class CallHandlers:
         try:
             body = await read_object(request)
         except CallerMistakeError as mistake:
-            if mistake.kind is problems.NOT_JSON and request.content_type == FORM:
+            if is_form(mistake, request):
                 return await self._formatted.decide(request, PLAIN)
             raise
         answer = await decide_call(services, grant, body, received_at)
@@ -67,20 +66,32 @@ class CallHandlers:
     async def next_by_query(self, request: web.Request) -> web.Response:
         """``GET /v1/calls/next``: as by POST, for switches that only know GET.
 
-        ``format`` must be given.
+        ``format`` must be given; without, a call of that name is shown.
         """
-        return await self._formatted.decide_next(request, required_format(request))
+        form = named_format(request)
+        if form is None:
+            return await self._shown(request, "next")
+        return await self._formatted.decide_next(request, form)
 
     async def report_by_query(self, request: web.Request) -> web.Response:
         """``GET /v1/calls/events``: as by POST, for switches that only know GET.
 
-        ``format`` must be given.
+        ``format`` must be given; without, a call of that name is shown.
         """
-        return await self._formatted.report(request, required_format(request))
+        form = named_format(request)
+        if form is None:
+            return await self._shown(request, "events")
+        return await self._formatted.report(request, form)
 
     async def _report_in_json(self, request: web.Request) -> web.Response:
         grant = await granted_to_report(request, self._services.tokens)
-        event = read_event(await read_object(request), self._services.fingerprint)
+        try:
+            body = await read_object(request)
+        except CallerMistakeError as mistake:
+            if is_form(mistake, request):
+                return await self._formatted.report(request, PLAIN, MAX_BODY_BYTES)
+            raise
+        event = read_event(body, self._services.fingerprint)
         result = await record_event(self._services, grant, event)
         if result is EventResult.OTHER_CONTENT:
             raise CallerMistakeError(
@@ -90,9 +101,12 @@ class CallHandlers:
 
     async def show(self, request: web.Request) -> web.Response:
         """``GET /v1/calls/{call_id}``: the CDR and why the call went where it went."""
+        return await self._shown(request, request.match_info["call_id"])
+
+    async def _shown(self, request: web.Request, call_id: str) -> web.Response:
         grant = await granted(request, self._services.tokens, MAY_READ)
         view = View.of(grant)
-        record = await self._find(request.match_info["call_id"])
+        record = await self._find(call_id)
         if record is None:
             raise CallerMistakeError(problems.NOT_FOUND, UNKNOWN_CALL)
         traces = _traces(record)

@@ -7,6 +7,7 @@ from aiohttp import hdrs, web
 
 from auction.domain.ids import CallId
 from auction.ports import OverloadedError, StorageUnavailableError
+from auction.web import problems
 from auction.web.bodies import MAX_BODY_BYTES, JsonObject, read_bytes
 from auction.web.deciding import decide_call, decide_next, record_event
 from auction.web.edge import overloaded, unavailable
@@ -17,7 +18,7 @@ from auction.web.formats.decision import Decision, read_decision
 from auction.web.formats.headers import decision_headers
 from auction.web.formats.links import Links, callback_key
 from auction.web.formats.outcomes import Finished, read_finished
-from auction.web.formats.parameters import Given, first_text, read_given
+from auction.web.formats.parameters import FORM, Given, first_text, read_given
 from auction.web.formats.reports import report_body
 from auction.web.formats.table import Format, FormatName
 from auction.web.problems import CallerMistakeError
@@ -34,6 +35,11 @@ _NO_STORE: dict[str, str] = {hdrs.CACHE_CONTROL: "no-store"}
 _Work = Callable[[Grant, Given], Awaitable[web.Response]]
 
 
+def is_form(mistake: CallerMistakeError, request: web.Request) -> bool:
+    """Whether what is not JSON is a form: then it is read like one, and answered in JSON."""
+    return mistake.kind is problems.NOT_JSON and request.content_type == FORM
+
+
 class FormattedCalls:
     """What a switch asks in one of ``auction.web.formats``."""
 
@@ -46,13 +52,9 @@ class FormattedCalls:
 
         async def work(grant: Grant, given: Given) -> web.Response:
             if form.name is FormatName.FSXML:
-                section = first_text(given.both, ["section"])
-                if section not in {None, "dialplan"}:
-                    return _said(form, form.ended(""))
-                attempt = fsxml.failed_attempt(first_text(given.both, DIALED_NUMBER))
-                if attempt is not None:
-                    finished = read_finished(given.both, attempt)
-                    return await self._go_on(request, form, grant, given, finished.next_body())
+                done = await self._else_than_a_call(request, form, grant, given)
+                if done is not None:
+                    return done
             # our own words in JSON are checked as strictly as everywhere
             own = {**call_body(given.query), **given.body} if given.own_words else None
             asked = own or call_body(given.both)
@@ -74,8 +76,13 @@ class FormattedCalls:
 
         return await self._answered(request, form, work)
 
-    async def report(self, request: web.Request, form: Format) -> web.Response:
-        """Answered or ended; what is neither is nothing to note."""
+    async def report(
+        self, request: web.Request, form: Format, max_bytes: int = MAX_REPORT_BYTES
+    ) -> web.Response:
+        """Answered or ended; what is neither is nothing to note.
+
+        ``max_bytes``: what a body may have that was not read yet.
+        """
         now = self._services.clock.now()
 
         async def work(grant: Grant, given: Given) -> web.Response:
@@ -84,7 +91,7 @@ class FormattedCalls:
                 await self._record(grant, body)
             return web.Response(status=204, headers=_NO_STORE)
 
-        return await self._answered(request, form, work, max_bytes=MAX_REPORT_BYTES)
+        return await self._answered(request, form, work, max_bytes=max_bytes)
 
     async def _answered(
         self,
@@ -110,6 +117,19 @@ class FormattedCalls:
             return _in_words_of(form, unavailable())
         except OverloadedError:
             return _in_words_of(form, overloaded())
+
+    async def _else_than_a_call(
+        self, request: web.Request, form: Format, grant: Grant, given: Given
+    ) -> web.Response | None:
+        """What FreeSWITCH asks at the same address; None for a call that comes in."""
+        section = first_text(given.both, ["section"])
+        if section not in {None, "dialplan"}:
+            return _said(form, form.ended(""))
+        attempt = fsxml.failed_attempt(first_text(given.both, DIALED_NUMBER))
+        if attempt is None:
+            return None
+        finished = read_finished(given.both, attempt)
+        return await self._go_on(request, form, grant, given, finished.next_body())
 
     async def _go_on(
         self, request: web.Request, form: Format, grant: Grant, given: Given, asked: JsonObject

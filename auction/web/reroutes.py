@@ -5,8 +5,9 @@ from aiohttp import hdrs, web
 from auction.web.authentication import granted_to_report
 from auction.web.bodies import read_object
 from auction.web.deciding import decide_next
-from auction.web.formats.table import asked_format
-from auction.web.formatted import FormattedCalls
+from auction.web.formats.table import PLAIN, asked_format
+from auction.web.formatted import FormattedCalls, is_form
+from auction.web.problems import CallerMistakeError
 from auction.web.services import ApiServices
 
 _JSON = {hdrs.CONTENT_TYPE: "application/json"}
@@ -26,5 +27,11 @@ class RerouteHandlers:
             return await self._formatted.decide_next(request, form)
         services = self._services
         grant = await granted_to_report(request, services.tokens)
-        answer = await decide_next(services, grant, await read_object(request))
+        try:
+            body = await read_object(request)
+        except CallerMistakeError as mistake:
+            if is_form(mistake, request):
+                return await self._formatted.decide_next(request, PLAIN)
+            raise
+        answer = await decide_next(services, grant, body)
         return web.Response(body=answer, headers=_JSON)

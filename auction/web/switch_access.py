@@ -113,7 +113,6 @@ def _by_twilio(request: web.Request, signing: Signing, body: bytes, tokens: Sequ
     signed = Signed(
         url=origin + request.raw_path,
         form=body.decode(errors="replace") if request.content_type == FORM else "",
-        body=body,
         user=basic_user(credentials) if scheme.lower() == "basic" else None,
     )
     signature = request.headers.get(TWILIO_HEADER, "")

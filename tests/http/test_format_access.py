@@ -227,7 +227,9 @@ async def test_a_head_decides_nothing() -> None:
     assert (statuses, services.calls) == ([422, 404], [])
 
 
-async def test_a_get_of_next_or_events_names_its_format() -> None:
+async def test_a_get_of_next_or_events_without_a_format_asks_for_a_call_of_that_name() -> None:
     async with running_api() as api:
-        for path in ("/v1/calls/next", "/v1/calls/events"):
-            assert (await api.send("GET", f"{path}?call_id=c-1&attempt=1")).status == 422
+        for name in ("next", "events"):
+            assert (await api.send("GET", f"/v1/calls/{name}?call_id=c-1")).status == 404
+            assert (await api.send("GET", f"/v1/calls/{name}?format=xml")).status == 422
+    assert api.services.asked_for == ["next", "events"]

@@ -189,3 +189,24 @@ async def test_the_decision_is_in_headers_too() -> None:
     assert a_header(reply, "Call-Id") == "Anruf %C3%84%0D%0AX-Evil: 1"
     assert "X-Evil" not in reply.headers
     assert reply.headers["Cache-Control"] == "no-store"
+
+
+async def test_a_form_without_a_format_is_answered_in_json() -> None:
+    services, rerouter = FakeServices(answer=routed()), FakeRerouter(routed(attempt=2))
+    async with running_api(services, rerouter) as api:
+        call = await Recorded("/v1/calls", FROM_THE_DIAL_PLAN).sent_to(api)
+        failed = "call_id=c-1&attempt=1&reason=BUSY"
+        then = await Recorded("/v1/calls/next", failed).sent_to(api)
+        ended = "call_id=c-1&type=ended&attempt=2"
+        last = await Recorded("/v1/calls/events", ended).sent_to(api)
+        broken = await Recorded("/v1/calls", '{"call_id": ').sent_to(api)
+    assert (call.body, then.body, last.status) == (routed(), routed(attempt=2), 204)
+    assert (broken.status, broken.json()["type"]) == (400, "urn:pingpost:problem:not-json")
+
+
+async def test_the_address_comes_before_the_body() -> None:
+    services = FakeServices(answer=routed())
+    sent = Recorded("/v1/calls?format=kv&campaign=auto", "call_id=c-1&campaign=home")
+    async with running_api(services) as api:
+        await sent.sent_to(api)
+    assert services.calls[0][0].campaign == "auto"

@@ -96,6 +96,7 @@ def a_market(buyers: SimulatedBuyers) -> dict[str, Any]:
         "auction": {},
     }
     return {
+        "sources": [{"id": "pub-17"}, {"id": "pub-18"}],
         "campaigns": [campaign],
         "buyers": [
             {"id": "acme", "offers": [acme]},
@@ -316,8 +317,8 @@ async def test_a_buyer_returns_a_call_within_its_window_and_is_credited_once(sce
         ("buyer", "acme", "beacon", ("50.00", None)),
         ("source", "pub-17", "pub-18", (None, "9.00")),
     ):
-        [row] = await rates_told(scene, kind, own)
-        assert (row["name"], row["returned"]) == ("acme-auto", 1)
+        row = {each["name"]: each for each in await rates_told(scene, kind, own)}["acme-auto"]
+        assert row["returned"] == 1
         assert (row["credited"], row["withheld"]) == money
         assert not any(each["returned"] for each in await rates_told(scene, kind, other))
 

@@ -25,7 +25,6 @@ class Signed:
 
     url: str
     form: str
-    body: bytes
     user: str | None = None
 
 

@@ -145,14 +145,6 @@ def named_format(request: web.Request) -> Format | None:
     return form
 
 
-def required_format(request: web.Request) -> Format:
-    """The format of ``format=``. Raises CallerMistakeError: 422 without."""
-    form = named_format(request)
-    if form is None:
-        raise invalid(Fault("format", "is required"))
-    return form
-
-
 def accepted_format(accept: str | None) -> Format | None:
     """What an Accept header likes best of what there is; None: plain JSON, or none of it."""
     best: Format | None = None
