@@ -158,7 +158,7 @@ def _plain_words(details: ErrorDetails, context: Mapping[str, object], keys_at: 
 
 
 def _unknown_key(key: str, known_keys: Sequence[str]) -> str:
-    close = difflib.get_close_matches(key, known_keys, n=1)
+    close = difflib.get_close_matches(key, known_keys, n=1) if known_keys else ()
     return f"unknown key: did you mean `{close[0]}`?" if close else "unknown key: remove it"
 
 
