@@ -50,13 +50,13 @@ def ops_services(
         current = catalogue_now()
         if current is not None:
             reading = await read_ledger(database)
+            # Thousands of offers take a while; calls go on being decided meanwhile.
+            now = datetime.now(UTC)
+            metrics.show_usage(await asyncio.to_thread(usage_figures, current, reading.usage, now))
             metrics.show_alerts(await count_active(database))
             metrics.show_dead_letters(await count_dead(database))
             backlog = await read_backlog(database)
             metrics.show_report_backlog(backlog.waiting, backlog.oldest_s)
-            # Thousands of offers take a while; calls go on being decided meanwhile.
-            now = datetime.now(UTC)
-            metrics.show_usage(await asyncio.to_thread(usage_figures, current, reading.usage, now))
 
     return OpsServices(
         checks={"database": database_answers, "catalogue": catalogue_loaded},

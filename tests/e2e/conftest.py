@@ -1,9 +1,13 @@
 """Fixtures of the end-to-end tests: real programs, on loopback or in namespaces of their own."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from random import Random
 
 import pytest
+import pytest_asyncio
 
+from storage.embedded import EmbeddedServer
 from tests.e2e.report import Report
 
 
@@ -21,3 +25,13 @@ def report(request: pytest.FixtureRequest) -> Iterator[Report]:
     yield written
     failed = request.session.testsfailed > failed_before
     written.write("failed" if failed else "passed")
+
+
+@pytest_asyncio.fixture
+async def server(tmp_path: Path) -> AsyncIterator[tuple[str, str]]:
+    """The URL of a server that can be reached by TCP as well, and at which address."""
+    octets = Random().sample(range(1, 255), 3)
+    address = f"127.{octets[0]}.{octets[1]}.{octets[2]}"
+    server = EmbeddedServer(tmp_path / "data", settings={"listen_addresses": address})
+    yield await server.start(), address
+    await server.stop()

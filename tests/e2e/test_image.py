@@ -9,13 +9,12 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from random import Random
+from typing import Any
 
 import psutil
 import pytest
 
 from config.secret_box import new_key
-from storage.embedded import EmbeddedServer
 from tests.e2e.programs import program
 from tests.e2e.report import Report
 from tests.eventually import eventually
@@ -39,7 +38,7 @@ mount --bind /dev "$1/dev"
 mount -t proc proc "$1/proc"
 mount -o remount,ro,bind "$1"
 root=$1; shift
-exec chroot --userspec=10001:10001 "$root" "$@"
+exec /usr/sbin/chroot --userspec=10001:10001 "$root" "$@"
 """
 
 
@@ -121,21 +120,17 @@ async def a_container(
 
 
 async def test_the_image_runs_as_nobody_with_a_root_that_nothing_can_be_written_to(
-    image: Path, tmp_path: Path, report: Report
+    image: Path, tmp_path: Path, server: tuple[str, str], report: Report
 ) -> None:
     refused = await asyncio.create_subprocess_exec(
         *contained(image, "sh", "-c", "test $(id -u) = 10001 && ! touch /opt/x && ! touch /tmp/x"),
         stderr=asyncio.subprocess.DEVNULL,
     )
     report.equal("as 10001, nothing is written", 0, await refused.wait())
-    octets = Random().sample(range(1, 255), 3)
-    address = f"127.{octets[0]}.{octets[1]}.{octets[2]}"
-    server = EmbeddedServer(tmp_path / "data", settings={"listen_addresses": address})
-    await server.start()
     port, ops_port = free_port(), free_port()
     environment = {
-        **dict(_declared(image)),
-        "PINGPOST_DSN": f"postgresql://pingpost@{address}/pingpost",
+        **dict(each.split("=", 1) for each in declared(image)["Env"]),
+        "PINGPOST_DSN": f"postgresql://pingpost@{server[1]}/pingpost",
         "PINGPOST_SECRET_KEY": new_key(),
         "PINGPOST_BOOTSTRAP_TOKEN": TOKEN,
         "PINGPOST_PORT": str(port),
@@ -160,24 +155,20 @@ async def test_the_image_runs_as_nobody_with_a_root_that_nothing_can_be_written_
         service.terminate()
         async with asyncio.timeout(20):
             report.equal("ends with", 0, await process.wait())
-    await server.stop()
     report.equal("tracebacks", 0, log.read_text().count("Traceback"))
 
 
-def _declared(image: Path) -> Iterator[tuple[str, str]]:
-    """What the image sets, as its builder has understood the Dockerfile."""
+def declared(image: Path) -> dict[str, Any]:
+    """What the image says of itself, as its builder has understood the Dockerfile."""
     folder = next(parent for parent in image.parents if (parent / "images").is_dir())
-    inspected = _buildah(folder, "inspect", "--format", "{{json .Docker.Config.Env}}", "run")
-    for each in json.loads(inspected):
-        name, _, value = each.partition("=")
-        yield name, value
+    found: dict[str, Any] = json.loads(_buildah(folder, "inspect", "run"))["Docker"]["config"]
+    return found
 
 
 def test_the_image_declares_an_account_a_health_check_and_how_it_is_stopped(
     image: Path, report: Report
 ) -> None:
-    folder = next(parent for parent in image.parents if (parent / "images").is_dir())
-    found = json.loads(_buildah(folder, "inspect", "--format", "{{json .Docker.Config}}", "run"))
+    found = declared(image)
     wanted = ("10001:10001", ["pingpost"], ["serve"], "SIGTERM")
     seen = (found["User"], found["Entrypoint"], found["Cmd"], found["StopSignal"])
     report.equal("account, command, signal", wanted, seen)

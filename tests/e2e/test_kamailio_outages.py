@@ -151,13 +151,16 @@ async def test_a_service_that_stalls_holds_no_caller_up_and_keeps_nothing(
     tmp_path: Path, report: Report
 ) -> None:
     async with surroundings(tmp_path, cap=30, patience_s=2) as around:
+        ringing = await _start(around, RINGS_OVER, RINGING)
+        await _at(around, RINGS_OVER, RINGING, "offer")
         with _stalled(around):
             stalled = await _start(around, MEANWHILE, STALLED)
             await _all_right(report, "called meanwhile", stalled, STALLED)
+            await _all_right(report, "rang when it stalled", ringing, RINGING)
         waited = max(each.at_ms for each in stalled.moments() if each.what == "answered")
         report.fact("the longest wait for an answer, ms", waited)
         assert waited < ANSWERED_WITHIN_MS
-        _fell_back(report, around, {MEANWHILE: STALLED})
+        _fell_back(report, around, {MEANWHILE: STALLED, RINGS_OVER: RINGING})
 
         await _at(around, MEANWHILE, STALLED, "ended_at")
         cdrs = await around.settled(within_s=20.0)

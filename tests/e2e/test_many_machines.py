@@ -37,8 +37,9 @@ from tests.postgres_cluster import DatabaseServer, a_server
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 DATABASE = "calls"
-CAMPAIGNS = ("waves", "killed", "cut")
+CAMPAIGNS = ("waves", "repeats", "killed", "cut")
 WAVE = 100
+REPEATED = 40
 AT_ONCE = 24
 MORE = 12
 """Calls that must all end without a route before every offer counts as full."""
@@ -149,7 +150,7 @@ async def _with_services(
         yield Site(network, database, made["one"], made["two"], haproxy, buyers)
 
 
-async def test_caps_are_exact_under_waves_and_a_repeat_on_both_gets_one_answer(
+async def test_caps_are_exact_under_waves_of_calls(
     site: Site, report: Report, *, short: bool
 ) -> None:
     report.fact("machines", site.network.kind)
@@ -164,22 +165,27 @@ async def test_caps_are_exact_under_waves_and_a_repeat_on_both_gets_one_answer(
         report.fact("calls at once", WAVE)
         await site.compare(switch, report, "waves", answers)
         report.equal("other answers to repeats", 0, await site.ask_again(switch, answers, "waves"))
-        await _repeats_on_both(site, report, len(answers))
 
 
-async def _repeats_on_both(site: Site, report: Report, first: int) -> None:
-    """Calls that are asked of both services at the same moment, by two switches."""
-    numbers = range(first, first + 40)
+async def test_a_call_that_is_asked_of_both_services_at_once_gets_one_answer(
+    site: Site, report: Report
+) -> None:
+    numbers = range(REPEATED)
     before = {name: len(asked) for name, asked in pings(site.buyers).items()}
     async with a_patient_switch(site.one.url) as one, a_patient_switch(site.two.url) as two:
-        asked = [each.route(a_call("waves", n)) for n in numbers for each in (one, two)]
-        answers = await asyncio.gather(*asked)
-    pairs = zip(answers[::2], answers[1::2], strict=True)
-    report.equal("calls answered differently by the two", 0, sum(a != b for a, b in pairs))
+        asked = [each.route(a_call("repeats", n)) for n in numbers for each in (one, two)]
+        told = await asyncio.gather(*asked)
+        answers = list(zip(numbers, told[::2], strict=True))
+        pairs = zip(told[::2], told[1::2], strict=True)
+        report.fact("calls that two switches asked for at once, one of each service", REPEATED)
+        report.equal("calls answered differently by the two", 0, sum(a != b for a, b in pairs))
+        routed = routes(answer for _, answer in answers)
+        report.equal("calls routed, per offer", {"acme-repeats": REPEATED}, dict(routed))
+        wrong = await sold_otherwise("repeats", answers, site.buyers, one)
+    report.equal("calls sold twice, or to another than answered", [], wrong)
     after = {name: len(asked) for name, asked in pings(site.buyers).items()}
     more = {name: after[name] - before[name] for name in after}
-    report.fact("pings for 40 calls that were asked twice, all offers being full", more)
-    assert all(count <= len(numbers) for count in more.values())
+    report.equal("pings, per buyer", dict.fromkeys(more, REPEATED), more)
 
 
 async def test_a_service_that_is_cut_off_from_the_database_is_taken_out_and_comes_back(

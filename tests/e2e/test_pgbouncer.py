@@ -8,21 +8,18 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import cycle
 from pathlib import Path
-from random import Random
 from time import monotonic
 from typing import Any
 
 import aiohttp
 import asyncpg
 import pytest
-import pytest_asyncio
 
 from buyers.simulator.script import parse_script
 from buyers.simulator.server import SimulatedBuyers
 from config.poolers import Pooler
 from config.secret_box import new_key
 from storage.database import Database
-from storage.embedded import EmbeddedServer
 from storage.errors import PoolerError
 from tests.e2e.pgbouncer import PgBouncer, a_pgbouncer
 from tests.e2e.report import Report
@@ -133,16 +130,6 @@ def events_of(answer: Answer) -> list[dict[str, Any]]:
 
 def offers_of(answers: dict[int, Answer]) -> dict[str, int]:
     return dict(Counter(answer["offer"] for answer in answers.values()))
-
-
-@pytest_asyncio.fixture
-async def server(tmp_path: Path) -> AsyncIterator[tuple[str, str]]:
-    """The URL of a server that can be reached by TCP as well, and at which address."""
-    octets = Random().sample(range(1, 255), 3)
-    address = f"127.{octets[0]}.{octets[1]}.{octets[2]}"
-    server = EmbeddedServer(tmp_path / "data", settings={"listen_addresses": address})
-    yield await server.start(), address
-    await server.stop()
 
 
 @asynccontextmanager

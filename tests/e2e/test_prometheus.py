@@ -189,6 +189,7 @@ async def _recording_rules_have_values(prometheus: Prometheus, report: Report) -
     await eventually(all_have, within_s=30, every_s=0.5)
     report.equal("rules that can't be evaluated", [], await prometheus.unhealthy_rules())
     ratio = 'job_campaign:pingpost_no_route:ratio_rate5m{campaign="home"}'
+    await eventually(lambda: _reached(prometheus, ratio, 1), within_s=30, every_s=0.2)
     report.equal("share of calls of home without a buyer", 1, await prometheus.value(ratio))
     seconds = await prometheus.value("job:pingpost_overhead_seconds:p99_rate5m")
     report.fact("overhead that 99 % of the decisions stayed under, ms", round(seconds * 1000))

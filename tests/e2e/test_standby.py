@@ -22,7 +22,7 @@ from tests.e2e.market import (
 from tests.e2e.network import Machine
 from tests.e2e.report import Report
 from tests.eventually import eventually
-from tests.postgres_cluster import Pair, a_pair
+from tests.postgres_cluster import WITHIN_S, Pair, a_pair
 
 DATABASE = "calls"
 CAMPAIGN = "failover"
@@ -58,15 +58,15 @@ class Conversation:
         began = asyncio.get_running_loop().time()
         answer = await switch.route(a_call(CAMPAIGN, number, timeout_ms=2_000))
         self.answers[number] = answer
-        if self.killed_at and began > self.killed_at and not self.first_after:
+        if len(self.answers) >= KILL_AT and not self.killed_at:
+            self.pair.primary.kill()
+            self.killed_at = asyncio.get_running_loop().time()
+        elif self.killed_at and began > self.killed_at and not self.first_after:
             self.first_after = asyncio.get_running_loop().time()
         decision = json.loads(answer)
         if number % 3 == 0 and decision["action"] == "route" and "cobalt" not in decision["offer"]:
             await switch.report(an_end(number))
             self.ended.append(number)
-        if len(self.answers) == KILL_AT:
-            self.pair.primary.kill()
-            self.killed_at = asyncio.get_running_loop().time()
 
     async def fill(self, switch: PatientSwitch, first: int) -> None:
         """Further calls, until there is no room anywhere."""
@@ -90,7 +90,7 @@ async def test_a_standby_takes_over_and_nothing_acknowledged_is_lost(
         talk = Conversation(service, pair)
         await _without_standby(switch, talk, report)
         asking = asyncio.create_task(talk.ask(switch, range(10, calls)))
-        await eventually(lambda: switch.refusals.get("503", 0) >= REFUSED, within_s=30)
+        await eventually(lambda: switch.refusals.get("503", 0) >= REFUSED, within_s=WITHIN_S)
         await pair.standby.promote()
         await asking
         await talk.fill(switch, calls)
@@ -108,7 +108,7 @@ async def _without_standby(switch: PatientSwitch, talk: Conversation, report: Re
         await reply.read()
     report.equal("a call while the standby is away", 503, reply.status)
     await talk.pair.standby.start()
-    await eventually(talk.pair.is_synchronous, within_s=30)
+    await eventually(talk.pair.is_synchronous, within_s=WITHIN_S)
     for number in range(10):
         await talk._one(switch, number)
 

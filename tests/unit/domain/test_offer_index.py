@@ -257,3 +257,12 @@ def test_offers_whose_hours_have_turned_are_told_and_no_others() -> None:
     morning = CallView(a_call(received_at=NOON.replace(hour=16, minute=59)))
     turned = index.turned(morning, CallView(a_call(received_at=NOON)))
     assert [each.terms.id for each in turned] == ["a", "b"]
+
+
+def test_an_offer_that_has_changed_is_asked_about_the_same_hours_as_the_others() -> None:
+    hours = Hours(NEW_YORK, parse_weekly({"mon-sun": ["08:00-12:00"]}))
+    before = [replace(each, hours=hours) for each in many(4 * ANEW_UP_TO)]
+    index = OfferIndex.of(before, Compiler())
+    updated = index.updated([replace(before[0], weight=7), *before[1:]])
+    assert updated.changed is not None
+    assert updated.changed.by_opening.keys() == index.common.by_opening.keys()
