@@ -1,14 +1,11 @@
 """The one place where everything is put together."""
 
 import asyncio
-import ctypes
-import gc
 import logging
 import os
-import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,10 +15,10 @@ from auction.assembly import CallHandling, Parts
 from auction.background import Background
 from auction.domain.overload import Thresholds
 from auction.listening import listen, listen_on
-from auction.marketplaces import Marketplaces, load_at_start
+from auction.marketplaces import Marketplaces
+from auction.memory import freeze_what_is_loaded
 from auction.oversight import ops_services, tell_first_come
-from auction.ports import StorageUnavailableError
-from auction.service_manager import State, keep_telling, tell_service_manager, watched_s
+from auction.preparing import prepare
 from auction.stores import running_database, secret_box
 from auction.tracing.starting import Tracing, Untraced, start_tracing
 from auction.web.drain import Drain
@@ -36,16 +33,14 @@ from buyers.native_transport import NativeTransport
 from buyers.notices import NoticeBoard
 from buyers.outbound import OutboundRule
 from config.secret_box import SecretBox
-from config.settings import Settings, secrets_of, unknown_variables
+from config.settings import Settings, secrets_of
 from metrics.load import LoadTerms
 from metrics.loop_lag import LoopLagMonitor
 from metrics.registry import Metrics
 from storage import catalogue
-from storage.confirming import doubt_of_commits
 from storage.database import Database
 from storage.follower import CatalogueFollower
 from storage.keys import ServiceKey, service_key
-from storage.partitions import add_partitions
 from storage.tokens import TokenStore
 from storage.vault import CallerVault
 
@@ -63,9 +58,6 @@ LEAVE_S = KEEPALIVE_S + 15.0
 Longer than an idle connection lives in any case, so that none is closed under a request that is on
 its way unless it would have been without a restart.
 """
-
-GC_THRESHOLDS = (50_000, 50, 50)
-"""Collections are rare: what start-up made is frozen, and a call leaves few cycles behind."""
 
 THREADS_GIVE_WAY_S = 0.0005
 """How long a thread that works beside the loop may keep the interpreter when the loop wants it."""
@@ -162,7 +154,7 @@ class Service:
         stack.push_async_callback(tokens.stop)
         self._calls = self._handle_calls(database, vault, marketplaces, tokens)
         self._background.keep_running("loop lag", LoopLagMonitor(self._metrics.loop_lag).run)
-        _freeze_what_is_loaded()
+        freeze_what_is_loaded()
         sys.setswitchinterval(THREADS_GIVE_WAY_S)
         return self._calls, marketplaces
 
@@ -280,73 +272,6 @@ async def running_service(
         yield handle
 
 
-async def serve(running: AbstractAsyncContextManager[ServiceHandle]) -> None:
-    """Run until SIGTERM or SIGINT; one that comes while starting ends the start."""
-    for name in unknown_variables(os.environ):
-        logger.warning("%s is no setting: misspelt?", name, extra={"action": "settings"})
-    ready, stop, restart = asyncio.Event(), asyncio.Event(), asyncio.Event()
-    work = asyncio.create_task(_run(running, ready, stop, restart))
-
-    def end() -> None:
-        stop.set()
-        if not ready.is_set():
-            work.cancel()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, end)
-    loop.add_signal_handler(signal.SIGHUP, restart.set)
-    with suppress(asyncio.CancelledError):
-        await work
-    logger.info("Stopped", extra={"action": "stopped"})
-
-
-async def _run(
-    running: AbstractAsyncContextManager[ServiceHandle],
-    ready: asyncio.Event,
-    stop: asyncio.Event,
-    restart: asyncio.Event,
-) -> None:
-    async with running as handle:
-        ready.set()
-        logger.info(
-            "Ready on %s, ops on %s", handle.base_url, handle.ops_url, extra={"action": "ready"}
-        )
-        tell_service_manager(State.READY)
-        telling = keep_telling(watched_s(os.environ, os.getpid()))
-        beside = [
-            asyncio.create_task(each) for each in (_restart_when_told(handle, restart), telling)
-        ]
-        await stop.wait()
-        logger.info("Stopping", extra={"action": "stopping"})
-        tell_service_manager(State.STOPPING)
-        for each in beside:
-            each.cancel()
-
-
-async def _restart_when_told(handle: ServiceHandle, restart: asyncio.Event) -> None:
-    while True:
-        await restart.wait()
-        restart.clear()
-        handle.restart()
-
-
-async def prepare(database: Database, settings: Settings, marketplace: Path | None) -> None:
-    """What is done once, however many processes decide calls: keys, partitions, the file."""
-    box = await secret_box(database, settings)
-    await _make_partitions(database)
-    doubt = await doubt_of_commits(database)
-    if doubt is not None:
-        logger.warning(doubt, extra={"action": "unconfirmed_commits"})
-    if marketplace is None:
-        return
-    applied = await load_at_start(
-        database, box, marketplace, os.environ, voice_bots=settings.voice_bots
-    )
-    for warning in applied.check.warnings:
-        logger.warning("%s: %s", marketplace, warning, extra={"action": "check"})
-
-
 async def _close_store(close: Callable[[], Awaitable[None]]) -> None:
     """Let what is being stored be stored; a database that hangs must not hold up the end."""
     with suppress(TimeoutError):
@@ -358,14 +283,6 @@ async def _finish_late_decisions(calls: CallHandling) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(LATE_DECISIONS_S):
             await calls.finish_late_decisions()
-
-
-async def _make_partitions(database: Database) -> None:
-    try:
-        await add_partitions(database)
-    except StorageUnavailableError as error:
-        # Others may be selling; rows go to the default partition until it is tried again.
-        logger.warning("No partitions made: %s", error, extra={"action": "add_partitions"})
 
 
 def _load_terms(settings: Settings) -> LoadTerms:
@@ -388,16 +305,3 @@ def plain_token(settings: Settings) -> str:
     """The token with every scope, empty when none is configured."""
     token = settings.bootstrap_token
     return "" if token is None else token.get_secret_value()
-
-
-def _freeze_what_is_loaded() -> None:
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
-    _give_back_memory()
-
-
-def _give_back_memory() -> None:
-    """What reading a large marketplace took goes back to the system, where glibc keeps it."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)

@@ -46,7 +46,8 @@ def serve_command(
     several workers one that dies is replaced, and SIGHUP replaces all without refusing a call.
     """
     from auction import logs
-    from auction.app import running_service, serve
+    from auction.app import running_service
+    from auction.serving import serve
     from auction.workers.parent import running_crew
 
     settings = settings_of(

@@ -10,12 +10,13 @@ from pathlib import Path
 from socket import socket
 from typing import Final
 
-from auction.app import ServiceHandle, plain_token, prepare
+from auction.app import ServiceHandle, plain_token
 from auction.background import Background
 from auction.domain.terms import Catalogue
 from auction.listening import listen
 from auction.marketplaces import load_terms
 from auction.oversight import ops_services, tell_first_come
+from auction.preparing import prepare
 from auction.stores import running_database
 from auction.web.drain import Drain
 from auction.web.ops import build_ops
