@@ -90,7 +90,8 @@ class BuyerGateway(Protocol):
         """Send one bid request.
 
         Never raises; the future's result is the reply. Cancelling the future abandons the request
-        and closes its connection. The engine bounds the time, not the gateway.
+        and closes its connection. The engine bounds the time, not the gateway; its message on
+        cancelling is the outcome's name.
         """
 
     def post(self, order: PostOrder) -> Awaitable[PostReply]:

@@ -169,8 +169,7 @@ class FanOut:
             if invited.outcome is None:
                 # When we look late, the answer may have been there in time.
                 invited.blames_buyer = _is_in_time(passed_ms, invited.order.timeout_ms)
-                self._end(invited, Reason.TIMEOUT, None)
-                self._cancel(invited)
+                self._give_up(invited, Reason.TIMEOUT)
         self._close_if_over()
         self._arm()
 
@@ -179,13 +178,12 @@ class FanOut:
             self._timer.cancel()
         for invited in self.invited:
             if invited.outcome is None:
-                self._end(invited, Reason.NOT_AWAITED, None)
-                self._cancel(invited)
+                self._give_up(invited, Reason.NOT_AWAITED)
 
-    @staticmethod
-    def _cancel(invited: Invited) -> None:
+    def _give_up(self, invited: Invited, reason: Reason) -> None:
+        self._end(invited, reason, None)
         if invited.future is not None:
-            invited.future.cancel()
+            invited.future.cancel(reason.outcome)
 
 
 _TIMER_SLACK_MS = 1.0

@@ -1,7 +1,6 @@
 """Pings and posts, each in a span, which buyers may join."""
 
 import asyncio
-import time
 from functools import partial
 
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
@@ -16,14 +15,14 @@ from auction.domain.bidding import (
     PostUnknown,
     Quote,
 )
+from auction.domain.reasons import Reason
 from auction.ports import BuyerGateway, PingOrder, PostOrder
 from auction.tracing.spans import PREFIX, About, Spans, traceparent
 from buyers.tokens import TRACEPARENT
 
 OUTCOME = PREFIX + "outcome"
 
-TIMER_SLACK_S = 0.002
-"""So much early a ping may be given up because its time is over."""
+NOT_AWAITED = Reason.NOT_AWAITED.outcome
 
 
 class TracedGateway:
@@ -38,13 +37,12 @@ class TracedGateway:
         self._spans.eligibility_over()
         about = _about(order)
         span = self._spans.start("ping", about, SpanKind.CLIENT)
-        due = time.monotonic() + order.timeout_ms / 1000 - TIMER_SLACK_S
         token = TRACEPARENT.set(traceparent(span))
         try:
             future = self._gateway.ping(order)
         finally:
             TRACEPARENT.reset(token)
-        future.add_done_callback(partial(_end_ping, span, due))
+        future.add_done_callback(partial(_end_ping, span))
         return future
 
     async def post(self, order: PostOrder) -> PostReply:
@@ -66,11 +64,14 @@ def _about(order: PingOrder | PostOrder) -> About:
     return {"offer": order.offer.id, "timeout_ms": order.timeout_ms}
 
 
-def _end_ping(span: Span, due: float, future: "asyncio.Future[PingReply]") -> None:
-    if future.cancelled():
-        in_time = time.monotonic() < due
-        _end(span, "not_awaited" if in_time else "timeout", well=in_time)
-    elif isinstance(reply := future.result(), PingFault):
+def _end_ping(span: Span, future: "asyncio.Future[PingReply]") -> None:
+    try:
+        reply = future.result()
+    except asyncio.CancelledError as given_up:
+        outcome = given_up.args[0] if given_up.args else NOT_AWAITED
+        _end(span, outcome, well=outcome == NOT_AWAITED)
+        return
+    if isinstance(reply, PingFault):
         _end(span, reply.reason.outcome, well=False)
     else:
         _end(span, _answered(reply), well=True)

@@ -34,11 +34,18 @@ class HAProxy:
 
     async def states(self) -> dict[str, str]:
         """The servers of calls, each with its state such as ``UP``."""
+        servers = [row for row in await self._rows() if row["pxname"] == "calls"]
+        return {row["svname"]: row["status"] for row in servers if row["svname"] in ("one", "two")}
+
+    async def asked(self, backend: str) -> int:
+        """How many requests a backend has had."""
+        whole = [row for row in await self._rows() if row["svname"] == "BACKEND"]
+        return sum(int(row["stot"]) for row in whole if row["pxname"] == backend)
+
+    async def _rows(self) -> list[dict[str, str]]:
         url = f"http://127.0.0.1:{self.stats_port}/stats;csv"
         async with aiohttp.ClientSession() as session, session.get(url) as response:
-            rows = csv.DictReader(StringIO((await response.text()).removeprefix("# ")))
-            servers = [row for row in rows if row["pxname"] == "calls"]
-        return {row["svname"]: row["status"] for row in servers if row["svname"] in ("one", "two")}
+            return list(csv.DictReader(StringIO((await response.text()).removeprefix("# "))))
 
     async def both_up(self) -> bool:
         """Whether calls go to both services."""

@@ -168,3 +168,27 @@ async def test_when_nobody_is_left_the_switch_is_told_when_to_ask_again(
         report.equal("Retry-After", "1", response.headers["Retry-After"])
         report.equal("type", "application/problem+json", response.content_type)
         report.equal("status in the body", 503, (await response.json(content_type=None))["status"])
+
+
+@pytest.mark.parametrize(
+    ("path", "backend"),
+    [
+        ("calls?format=twiml&CallSid=1", "calls"),
+        ("calls/next?call=1&format=kv", "calls"),
+        ("calls/events?format=fsxml&call=1", "calls"),
+        ("calls?format=csv", "everything"),
+        ("calls", "everything"),
+        ("calls/1", "everything"),
+    ],
+    ids=["a call", "next", "an event", "an export", "a list", "a record"],
+)
+async def test_a_get_that_asks_for_a_call_may_be_asked_of_the_other_service(
+    tmp_path: Path, path: str, backend: str, report: Report
+) -> None:
+    nobody = [ServiceProcess(tmp_path / name, 1, 1) for name in ("one", "two")]
+    async with (
+        an_haproxy(tmp_path, nobody, up=False) as haproxy,
+        aiohttp.ClientSession() as session,
+        session.get(f"{haproxy.url}/v1/{path}"),
+    ):
+        report.equal(f"GET {path} is for", 1, await haproxy.asked(backend))

@@ -64,14 +64,16 @@ async def test_freeswitch_gets_an_extension(request_sent: Recorded) -> None:
         host = f"127.0.0.1:{api.port}"
     assert (reply.status, reply.headers["Content-Type"]) == (200, "text/xml")
     assert context(reply).get("name") == "public"
-    *settings, (exported, told), bridged, transferred = actions(reply)
+    *settings, digits, (exported, told), bridged, transferred = actions(reply)
     assert settings == [
         ("set", "hangup_after_bridge=true"),
         ("set", "continue_on_fail=true"),
+        ("set", "ignore_early_media=ring_ready"),
         ("set", "call_timeout=20"),
         ("set", "pingpost_attempt=1"),
         ("set", "pingpost_whisper="),
     ]
+    assert digits == ("export", "nolocal:execute_on_answer=")
     assert (exported, bridged) == ("export", ("bridge", "sofia/external/sip:sales@acme.example"))
     assert (told or "").startswith(
         f"nolocal:api_on_answer=bgapi curl http://{host}/v1/calls/events?format=fsxml&call={UUID}"
@@ -135,6 +137,8 @@ async def test_what_is_no_dialplan_is_not_found_and_decides_nothing(section: str
         ("variable_originate_disposition=ALLOTTED_TIMEOUT", FailReason.NO_ANSWER, None),
         ("variable_originate_disposition=CALL_REJECTED", FailReason.FAILED, None),
         ("variable_originate_disposition=NORMAL_TEMPORARY_FAILURE", FailReason.FAILED, None),
+        ("variable_originate_disposition=SUCCESS", FailReason.FAILED, None),
+        ("variable_originate_disposition=ORIGINATOR_CANCEL", FailReason.FAILED, None),
         ("variable_DIALSTATUS=BUSY", FailReason.BUSY, None),
         ("", FailReason.FAILED, None),
     ],
@@ -153,6 +157,17 @@ async def test_a_bridge_that_failed_goes_to_the_next(
     assert (request.call_id, request.attempt, request.reason) == (UUID, 1, reason)
     assert request.sip_code == sip_code
     assert not services.calls
+
+
+async def test_nothing_of_an_attempt_stays_on_the_channel_for_the_next() -> None:
+    """What is exported empty is taken back: else the ivr gets the digits of the offer before."""
+    answer = not_routed(UUID, destination="sip:ivr@pbx.example")
+    async with running_api(FakeServices(), FakeRerouter(answer)) as api:
+        reply = await Recorded("/v1/calls?format=fsxml", TO_NEXT).sent_to(api)
+    *_, digits, told, bridged = actions(reply)
+    assert digits == ("export", "nolocal:execute_on_answer=")
+    assert told == ("export", "nolocal:api_on_answer=")
+    assert bridged == ("bridge", "sofia/external/sip:ivr@pbx.example")
 
 
 async def test_an_error_is_no_200_so_that_freeswitch_goes_on() -> None:
@@ -244,7 +259,7 @@ async def test_the_hook_on_answer_needs_nothing_but_its_address() -> None:
     services = FakeServices(answer=routed(UUID))
     async with running_api(services) as api:
         reply = await Recorded("/v1/calls?format=fsxml", HUNT).sent_to(api)
-        [hook] = [data for name, data in actions(reply) if name == "export"]
+        [_, hook] = [data for name, data in actions(reply) if name == "export"]
         address = (hook or "").split(" ")[2]
         answered = await api.send("GET", address.partition(str(api.port))[2], token=None)
     assert answered.status == 204

@@ -37,7 +37,7 @@ LINKED = f"?format=twiml&call={CALL_SID}&attempt=1"
 
 def verb(reply: Reply) -> Tree.Element:
     """The one verb of a response."""
-    assert (reply.status, reply.headers["Content-Type"]) == (200, "text/xml"), reply.body
+    assert (reply.status, reply.headers["Content-Type"]) == (200, "application/xml"), reply.body
     response = Tree.fromstring(reply.body)
     assert response.tag == "Response"
     [found] = response
@@ -81,6 +81,26 @@ async def test_twilio_is_told_to_dial(request_sent: Recorded) -> None:
     assert (call.call_id, call.campaign) == (CALL_SID, "auto")
     assert (call.dialed_number, call.caller.number) == ("+18005550100", "+13105551234")
     assert call.fields == {"zip_code": "90210"}
+
+
+async def test_kazoo_is_told_to_dial_whichever_names_it_sends() -> None:
+    """Its own, as ``req_format: kazoo`` has them; From may be the user of a SIP account."""
+    sent = (
+        "Account-ID=4c4c&Api-Version=4.x&Call-ID=a84b4c76e66710&Direction=inbound"
+        "&Caller-ID-Name=JANE+DOE&Caller-ID-Number=%2B13105551234&Language=en-us"
+        "&From=user_x7&From-Realm=a.example&To=%2B18005550100&To-Realm=a.example"
+    )
+    services = FakeServices(answer=routed("a84b4c76e66710", uri="tel:+18885550142"))
+    async with running_api(services) as api:
+        dial = verb(await Recorded("/v1/calls?format=twiml", sent).sent_to(api))
+    [number] = dial
+    assert (number.tag, number.text) == ("Number", "+18885550142")
+    [(call, _)] = services.calls
+    assert (call.call_id, call.dialed_number, call.caller.number) == (
+        "a84b4c76e66710",
+        "+18005550100",
+        "+13105551234",
+    )
 
 
 async def test_a_number_is_dialled_with_its_digits() -> None:

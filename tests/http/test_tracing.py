@@ -12,9 +12,15 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from auction.tracing.requests import traced_requests
+from auction.tracing.spans import Spans
 from auction.tracing.starting import Untraced, start_tracing
 from config.faults import ConfigError
 from config.secret_box import new_key
@@ -163,6 +169,45 @@ async def test_a_call_is_one_trace_which_switch_and_buyers_share(tmp_path: Path,
         ("/beacon/ping", None),
     ]
     assert CALLER[1:].encode() not in outside.exported
+
+
+async def test_a_call_asked_for_by_a_get_is_one_trace_too_and_a_list_none(
+    tmp_path: Path, dsn: str
+) -> None:
+    async with the_outside() as outside:
+        traced = environment(dsn, PINGPOST_TRACING="1", OTEL_EXPORTER_OTLP_ENDPOINT=outside.url)
+        arguments = ("--marketplace", str(a_file(tmp_path, outside.url)))
+        async with (
+            a_service(tmp_path / "data", *arguments, environment=traced) as service,
+            a_switch() as switch,
+        ):
+            url = f"{service.url}/v1/calls"
+            header = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
+            called = {"CallSid": "CA1", "campaign": "auto", "From": CALLER, "format": "twiml"}
+            async with switch.session.get(url, params=called, headers=header) as response:
+                assert "sip:a@acme.example" in await response.text()
+            for listed in ({}, {"format": "csv"}):
+                async with switch.session.get(url, params=listed) as response:
+                    assert response.status == 200
+
+    assert {each.trace_id.hex() for each in outside.spans} == {TRACE}
+    root = outside.of("GET /v1/calls")
+    assert (len(outside.spans), root.parent_span_id.hex()) == (8, PARENT)
+    assert CALLER[1:].encode() not in outside.exported
+
+
+async def test_an_error_that_escapes_marks_its_span_without_what_it_says() -> None:
+    provider, kept = TracerProvider(), InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    middleware = traced_requests(Spans(provider.get_tracer("test")))
+
+    async def fails(_: web.Request) -> web.Response:
+        raise ValueError(CALLER)
+
+    with pytest.raises(ValueError, match="1310"):
+        await middleware(make_mocked_request("POST", "/v1/calls"), fails)
+    [span] = kept.get_finished_spans()
+    assert (span.status.is_ok, span.status.description, span.events) == (False, None, ())
 
 
 async def test_a_further_attempt_and_its_events_join_the_trace_the_switch_names(

@@ -130,8 +130,7 @@ def test_freeswitch_gets_the_actions_that_are_meant(
         (each.attrib["application"], each.attrib["data"]) for each in document.iter("action")
     ]
     names = [name for name, _ in actions]
-    digits = ["export"] if decision.dial.send_digits else []
-    assert names == [*["set"] * 5, *digits, "export", "bridge", "transfer"]
+    assert names == [*["set"] * 6, *["export"] * 2, "bridge", "transfer"]
     [leg] = [data for name, data in actions if name == "bridge"]
     assert is_one_leg(leg)
     for _, data in actions:

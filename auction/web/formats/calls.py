@@ -7,13 +7,16 @@ from auction.web.bodies import JsonObject
 from auction.web.call_request import LONGEST_NAME, LONGEST_VALUE, MOST_FIELDS
 from auction.web.formats.parameters import CALL_LINK, first_text, first_whole, present
 
-CALL_ID: Final = (CALL_LINK, "CallSid", "call_sid", "Unique-ID", "uniqueid", "call_id")
+CALL_ID: Final = (
+    *(CALL_LINK, "CallSid", "call_sid", "Unique-ID", "Call-ID", "uniqueid", "call_id"),
+)
 DIALED_NUMBER: Final = (
     *("dialed_number", "To", "Hunt-Destination-Number", "Caller-Destination-Number"),
     *("to", "extension"),
 )
 CALLER_ID: Final = (
-    *("caller_id", "From", "Hunt-Caller-ID-Number", "Caller-Caller-ID-Number", "from", "callerid"),
+    *("caller_id", "Caller-ID-Number", "CallerNumber", "From"),
+    *("Hunt-Caller-ID-Number", "Caller-Caller-ID-Number", "from", "callerid"),
 )
 _FIELD: Final = "fields."
 _CONTROLS: Final = re.compile("[\\x00-\\x1f\\x7f-\\x9f]")

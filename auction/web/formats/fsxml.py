@@ -61,20 +61,31 @@ def render(decision: Decision, links: Links, given: JsonObject) -> bytes:
 def _actions(
     decision: Decision, dial: Dial, links: Links, given: JsonObject
 ) -> Iterator[tuple[str, str]]:
-    call_id, attempt = decision.call_id, decision.attempt
+    attempt = decision.attempt
     yield "set", "hangup_after_bridge=true"
     yield "set", "continue_on_fail=true"
+    # early media would end the dialling, and with it the time limit and what is told of a failure
+    yield "set", "ignore_early_media=ring_ready"
     yield "set", f"call_timeout={dial.timeout_s}"
     yield "set", f"pingpost_attempt={attempt}"
     yield "set", f"pingpost_whisper={quote(dial.whisper or '', safe='')}"
-    if dial.send_digits:
-        yield "export", f"nolocal:execute_on_answer=send_dtmf {quote(dial.send_digits, safe='#*')}"
-    if decision.routed:
-        told = f"bgapi curl {links.answered(call_id, attempt)} connect-timeout 2 timeout 5"
-        yield "export", f"nolocal:api_on_answer={told}"
+    yield "export", f"nolocal:execute_on_answer={_digits(dial)}"
+    yield "export", f"nolocal:api_on_answer={_report(decision, links)}"
     yield "bridge", _leg(dial, given)
     if decision.routed:
         yield "transfer", f"{NEXT}{attempt}"
+
+
+def _digits(dial: Dial) -> str:
+    """Empty without: the channel would keep those of the attempt before."""
+    return f"send_dtmf {quote(dial.send_digits, safe='#*')}" if dial.send_digits else ""
+
+
+def _report(decision: Decision, links: Links) -> str:
+    if not decision.routed:
+        return ""
+    answered = links.answered(decision.call_id, decision.attempt)
+    return f"bgapi curl {answered} connect-timeout 2 timeout 5"
 
 
 def _leg(dial: Dial, given: JsonObject) -> str:

@@ -42,7 +42,8 @@ _OUTCOMES: Final = {word: each for each, words in _WORDS.items() for word in wor
 _GOES_ON: Final = frozenset(
     {Outcome.BUSY, Outcome.NO_ANSWER, Outcome.FAILED, Outcome.SHORT_CALL, Outcome.RINGING}
 )
-_IS_OVER: Final = _GOES_ON - {Outcome.RINGING} | {Outcome.COMPLETED, Outcome.CANCELED}
+_FAIL_REASONS: Final = _GOES_ON - {Outcome.RINGING}
+_IS_OVER: Final = _FAIL_REASONS | {Outcome.COMPLETED, Outcome.CANCELED}
 
 STATUS: Final = ("CallStatus", "call_status")
 """How far the caller's own leg is, or the leg that a report is about."""
@@ -84,16 +85,21 @@ class Finished:
 
     def next_body(self) -> JsonObject:
         """The body of ``POST /v1/calls/next``."""
-        rang = self.outcome is Outcome.RINGING
         return present(
             {
                 "call_id": self.call_id,
                 "attempt": self.attempt,
-                "reason": (Outcome.NO_ANSWER if rang else self.outcome).value,
+                "reason": self._fail_reason().value,
                 "sip_code": self.sip_code,
                 "timeout_ms": self.timeout_ms,
             }
         )
+
+    def _fail_reason(self) -> Outcome:
+        """Whoever asks where to go next did not reach anybody, whatever word came with it."""
+        if self.outcome is Outcome.RINGING:
+            return Outcome.NO_ANSWER
+        return self.outcome if self.outcome in _FAIL_REASONS else Outcome.FAILED
 
     def ended_body(self, now: datetime) -> JsonObject:
         """The body of ``POST /v1/calls/events`` where there is no next."""

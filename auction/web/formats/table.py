@@ -18,6 +18,9 @@ from auction.web.problems import Fault, invalid
 
 JSON: Final = "application/json"
 XML: Final = "text/xml"
+TWIML: Final = "application/xml"
+"""Twilio and Telnyx read either; Kazoo wants this one."""
+
 
 _MOST_RANGES: Final = 32
 _AS_EVER: Final = frozenset({None, "*/*", JSON})
@@ -83,7 +86,7 @@ FORMATS: Final = (
     Format(
         FormatName.TWIML,
         "application/vnd.pingpost.twiml+xml",
-        XML,
+        TWIML,
         lambda decision, links, _: twiml.render(decision, links),
         ended=lambda _: twiml.ended(),
         signer=Signer.TWILIO,
@@ -91,7 +94,7 @@ FORMATS: Final = (
     Format(
         FormatName.TEXML,
         "application/vnd.pingpost.texml+xml",
-        XML,
+        TWIML,
         lambda decision, links, _: twiml.render(decision, links),
         ended=lambda _: twiml.ended(),
     ),

@@ -22,7 +22,7 @@ _PAGE: Final[Mapping[str, Schema]] = {
     "after": {"type": "string"},
 }
 _FORM: Final = "application/x-www-form-urlencoded"
-_XML: Final = "text/xml"
+_XML: Final = ("text/xml", "application/xml")
 _FORMAT: Final[Schema] = {
     "type": "string",
     "enum": [each.value for each in FormatName],
@@ -45,7 +45,7 @@ def _next(body: type[BaseModel] | None = None) -> Operation:
         body_types=(JSON, _FORM),
         query={**_LINKED, **({} if body else {"reason": _TEXT, "sip_code": _TEXT})},
         problems=_NEXT_PROBLEMS,
-        other_types=(_FORM, _XML),
+        other_types=(_FORM, *_XML),
         other_forms=(answers.RtjsonDocument, answers.JambonzVerbs, answers.CallEnded),
         problem_types=(_FORM,),
         answer_headers=HEADERS,
@@ -70,7 +70,7 @@ CALL_OPERATIONS: Final[Operations] = {
         body_types=(JSON, _FORM),
         query={"format": _FORMAT},
         problems=(*WITH_BODY, 409),
-        other_types=(_FORM, _XML),
+        other_types=(_FORM, *_XML),
         other_forms=(answers.RtjsonDocument, answers.JambonzVerbs),
         problem_types=(_FORM,),
         answer_headers=HEADERS,
