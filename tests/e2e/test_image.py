@@ -43,8 +43,12 @@ exec /usr/sbin/chroot --userspec=10001:10001 "$root" "$@"
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def image(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
     """The files of the image, made from Debian's packages where the registry's image is not had."""
+    if request.config.getoption("--short"):
+        pytest.skip("minutes of building a system and an image: in the long form only")
     if os.geteuid() != 0:
         pytest.skip("an image is built as root here")
     folder = tmp_path_factory.mktemp("image")
