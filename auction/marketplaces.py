@@ -93,10 +93,12 @@ async def apply_file(
     changed = differences(stored.items, wanted)
     async with database.connection() as connection:
         lent = await still_lent(connection, stored.items, wanted)
-    if changed and not force:
-        _refuse_other_base(data, stored.revision)
+    refusal = None if force or not changed else _of_other_base(data, stored.revision)
     if dry_run:
-        return Applied(stored.revision, bool(changed), result, [*changed, *lent])
+        warned = [f"! {refusal}"] if refusal else []
+        return Applied(stored.revision, bool(changed), result, [*changed, *lent, *warned])
+    if refusal:
+        raise ConfigError([Fault(("revision",), refusal)])
     if lent and not force:
         raise ConfigError([Fault(("pools",), _STILL_LENT.format("; ".join(lent)))])
     revision = await catalogue.save(
@@ -117,11 +119,13 @@ def _wanted(
     return split(seal(plain, box, join(stored.items) if stored.items else None))
 
 
-def _refuse_other_base(data: Mapping[str, object], revision: int) -> None:
+def _of_other_base(data: Mapping[str, object], revision: int) -> str | None:
+    """Why the file is refused when another revision than the one it was exported from is there."""
     base = data.get("revision")
     # An empty database has nothing that a file could undo.
-    if base is not None and revision not in (0, base):
-        raise ConfigError([Fault(("revision",), _OTHER_BASE.format(base=base, revision=revision))])
+    if base is None or revision in (0, base):
+        return None
+    return _OTHER_BASE.format(base=base, revision=revision)
 
 
 _Apply = Callable[[int], Awaitable[Applied]]

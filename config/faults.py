@@ -18,6 +18,9 @@ _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]*")
 CONFIG_FAULT = "fault"
 """The type of errors that ``mistake`` makes; their messages never repeat what was given."""
 
+MOST_GUESSED = 200
+"""For so many faults it is looked for what key was meant: it takes time for each."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -86,8 +89,8 @@ def faults_of(error: ValidationError, data: object, keys_at: KeysAt = no_keys) -
     """The faults behind a pydantic error about ``data``; no input value is ever repeated."""
     return [
         place(data, steps, message)
-        for details in error.errors(include_url=False, include_input=False)
-        for steps, message in _told(details, data, keys_at)
+        for number, details in enumerate(error.errors(include_url=False, include_input=False))
+        for steps, message in _told(details, data, keys_at if number < MOST_GUESSED else no_keys)
     ]
 
 
@@ -155,7 +158,7 @@ def _plain_words(details: ErrorDetails, context: Mapping[str, object], keys_at: 
 
 
 def _unknown_key(key: str, known_keys: Sequence[str]) -> str:
-    close = difflib.get_close_matches(key, known_keys, n=1)
+    close = difflib.get_close_matches(key, known_keys, n=1) if known_keys else ()
     return f"unknown key: did you mean `{close[0]}`?" if close else "unknown key: remove it"
 
 

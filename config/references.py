@@ -145,7 +145,7 @@ def _unknown_profiles(top: Item) -> Iterator[Finding]:
         name = None if terms is None else text_of(terms.data.get("profile"))
         if terms is not None and name is not None and name not in known:
             built_in = ", ".join(BUILT_IN)
-            told = f"names a delivery profile that is not in this file: built in are {built_in}"
+            told = f"names a delivery profile that is not there: built in are {built_in}"
             yield (*terms.steps, "profile"), told
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, TypeVar
 
 from metrics.names import RESERVED_LABELS
@@ -30,8 +31,7 @@ def shown(present: Iterable[_Id], by_age: Sequence[str], limit: int) -> list[_Id
     """
     candidates = set(present) - RESERVED_LABELS
     if len(candidates) > limit:
-        age = {each: place for place, each in enumerate(by_age)}
-        untold = len(age)
-        oldest = sorted(candidates, key=lambda each: (age.get(each, untold), each))
-        candidates = set(oldest[:limit])
+        oldest = set(islice(filter(candidates.__contains__, by_age), limit))
+        told = {each for each in candidates if each in oldest}
+        candidates = told.union(sorted(candidates - told)[: limit - len(told)])
     return sorted(candidates)

@@ -39,7 +39,7 @@ from metrics.series import (
     RouteSeries,
     ServiceSeries,
 )
-from metrics.usage_figures import UsageFigures, limit_labels
+from metrics.usage_figures import LimitLabels, UsageFigures
 
 ALERT_LABEL_LIMIT = 1000
 
@@ -71,6 +71,7 @@ class Metrics:
         self._bidding: dict[OfferId, BiddingSeries] = {}
         self._routes: dict[OfferId, RouteSeries] = {}
         self._capacity: dict[OfferId, CapacitySeries] = {}
+        self._limit_labels = LimitLabels()
         self._campaigns: dict[CampaignId, CampaignSeries] = {}
         self._other_bidding = BiddingSeries(store, OTHER)
         self._other_routes = RouteSeries(store, OTHER)
@@ -125,8 +126,8 @@ class Metrics:
         return series
 
     def _preload_capacity(self, catalogue: Catalogue, offers: list[OfferId]) -> None:
-        caps = {offer: frozenset(limit_labels(terms)) for offer, terms in catalogue.offers.items()}
-        folded = frozenset[str]().union(*(caps[offer] for offer in self._folded))
+        caps = self._limit_labels.of(catalogue)
+        folded = frozenset[str]().union(*{caps[offer] for offer in self._folded})
         self._other_capacity = _capacity(self._other_capacity, OTHER, folded)
         before = self._capacity
         self._capacity = {each: _capacity(before.get(each), each, caps[each]) for each in offers}

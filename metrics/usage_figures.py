@@ -64,6 +64,29 @@ def limit_labels(offer: OfferTerms) -> Iterator[str]:
             yield cap_label(owner, cap)
 
 
+class LimitLabels:
+    """The ``cap`` label values of every offer; for terms that stay they are made once."""
+
+    def __init__(self) -> None:
+        self._known: dict[OfferId, tuple[OfferTerms, frozenset[str]]] = {}
+        self._alike: dict[frozenset[str], frozenset[str]] = {}
+
+    def of(self, catalogue: Catalogue) -> dict[OfferId, frozenset[str]]:
+        """Those of a catalogue's offers."""
+        before = self._known
+        self._known = {
+            offer: known
+            if (known := before.get(offer)) is not None and known[0] is terms
+            else (terms, self._made(terms))
+            for offer, terms in catalogue.offers.items()
+        }
+        return {offer: labels for offer, (_, labels) in self._known.items()}
+
+    def _made(self, terms: OfferTerms) -> frozenset[str]:
+        labels = frozenset(limit_labels(terms))
+        return self._alike.setdefault(labels, labels)
+
+
 def _ratios(
     owner: CapOwner, limits: OwnerLimits, usage: Usage, starts: Starts
 ) -> Iterator[tuple[str, float]]:

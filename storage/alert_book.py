@@ -31,7 +31,7 @@ class AlertBook:
 
     async def active(self) -> list[AlertRecord]:
         """What fires or is acknowledged, the newest first; the newest thousand."""
-        async with self._database.connection() as connection:
+        async with self._database.unhurried() as connection:
             rows = await connection.fetch(_ACTIVE, MOST_ACTIVE)
         return [_record(row) for row in rows]
 
@@ -39,7 +39,7 @@ class AlertBook:
         self, limit: int, after: tuple[datetime, str] | None = None, rule: str | None = None
     ) -> list[AlertRecord]:
         """All that has fired, the newest first, from after the one that fired then."""
-        async with self._database.connection() as connection:
+        async with self._database.unhurried() as connection:
             rows = await connection.fetch(_HISTORY, limit, *(after or (None, None)), rule)
         return [_record(row) for row in rows]
 

@@ -51,7 +51,7 @@ async def switch_offers(database: Database) -> int:
 
 
 async def _switch(database: Database, alert_id: str) -> bool:
-    async with database.transaction() as connection:
+    async with database.alone() as connection:
         newest = await lock(connection)
         await connection.execute(_LOCK_STATE, alert_id)
         alert = await connection.fetchrow(_LOCK_ALERT, alert_id)

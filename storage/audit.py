@@ -102,7 +102,7 @@ COMMAND: Final = Actor("command", "command")
 
 async def read_audit(database: Database, wanted: AuditWanted) -> list[AuditEntry]:
     """A page of the log. Raises StorageUnavailableError."""
-    async with database.connection() as connection:
+    async with database.unhurried() as connection:
         rows = await connection.fetch(
             _PAGE,
             *(wanted.before.at, wanted.before.within),

@@ -43,7 +43,7 @@ class CallerData:
                 break
             total.add(erased)
             place = call_ids[-1]
-        async with self._database.transaction() as connection:
+        async with self._database.alone() as connection:
             total.rows += Counter(await erase_from_blocklists(connection, number))
             counts = {**total.rows, "in_use": len(total.in_use)}
             noted = by.did("erase", "caller", caller_hash[:_TOLD_BYTES].hex(), after=counts)

@@ -1,8 +1,8 @@
 """A pool of connections to PostgreSQL that says when it is away, and recovers by itself."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from functools import partial
 from types import TracebackType
 from typing import TypeAlias
@@ -16,11 +16,14 @@ from auction.ports import StorageUnavailableError
 from config.poolers import Pooler
 from storage.servers import ServerConnection, Servers
 from storage.sessions import begin_session, check_session, connect_arguments, no_refusal_by_pooler
+from storage.turns import a_turn
 
 Connection: TypeAlias = asyncpg.Connection | PoolConnectionProxy
 
 CLEAN_UP_S = 1.0
 CLOSE_S = 1.0
+PATIENCE_S = 10.0
+"""How long who is in no hurry waits for its turn."""
 
 # Connection, authorization, missing database, resources, operator intervention, system errors.
 _UNAVAILABLE_CLASSES = frozenset({"08", "28", "3D", "53", "57", "58"})
@@ -50,6 +53,8 @@ class Database:
         self._pool = pool
         self._acquire_timeout_s = acquire_timeout_s
         self._free = asyncio.Semaphore(max_size)
+        self._unhurried = asyncio.Semaphore(max(1, max_size // 3))
+        self._alone = asyncio.Semaphore(1)
         self._kept: list[PoolConnectionProxy] = []
         self._cleaning: set[asyncio.Task[None]] = set()
 
@@ -113,6 +118,27 @@ class Database:
         Raises as ``connection`` does.
         """
         return _Lending(self, in_transaction=True)
+
+    @asynccontextmanager
+    async def unhurried(self) -> AsyncIterator[Connection]:
+        """Lend a connection for what can wait: a third of all at a time, so calls find others.
+
+        Raises as ``connection`` does.
+        """
+        turn = a_turn(self._unhurried, PATIENCE_S, "too many are reading")
+        async with turn, self.connection() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[Connection]:
+        """Lend a connection in a transaction to one at a time in this process.
+
+        For those who would wait for the same lock: they wait without a connection that calls need.
+        Raises as ``connection`` does.
+        """
+        turn = a_turn(self._alone, PATIENCE_S, "too many are changing the marketplace")
+        async with turn, self.transaction() as connection:
+            yield connection
 
     async def open_connection(self, *, timeout_s: float) -> ServerConnection:
         """A connection outside the pool, for LISTEN, which the caller closes.

@@ -61,7 +61,7 @@ async def read_item(
     database: Database, kind: str, identifier: str, revision: int | None = None
 ) -> HeldItem | None:
     """One item, now or as it was at a revision; None when there is none of this id."""
-    async with database.connection() as connection:
+    async with database.unhurried() as connection:
         if revision is None:
             row = await connection.fetchrow(_ITEM, kind, identifier)
         else:
@@ -72,7 +72,7 @@ async def read_item(
 async def list_items(database: Database, kind: str, wanted: Wanted) -> list[HeldItem]:
     """The items of a kind that are wanted. Raises StorageUnavailableError."""
     filters = (json.dumps(wanted.absent), json.dumps(wanted.having))
-    async with database.connection() as connection:
+    async with database.unhurried() as connection:
         rows = await connection.fetch(
             _LIST, kind, wanted.after, wanted.limit, wanted.parent, *filters
         )
@@ -81,7 +81,7 @@ async def list_items(database: Database, kind: str, wanted: Wanted) -> list[Held
 
 async def was_there(database: Database, kind: str, identifier: str) -> bool:
     """Whether there has ever been such an item. Raises StorageUnavailableError."""
-    async with database.connection() as connection:
+    async with database.unhurried() as connection:
         found: bool = await connection.fetchval(_WAS_THERE, kind, identifier)
     return found
 
@@ -161,7 +161,7 @@ class CatalogueChange:
 @asynccontextmanager
 async def change(database: Database) -> AsyncIterator[CatalogueChange]:
     """Begin a change; it is committed when the body ends. Raises StorageUnavailableError."""
-    async with database.transaction() as connection:
+    async with database.alone() as connection:
         yield CatalogueChange(connection, await lock(connection))
 
 

@@ -1,8 +1,7 @@
 """What buyers report of calls sold to them: booked, amended and withdrawn under the call's lock."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,6 +38,7 @@ from storage.progress import (
     write_progress,
 )
 from storage.queries import query
+from storage.turns import a_turn
 
 _PLAN_BY_KEYS = query("plan_by_keys")
 _LOCK = query("lock_reported")
@@ -96,7 +96,7 @@ class Postbacks:
 
     async def report(self, postback: Postback) -> PostbackResult:
         """What became of a report, once that is durable. Raises StorageUnavailableError."""
-        async with self._turn():
+        async with a_turn(self._free, PATIENCE_S, "too many postbacks are waiting"):
             before: Named | None = None
             for _ in range(LOOKS):
                 named = await self._find(postback)
@@ -119,18 +119,6 @@ class Postbacks:
         if isinstance(result, StorageUnavailableError):
             raise result
         return result
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                await self._free.acquire()
-        except TimeoutError:
-            raise StorageUnavailableError("too many postbacks are waiting") from None
-        try:
-            yield
-        finally:
-            self._free.release()
 
     async def _find(self, postback: Postback) -> Named | None:
         # the id that a ping's post has is made of the ping's own

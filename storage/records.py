@@ -18,12 +18,12 @@ from auction.domain.opening import PastCall
 from auction.domain.plan import RoutedBy
 from auction.domain.terms import Trigger
 from auction.domain.usage import Usage
-from auction.ports import StorageUnavailableError
 from storage.calls_read import unsealed_row
 from storage.database import Connection, Database
 from storage.past_calls import load_routes
 from storage.queries import query
 from storage.readings import read_ledger
+from storage.turns import a_turn
 from storage.vault import CallerVault
 
 _READ_CALL = query("read_call")
@@ -34,6 +34,7 @@ AT_ONCE: Final = 2
 PATIENCE_S: Final = 2.0
 """How long a read waits for its turn."""
 
+_TOO_MANY: Final = "too many are reading calls"
 _FIRST_ATTEMPT: Final = 1
 _NOTHING: Final = Decimal(0)
 
@@ -68,7 +69,7 @@ class CallRecords:
 
     async def all_usage(self) -> Mapping[OwnerId, Usage]:
         """The usage of every owner that has any, as stored now. Raises StorageUnavailableError."""
-        async with self._turn(PATIENCE_S):
+        async with a_turn(self._free, PATIENCE_S, _TOO_MANY):
             return (await read_ledger(self._database)).usage
 
     @asynccontextmanager
@@ -78,7 +79,8 @@ class CallRecords:
         Raises StorageUnavailableError.
         """
         patience_s = PATIENCE_S if patience_s is None else patience_s
-        async with self._turn(patience_s), self._database.connection() as connection:
+        turn = a_turn(self._free, patience_s, _TOO_MANY)
+        async with turn, self._database.connection() as connection:
             yield connection
 
     def listed(self, row: asyncpg.Record) -> CallRecord:
@@ -88,18 +90,6 @@ class CallRecords:
     def listed_call(self, row: asyncpg.Record) -> Call:
         """A call as it came in, from a row of ``calls``."""
         return self._call(row)
-
-    @asynccontextmanager
-    async def _turn(self, patience_s: float) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(patience_s):
-                await self._free.acquire()
-        except TimeoutError:
-            raise StorageUnavailableError("too many are reading calls") from None
-        try:
-            yield
-        finally:
-            self._free.release()
 
     def _record(
         self,

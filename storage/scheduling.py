@@ -76,7 +76,7 @@ async def count_pending(connection: Connection) -> int:
 
 async def get_scheduled(database: Database, identifier: str) -> ScheduledChange | None:
     """One change, None when there is none of this id. Raises StorageUnavailableError."""
-    async with database.connection() as connection:
+    async with database.unhurried() as connection:
         row = await connection.fetchrow(_ONE, identifier)
     return None if row is None else _read(row)
 
@@ -85,7 +85,7 @@ async def list_scheduled(database: Database, wanted: ScheduledWanted) -> list[Sc
     """A page of changes. Raises StorageUnavailableError."""
     after = wanted.after or (None, "")
     filters = (wanted.state, wanted.kind, wanted.item_id)
-    async with database.connection() as connection:
+    async with database.unhurried() as connection:
         rows = await connection.fetch(_LIST, *after, *filters, wanted.limit)
     return [_read(row) for row in rows]
 

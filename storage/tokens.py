@@ -146,14 +146,14 @@ async def list_tokens(
 ) -> list[StoredToken]:
     """Tokens, revoked ones included, oldest first, from after the one made then with this id."""
     made, token_id = after or (None, None)
-    async with database.connection() as connection:
+    async with database.unhurried() as connection:
         rows = await connection.fetch(_LIST, limit, made, token_id)
     return [_stored(row) for row in rows]
 
 
 async def get_token(database: Database, token_id: str) -> StoredToken | None:
     """One token, None when there is none of this id."""
-    async with database.connection() as connection:
+    async with database.unhurried() as connection:
         row = await connection.fetchrow(_GET, token_id)
     return None if row is None else _stored(row)
 

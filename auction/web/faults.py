@@ -38,7 +38,7 @@ _WORDS: Mapping[str, Callable[[Context], str]] = {
 
 
 def faults_of(error: ValidationError) -> list[Fault]:
-    """Every fault with its path (``fields.zip_code``), none with a value."""
+    """Every fault with its path (``fields.zip_code``, ``scopes[1]``), none with a value."""
     listed = error.errors(include_url=False, include_input=False)
     return [
         Fault(_path(each["loc"]), _message(each["type"], each.get("ctx", {}), each["msg"]))
@@ -58,9 +58,14 @@ def _message(kind: str, context: Context, message: str) -> str:
 
 
 def _path(location: tuple[int | str, ...]) -> str:
-    return ".".join(_name(part) for part in location if part != "[key]")
+    steps = (_step(part) for part in location if part != "[key]")
+    return "".join(steps).removeprefix(".")
 
 
-def _name(part: int | str) -> str:
-    name = mask_numbers(str(part)[:_LONGEST_NAME])
+def _step(part: int | str) -> str:
+    return f"[{part}]" if isinstance(part, int) else f".{_name(part)}"
+
+
+def _name(part: str) -> str:
+    name = mask_numbers(part[:_LONGEST_NAME])
     return name if name.isprintable() else ascii(name)[1:-1]

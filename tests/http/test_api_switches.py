@@ -181,9 +181,9 @@ async def test_a_list_of_the_most_calls_with_long_names_is_taken() -> None:
         ({"as_of": LIST["as_of"]}, "call_ids"),
         ({**LIST, "call_ids": None}, "call_ids"),
         ({**LIST, "call_ids": "c-1"}, "call_ids"),
-        ({**LIST, "call_ids": ["c-1", ""]}, "call_ids.1"),
-        ({**LIST, "call_ids": ["x" * 129]}, "call_ids.0"),
-        ({**LIST, "call_ids": [7, 8, 9]}, "call_ids.0"),
+        ({**LIST, "call_ids": ["c-1", ""]}, "call_ids[1]"),
+        ({**LIST, "call_ids": ["x" * 129]}, "call_ids[0]"),
+        ({**LIST, "call_ids": [7, 8, 9]}, "call_ids[0]"),
         ({**LIST, "calls": []}, "calls"),
     ],
 )

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,27 @@ async def test_every_reference_leads_somewhere(database: Database) -> None:
     assert references
     for group, name in references:
         assert name in described["components"][group], name
+
+
+async def test_every_default_fits_its_schema(database: Database) -> None:
+    described = await document(database)
+    found = list(with_defaults(described))
+    assert found
+    for each in found:
+        rooted = {**each, "components": described["components"]}
+        assert jsonschema_rs.is_valid(rooted, each["default"]), each
+
+
+def with_defaults(part: object) -> Iterator[dict[str, Any]]:
+    """Every schema that has a default."""
+    if isinstance(part, dict):
+        if "default" in part and {"type", "anyOf", "$ref"} & part.keys():
+            yield part
+        for each in part.values():
+            yield from with_defaults(each)
+    elif isinstance(part, list):
+        for each in part:
+            yield from with_defaults(each)
 
 
 async def test_the_page_asks_nobody_else(database: Database) -> None:

@@ -18,7 +18,7 @@ async def test_tables_too_busy_for_new_partitions_do_not_end_the_start(
     async def busy(_: Database) -> int:
         raise StorageUnavailableError("the tables are busy")
 
-    monkeypatch.setattr("auction.app.add_partitions", busy)
+    monkeypatch.setattr("auction.preparing.add_partitions", busy)
     settings = Settings(
         dsn=dsn, secret_key=new_key(), data_dir=tmp_path, port=0, ops_port=0, migrate=False
     )

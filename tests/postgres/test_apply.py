@@ -30,6 +30,10 @@ async def test_an_export_is_refused_once_the_marketplace_was_changed(
     assert not (await apply_file(database, BOX, exported, {})).changed
     await changed_by_api(database)
     before = await load(database)
+    planned = await apply_file(database, BOX, exported, {}, dry_run=True)
+    undone, told = planned.differences
+    assert undone.startswith("+ offer ")
+    assert told.startswith("! the file was exported from revision 1, and revision 2 is in force")
     with pytest.raises(ConfigError, match="revision: the file was exported from revision 1, and"):
         await apply_file(database, BOX, exported, {})
     assert await load(database) == before

@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 
 from auction.domain.call import Caller
+from auction.domain.conversions import Side
 from auction.domain.finishing import Finished
 from auction.domain.reserving import Reserved, Superseded
 from auction.domain.terms import (
@@ -89,7 +90,10 @@ async def test_what_a_buyer_pays_by_attempt_is_told_to_those_who_count_it(
     await reserve(a_ledger(database), call, candidate)
     for _ in range(2):
         await finishing.run([a_finish(call, candidate)])
-    assert heard == [(CAMPAIGN, "USD", Decimal("52.00"))]
+    assert heard == [
+        (CAMPAIGN, "USD", Side.BUYER, Decimal("52.00")),
+        (CAMPAIGN, "USD", Side.SOURCE, Decimal("8.00")),
+    ]
 
 
 async def test_repeats_book_nothing_more(database: Database, ledger: PostgresLedger) -> None:

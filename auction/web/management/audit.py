@@ -42,7 +42,7 @@ class AuditRequest(BaseModel):
     id: Identifier | None = None
     actor: Annotated[Identifier | None, Field(description="name (id), id, or file NAME")] = None
     limit: Limit = 100
-    after: Annotated[AuditPlace, BeforeValidator(_place), A_TEXT] = AuditPlace()
+    after: Annotated[AuditPlace, BeforeValidator(_place), A_TEXT] | None = None
 
 
 class AuditHandlers:
@@ -59,7 +59,7 @@ class AuditHandlers:
         in_order(asked.since, asked.until)
         wanted = AuditWanted(
             limit=asked.limit + 1,
-            before=asked.after,
+            before=asked.after or AuditPlace(),
             kind=asked.kind,
             id=asked.id,
             actor=asked.actor,

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 
 from pydantic import ValidationError
 
@@ -84,8 +85,8 @@ def validated(resource: Resource, document: Document, owner: str | None) -> dict
 def refused(resource: Resource, found: Iterable[config_faults.Fault]) -> CallerMistakeError:
     """The answer to faults in a document that ``wrap`` has laid out."""
     depth = len(steps_to(resource))
-    listed = [fault_at(each.steps[depth:], each.message) for each in found]
-    return invalid(*listed[:MOST_FAULTS])
+    told = islice(found, MOST_FAULTS)
+    return invalid(*(fault_at(each.steps[depth:], each.message) for each in told))
 
 
 def fault_at(steps: Steps, message: str) -> Fault:

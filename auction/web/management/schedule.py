@@ -65,7 +65,7 @@ class ScheduledRequest(BaseModel):
     kind: Identifier | None = None
     item: Identifier | None = None
     limit: Limit = 100
-    after: Annotated[tuple[datetime, str] | None, BeforeValidator(_after), A_TEXT] = None
+    after: Annotated[tuple[datetime, str], BeforeValidator(_after), A_TEXT] | None = None
 
 
 def read_effective_at(request: web.Request, clock: Clock) -> datetime | None:

@@ -74,7 +74,7 @@ def test_a_built_in_profile_needs_only_an_address(name: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "path", "words"),
     [
-        ({"written": {"profile": "hous", "ping": {"url": URL}}}, ".profile", "not in this file"),
+        ({"written": {"profile": "hous", "ping": {"url": URL}}}, ".profile", "is not there"),
         ({"written": {"profile": 5, "ping": {"url": URL}}}, ".profile", "text"),
         ({"written": {"profile": "house"}}, ".ping.url", "is missing"),
         ({"written": {"profile": "house", "ping": {"url": URL, "body": 5}}}, ".ping.body", "mapp"),

@@ -18,7 +18,7 @@ def asking(**asked: object) -> dict[str, object]:
     [
         ({"scopes": ["read"]}, "name"),
         ({"name": "n", "scopes": []}, "scopes"),
-        ({"name": "n", "scopes": ["root"]}, "scopes.0"),
+        ({"name": "n", "scopes": ["root"]}, "scopes[0]"),
         ({"name": "n", "scopes": ["read"], "extra": 1}, "extra"),
         (
             {"name": "n", "scopes": ["read"], "rate_limit": {"per_second": 0}},
