@@ -1,5 +1,6 @@
 """Commands on API tokens: made, listed, revoked."""
 
+import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -130,7 +131,7 @@ def _bad(faults: Iterable[tuple[str, str]]) -> click.BadParameter:
 
 
 def _option(path: str) -> str:
-    name = path.removeprefix("rate_limit.").partition(".")[0].replace("_", "-")
+    name = re.split(r"[.[]", path.removeprefix("rate_limit."), maxsplit=1)[0].replace("_", "-")
     return "--scope" if name == "scopes" else f"--{name}"
 
 
