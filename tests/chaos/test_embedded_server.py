@@ -98,7 +98,7 @@ async def test_stopping_while_the_server_is_being_restarted_leaves_nothing(data:
     kill(killed)
     await eventually(lambda: server.pid != killed, every_s=0.001)
     await server.stop()
-    # One that was just being started ends by itself, a moment after it finds the data gone.
+    # Seen once under load: a process that still ran right after the stop. Why is not known.
     await eventually(lambda: not servers_on(data), within_s=30)
 
 
