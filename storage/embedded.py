@@ -226,9 +226,12 @@ class EmbeddedServer:
             remove_directory(sockets)
 
     async def _end_server(self, fast_s: float = FAST_STOP_S) -> None:
-        if self._postmaster is not None:
-            await self._postmaster.stop(fast_s, IMMEDIATE_STOP_S)
-            self._postmaster = None
+        postmaster, self._postmaster = self._postmaster, None
+        if postmaster is not None:
+            await postmaster.stop(fast_s, IMMEDIATE_STOP_S)
+            if postmaster.exit_code() != 0:
+                # One that was killed has told its processes nothing; they find out by themselves.
+                await end_stragglers(self._directory.cluster)
 
 
 def running_dsn(data_dir: Path) -> str | None:

@@ -55,6 +55,7 @@ async def end_stragglers(cluster: Path) -> None:
             process.send_signal(signal.SIGQUIT)
             if not await _gone(process, 2.0):
                 process.kill()
+                await _gone(process, 2.0)
 
 
 def read_pid(pid_file: Path) -> int | None:
