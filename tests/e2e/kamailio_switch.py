@@ -39,7 +39,7 @@ class KamailioSwitch:
         with (self.folder / "kamailio.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *(str(program("kamailio")), "-DD", "-E", "-f", str(CONFIGURATION)),
-                *("-Y", str(self.folder), "-m", "64", "-M", "8"),
+                *("-Y", str(self.folder), "-m", "64", "-M", "24"),
                 env={**os.environ, **self.environment},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,

@@ -13,6 +13,9 @@ from tests.e2e.sip_plans import LONG_MS, SHORT_MS, Caller, Centre, pattern
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 HOST = "127.0.0.1"
+CALL_ID = f"%u-%p-{'0' * 60}@%s"
+"""As long as those of many switches, so that texts become as long as they do there."""
+
 PATTERNS = tuple(each for each in Centre if each is not Centre.ANSWERS)
 
 
@@ -64,6 +67,13 @@ class Sipp:
         path = self.folder / f"{self.name}.log"
         lines = path.read_text().splitlines() if path.exists() else []
         return [line.rpartition("sip:")[2].rstrip("]") for line in lines]
+
+    def invited(self) -> list[str]:
+        """The INVITEs that came to a call centre, repetitions included, in order."""
+        path = self.folder / f"{self.name}.messages"
+        text = path.read_text().replace("\r", "") if path.exists() else ""
+        heads = [each.partition("\n\n")[0] for each in text.split("\nINVITE ")[1:]]
+        return [f"INVITE {head}" for head in heads]
 
     def statistics(self) -> dict[str, int]:
         """Its last line of statistics: calls that were made, succeeded and failed."""
@@ -117,7 +127,9 @@ async def a_call_centre(folder: Path, offer: str, port: int) -> AsyncIterator[Si
         "call-centre",
         {**replaced, "SHORT_MS": SHORT_MS, "LONG_MS": LONG_MS},
     )
-    centre = await start_sipp(f"at-{offer}", folder, scenario, "-p", str(port), "-aa")
+    name = f"at-{offer}"
+    kept = ("-trace_msg", "-message_file", str(folder / f"{name}.messages"))
+    centre = await start_sipp(name, folder, scenario, "-p", str(port), "-aa", *kept)
     try:
         yield centre
     finally:
@@ -131,17 +143,23 @@ async def start_callers(
     switch_port: int,
     *,
     at_once: int,
+    a_second: int = 50,
+    headers: Sequence[str] = (),
     name: str | None = None,
 ) -> Sipp:
-    """Let these call, so many at once; all play the same scenario, under a name of its own."""
+    """Let these call, so many at once; all play the same scenario, under a name of its own.
+
+    ``headers``: more lines of the INVITEs of those who stay.
+    """
     name = name or scenario
     lines = [f"{each.number};{each.plan.dials};{each.plan.stay_ms};" for each in callers]
     numbers = folder / f"{name}.callers"
     numbers.write_text("\n".join(["SEQUENTIAL", *lines, ""]))
     source, _, code = scenario.partition("-4")
-    path = written(folder, name, source, {"CODE": f"4{code}"})
+    more = "".join(f"\n      {line}" for line in headers)
+    path = written(folder, name, source, {"CODE": f"4{code}", "HEADERS": more})
     return await start_sipp(
         *(name, folder, path, f"{HOST}:{switch_port}", "-p", str(free_udp_port())),
-        *("-inf", str(numbers), "-m", str(len(callers)), "-l", str(at_once), "-r", "50"),
-        *("-recv_timeout", "12000"),
+        *("-inf", str(numbers), "-m", str(len(callers)), "-l", str(at_once), "-r", str(a_second)),
+        *("-recv_timeout", "12000", "-aa", "-cid_str", CALL_ID),
     )
