@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import re
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -16,6 +17,8 @@ HOST = "127.0.0.1"
 CALL_ID = f"%u-%p-{'0' * 60}@%s"
 """As long as those of many switches, so that texts become as long as they do there."""
 
+_DATED = re.compile(r"(?=\d{4}-\d\d-\d\d\t\d\d:)")
+_KEEP_ALIVE = "Automatic response mode for an unexpected"
 PATTERNS = tuple(each for each in Centre if each is not Centre.ANSWERS)
 
 
@@ -84,9 +87,11 @@ class Sipp:
 
     @property
     def errors(self) -> str:
-        """What was not as the scenario says."""
+        """What was not as the scenario says; it answers keep-alives without being told to."""
         path = self.folder / f"{self.name}.errors"
-        return path.read_text(errors="replace") if path.exists() else ""
+        text = path.read_text(errors="replace") if path.exists() else ""
+        told = [each for each in _DATED.split(text)[1:] if _KEEP_ALIVE not in each]
+        return "\n".join(told)
 
 
 async def start_sipp(name: str, folder: Path, scenario: Path, *arguments: str) -> Sipp:
