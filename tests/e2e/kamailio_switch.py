@@ -17,6 +17,7 @@ DEPLOYED = Path(__file__).parents[2] / "deploy" / "kamailio"
 CONFIGURATION = DEPLOYED / "kamailio.cfg"
 NAME = "kamailio-1"
 STOP_WITHIN_S = 15.0
+ANSWER_WITHIN_S = 60.0
 TRUNK = f"1 {HOST} 32 0 pub-17\n"
 PROBE = (
     "OPTIONS sip:{host}:{port} SIP/2.0\r\nVia: SIP/2.0/UDP {host}:{own};branch=z9hG4bK-{own}\r\n"
@@ -93,7 +94,7 @@ class KamailioSwitch:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
-        async with asyncio.timeout(STOP_WITHIN_S):
+        async with asyncio.timeout(ANSWER_WITHIN_S):
             told, _ = await process.communicate(typed)
         assert process.returncode == 0, told
         return told.decode()
