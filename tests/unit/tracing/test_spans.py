@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import SpanKind, StatusCode, use_span
 
 from auction.domain.bidding import (
     NoBid,
@@ -222,6 +222,20 @@ async def test_a_step_of_the_ledger_that_fails_is_marked_without_what_it_says() 
     assert reserved.attributes == {"pingpost.candidates": 0}
     times = [opened.end_time, eligible.start_time, eligible.end_time, reserved.start_time]
     assert times == sorted(each for each in times if each is not None)
+
+
+async def test_each_step_is_a_part_of_its_request_and_eligibility_is_one_of_them() -> None:
+    kept = Kept()
+    ledger = TracedLedger(MemoryLedger(lambda: NOON), kept.spans)
+    gateway = TracedGateway(Buyer(), kept.spans)
+    with use_span(kept.spans.start("request"), end_on_exit=True):
+        await an_opened_call(ledger)
+        for _ in range(2):
+            await answered(gateway.ping(PING), NoBid())
+    *steps, request = kept.ended
+    assert [span.name for span in steps] == ["open", "eligibility", "ping", "ping"]
+    assert [span.parent for span in steps] == [request.context] * 4
+    assert request.attributes == {"pingpost.call_id": "call-1", "pingpost.campaign": "auto-insurance"}
 
 
 async def test_spans_hold_nothing_of_the_caller() -> None:
