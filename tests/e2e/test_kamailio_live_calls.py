@@ -96,7 +96,7 @@ async def test_calls_that_are_up_keep_their_slots_whether_or_not_their_list_fits
         report.fact("calls at once", count)
         await around.switch.ask("htable.delete", "live", first)
         fits = list_bytes == LIST_BYTES
-        await (_one_is_lost(around) if fits else _no_list_fits(around))
+        await (_is_lost(around, first) if fits else _no_list_fits(around))
         lost = [cdr["call_id"] for cdr in await around.cdrs() if cdr["state"] == "lost"]
         report.equal("calls that were closed as lost", [first] if fits else [], lost)
         usage = await around.usage("gamma-many")
@@ -109,21 +109,29 @@ async def test_calls_that_are_up_keep_their_slots_whether_or_not_their_list_fits
 
 
 async def _all_are_up(around: Surroundings, count: int) -> str:
-    """Wait until all talk; the id of the first."""
+    """Wait until all are routed and talk; the id of the first."""
+
+    async def routed() -> bool:
+        live: int = (await around.usage("gamma-many"))["concurrency"][0]["live"]
+        return live == count
+
+    await eventually(routed, within_s=70.0, every_s=0.5)
 
     async def up() -> list[str]:
         cdrs = await around.cdrs()
         assert len([cdr for cdr in cdrs if cdr["answered_at"]]) == count, len(cdrs)
         return [cdr["call_id"] for cdr in cdrs]
 
-    return (await eventually(up, within_s=70.0, every_s=1.0))[-1]
+    return (await eventually(up, within_s=20.0, every_s=2.0))[-1]
 
 
-async def _one_is_lost(around: Surroundings) -> None:
+async def _is_lost(around: Surroundings, call_id: str) -> None:
     async def lost() -> bool:
-        return any(cdr["state"] == "lost" for cdr in await around.cdrs())
+        url = f"{around.service.url}/v1/calls/{call_id}"
+        async with around.session.get(url) as response:
+            return bool((await response.json())["cdr"]["state"] == "lost")
 
-    await eventually(lost, within_s=75.0, every_s=1.0)
+    await eventually(lost, within_s=75.0, every_s=0.5)
     assert DOES_NOT_FIT not in around.switch.log
 
 
