@@ -18,6 +18,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
 
 from auction.tracing.provider import FLUSH_S
 from auction.tracing.requests import traced_requests
@@ -223,6 +224,23 @@ async def test_an_error_that_escapes_marks_its_span_without_what_it_says() -> No
         await middleware(make_mocked_request("POST", "/v1/calls"), fails)
     [span] = kept.get_finished_spans()
     assert (span.status.is_ok, span.status.description, span.events) == (False, None, ())
+
+
+@pytest.mark.parametrize(("status", "is_ours"), [(200, False), (422, False), (503, True)])
+async def test_only_an_answer_that_is_our_fault_marks_its_request(
+    status: int, is_ours: bool
+) -> None:
+    provider, kept = TracerProvider(), InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    middleware = traced_requests(Spans(provider.get_tracer("test")))
+
+    async def answers(_: web.Request) -> web.Response:
+        return web.Response(status=status)
+
+    await middleware(make_mocked_request("POST", "/v1/calls"), answers)
+    [span] = kept.get_finished_spans()
+    assert span.attributes == {"http.response.status_code": status}
+    assert (span.status.status_code is StatusCode.ERROR) == is_ours
 
 
 async def test_a_further_attempt_and_its_events_join_the_trace_the_switch_names(

@@ -235,7 +235,10 @@ async def test_each_step_is_a_part_of_its_request_and_eligibility_is_one_of_them
     *steps, request = kept.ended
     assert [span.name for span in steps] == ["open", "eligibility", "ping", "ping"]
     assert [span.parent for span in steps] == [request.context] * 4
-    assert request.attributes == {"pingpost.call_id": "call-1", "pingpost.campaign": "auto-insurance"}
+    assert request.attributes == {
+        "pingpost.call_id": "call-1",
+        "pingpost.campaign": "auto-insurance",
+    }
 
 
 async def test_spans_hold_nothing_of_the_caller() -> None:
