@@ -187,7 +187,7 @@ UNREACHED = Plan(
 TOLD_PLANS = (TOLD_OF, NUMBERED, REFERRED, UNREACHED)
 """Calls of which a trunk says more, and calls that go to a telephone number."""
 
-LISTED = Plan("is listed", "54", "stays", MANY, (("gamma-many", Centre.ANSWERS),), 80_000)
+LISTED = Plan("is listed", "54", "stays", MANY, (("gamma-many", Centre.ANSWERS),), 90_000)
 """A call so long that its switch lists it as live at least once, late enough to count."""
 
 

@@ -18,7 +18,7 @@ from tests.eventually import eventually
 
 FITTING, TOO_MANY = 5000, 5500
 LIST_BYTES = 524_288
-A_SECOND = 25
+A_SECOND = 20
 LISTED_WITHIN_S = 45.0
 DOES_NOT_FIT = "live calls does not fit and is not sent"
 

@@ -71,6 +71,7 @@ class Outside:
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     exported: bytes = b""
     spans: list[Span] = field(default_factory=list)
+    services: set[str] = field(default_factory=set)
     hangs: bool = False
     hanging: int = 0
 
@@ -90,6 +91,8 @@ class Outside:
         self.exported += body
         batch = ExportTraceServiceRequest.FromString(body)
         for resource in batch.resource_spans:
+            said_of = {each.key: each.value.string_value for each in resource.resource.attributes}
+            self.services.add(said_of["service.name"])
             for scope in resource.scope_spans:
                 self.spans.extend(scope.spans)
         return web.Response(content_type="application/x-protobuf")
@@ -153,6 +156,7 @@ async def test_a_call_is_one_trace_which_switch_and_buyers_share(tmp_path: Path,
                 assert (await response.json())["offer"] == "acme-auto"
             await eventually(lambda: len(outside.spans) == 8, within_s=15)
 
+    assert outside.services == {"pingpost"}
     root = outside.of("POST /v1/calls")
     assert {each.trace_id.hex() for each in outside.spans} == {TRACE}
     assert root.parent_span_id.hex() == PARENT
