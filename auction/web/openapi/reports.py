@@ -15,7 +15,9 @@ Owner = Literal["offer", "buyer"]
 class ReportedFigures(Answer):
     """Counts, money, rates and milliseconds; what a token may not see is absent.
 
-    ``previous`` and ``trend`` are there when the period before is compared.
+    ``offer_calls``: decided calls times the offers that they might have gone to, null where those
+    were not counted. It is ``eligible`` and the ``reasons`` that mean not eligible, among them
+    ``fixed_terms``. ``previous`` and ``trend`` are there when the period before is compared.
     """
 
     won: int
