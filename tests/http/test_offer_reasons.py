@@ -240,7 +240,7 @@ async def test_an_offer_that_no_call_looks_at_any_more_is_compared_with_what_was
     await some_calls(stage)
     async with stage.database.connection() as connection:
         for table in ("report_figures", "report_rosters"):
-            await connection.execute(f"update {table} set bucket = bucket - interval '1 day'")
+            await connection.execute(f"update {table} set bucket = bucket - interval '30 hours'")
     await stage.decide("d", fields={"vertical": "home"})
     await fold_all(ReportFolding(stage.database))
     rows = (await stage.report("offers?compare=previous"))["rows"]
