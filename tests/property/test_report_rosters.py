@@ -182,6 +182,8 @@ class Market:
     async def a_decision_is_replaced(self) -> None:
         """By the terms of another revision, at that."""
         if self.decided:
+            if self.data.draw(st.booleans()):
+                await fold_all(ReportFolding(self.database, 3))
             old = self.data.draw(st.sampled_from(sorted(self.decided.values(), key=_name)))
             revision = self.data.draw(st.integers(1, len(self.revisions) - 1))
             lines = self.some_lines(revision, old.campaign)

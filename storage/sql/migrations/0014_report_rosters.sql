@@ -93,6 +93,10 @@ create table report_rosters (
     primary key (grain, bucket, campaign, source, class, roster)
 ) with (fillfactor = 70);
 
+-- All calls of a quarter, to tell whether those of its rosters are all of them.
+create index report_quarters_of_calls on report_quarters (bucket) where offer = '';
+create index report_source_quarters_of_calls on report_source_quarters (bucket) where offer = '';
+
 -- What was there before: rows of an item that follow each other with the same place are one place.
 with item as (
     select

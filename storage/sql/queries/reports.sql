@@ -322,10 +322,12 @@ kept as (
     union all
     select r.bucket, r.campaign, r.source, r.class, r.roster, r.calls
     from rest
-    join report_rosters as r
-        on r.grain = case when $6 then 'source_quarter' else 'quarter' end
-        and r.bucket >= rest.first
-        and r.bucket < rest.until
+    cross join lateral (
+        select * from report_rosters
+        where grain = case when $6 then 'source_quarter' else 'quarter' end
+            and bucket >= rest.first and bucket < rest.until
+        offset 0
+    ) as r
     union all
     select f.bucket, f.campaign, f.source, f.class, null, f.calls
     from whole
@@ -336,11 +338,12 @@ kept as (
     union all
     select f.bucket, f.campaign, f.source, f.class, null, f.calls
     from rest
-    join report_figures as f
-        on f.grain = case when $6 then 'source_quarter' else 'quarter' end
-        and f.bucket >= rest.first
-        and f.bucket < rest.until
-        and f.offer = ''
+    cross join lateral (
+        select * from report_figures
+        where grain = case when $6 then 'source_quarter' else 'quarter' end
+            and bucket >= rest.first and bucket < rest.until and offer = ''
+        offset 0
+    ) as f
 )
 select
     width_bucket(bucket, $3) as place, campaign, source, class, roster, sum(calls)::bigint as calls
