@@ -1,6 +1,7 @@
 """What calls have added to the figures, row by row, counted into sums. No I/O here."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,7 +21,7 @@ from auction.domain.report_figures import (
 )
 from auction.domain.report_question import QUARTER, floor_to
 from auction.domain.terms import BuyerType
-from storage.report_rosters import InForce, RosterCounts, Rosters
+from storage.report_rosters import Scope
 from storage.report_rows import Grain, RowKey
 
 _MINUTE: Final = timedelta(minutes=1)
@@ -64,13 +65,6 @@ class Delta:
             logger.error("A trace can't be read", extra={"action": "fold_reports"})
             return cls(row, 0, ())
 
-    @property
-    def first_decision(self) -> InForce | None:
-        """The campaign of a call that it counts, or takes out again, in the call's revision."""
-        row = self.row
-        counts = row["kind"] in _OF_DECISIONS and row["attempt"] == _FIRST
-        return (row["campaign"] or "", self.revision) if counts else None
-
     def offers(self) -> Iterable[Owned]:
         """The offers that it adds to."""
         if self.row["offer"] is not None:
@@ -79,18 +73,14 @@ class Delta:
             yield line["offer"], self.revision
 
 
-Scope: TypeAlias = tuple[datetime, str, str, bool]
-"""A minute, a campaign, a source, and whether the call is a test."""
-
-
 @dataclass(slots=True)
 class FoldedRows:
     """Sums by minute, and by quarter of an hour and source; the others are added up from those."""
 
     owners: Mapping[Owned, Owner]
-    rosters: Rosters
-    calls: RosterCounts = field(default_factory=RosterCounts)
     figures: dict[RowKey, Figures] = field(default_factory=dict)
+    decided: Counter[tuple[Scope, int]] = field(default_factory=Counter)
+    """First decisions by the revision that they were made by."""
     _tallies: dict[Scope, dict[Owned, Tally]] = field(default_factory=dict)
 
     def count(self, delta: Delta) -> None:
@@ -124,17 +114,11 @@ class FoldedRows:
         if attempt == _FIRST:
             calls = tallies.get(_CALLS) or self._tally(scope, _CALLS, _NOBODY)
             count_call(calls, delta.lines, weight)
-            self._count_roster(delta, scope, weight)
+            self.decided[scope, revision] += weight
         for line in delta.lines:
             owned = (line["offer"], revision)
             tally = tallies.get(owned) or self._tally(scope, owned, _NOBODY)
             count_offer(tally, line, attempt, weight)
-
-    def _count_roster(self, delta: Delta, scope: Scope, weight: int) -> None:
-        at, campaign, source, test = scope
-        kind = FigureClass.of(BuyerType.BUYER, test=test).value
-        roster = self.rosters[campaign, delta.revision]
-        self.calls.add(at, (campaign, source, kind), roster, weight)
 
     def _count_fact(self, delta: Delta) -> None:
         row = delta.row

@@ -81,23 +81,22 @@ class ReportFolding:
     ) -> tuple[Mapping[RowKey, Figures], Mapping[RosterKey, int]]:
         deltas = [Delta.read(row) async for row in _in_turn(claimed)]
         await self._learn_owners(connection, deltas)
-        decided = (each.first_decision for each in deltas)
-        await self._rosters.learn(connection, (each for each in decided if each is not None))
-        rows = FoldedRows(self._owners, self._rosters)
+        rows = FoldedRows(self._owners)
         async for delta in _in_turn(deltas):
             rows.count(delta)
         rows.add_to_quarters()
         quarters = sorted({key.bucket for key in rows.figures if key.grain == _QUARTERS})
         days = {row["bucket"]: row["first"] for row in await connection.fetch(_DAYS, quarters)}
         rows.add_to_days(days)
-        return rows.figures, rows.calls.rows(days)
+        await self._rosters.learn(connection, rows.decided)
+        return rows.figures, self._rosters.rows(rows.decided, days)
 
     async def _learn_owners(self, connection: Connection, deltas: Iterable[Delta]) -> None:
+        if len(self._owners) > KNOWN_OWNERS:
+            self._owners.clear()
         unknown = {owned for each in deltas for owned in each.offers() if owned not in self._owners}
         if not unknown:
             return
-        if len(self._owners) > KNOWN_OWNERS:
-            self._owners.clear()
         offers, revisions = zip(*unknown, strict=True)
         for row in await connection.fetch(_OWNERS, offers, revisions):
             kind = BuyerType(row["type"] or BuyerType.BUYER.value)

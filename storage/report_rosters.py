@@ -16,6 +16,7 @@ from auction.domain.report_rosters import (
     RosterCalls,
     RosterChange,
 )
+from auction.domain.terms import BuyerType
 from storage.arrays import text_columns
 from storage.database import Connection
 from storage.queries import query
@@ -30,6 +31,10 @@ MOST_KNOWN: Final = 50_000
 
 InForce: TypeAlias = tuple[str, int]
 """A campaign in a revision of the marketplace."""
+
+
+Scope: TypeAlias = tuple[datetime, str, str, bool]
+"""A minute, a campaign, a source, and whether the call is a test."""
 
 
 class RosterKey(NamedTuple):
@@ -49,35 +54,30 @@ class Rosters:
     def __init__(self) -> None:
         self._known: dict[InForce, int] = {}
 
-    async def learn(self, connection: Connection, wanted: Iterable[InForce]) -> None:
-        """Look up what is not known yet. Raises StorageUnavailableError."""
-        unknown = set(wanted) - self._known.keys()
-        if not unknown:
-            return
+    async def learn(self, connection: Connection, decided: Iterable[tuple[Scope, int]]) -> None:
+        """Look up what is not known yet of these calls. Raises StorageUnavailableError."""
         if len(self._known) > MOST_KNOWN:
             self._known.clear()
+        wanted = {(campaign, revision) for (_, campaign, _, _), revision in decided}
+        unknown = wanted - self._known.keys()
+        if not unknown:
+            return
         campaigns, revisions = zip(*unknown, strict=True)
         for row in await connection.fetch(_ROSTERS_OF, campaigns, revisions):
             self._known[row["campaign"], row["revision"]] = row["roster"]
 
-    def __getitem__(self, in_force: InForce) -> int:
-        return self._known[in_force]
+    def rows(
+        self, decided: Mapping[tuple[Scope, int], int], days: Mapping[datetime, datetime]
+    ) -> Mapping[RosterKey, int]:
+        """Calls by what rows they belong to, given those by revision, whose rosters are known.
 
-
-class RosterCounts:
-    """Calls by quarter of an hour and source; the other grains are added up from those."""
-
-    def __init__(self) -> None:
-        self._counts: Counter[RosterKey] = Counter()
-
-    def add(self, at: datetime, place: tuple[str, str, str], roster: int, weight: int) -> None:
-        """Count a call; ``place``: its campaign, source and class."""
-        self._counts[RosterKey(_SOURCE_QUARTERS, floor_to(at, QUARTER), *place, roster)] += weight
-
-    def rows(self, days: Mapping[datetime, datetime]) -> Mapping[RosterKey, int]:
-        """What is to be added; ``days``: when those began that have these quarters in them."""
+        ``days``: when those began that have these quarters of an hour in them.
+        """
         rows: Counter[RosterKey] = Counter()
-        for key, count in self._counts.items():
+        for ((at, campaign, source, test), revision), count in decided.items():
+            kind = FigureClass.of(BuyerType.BUYER, test=test).value
+            place = (floor_to(at, QUARTER), campaign, source, kind)
+            key = RosterKey(_SOURCE_QUARTERS, *place, self._known[campaign, revision])
             for each in _grains(key, days.get(key.bucket)):
                 rows[each] += count
         return rows
