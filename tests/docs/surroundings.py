@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.docs.pages import ROOT, Page
+from tests.docs.pages import ROOT
 from tests.docs.shell import Shell
 from tests.service_process import free_port
 
@@ -25,9 +25,18 @@ curl -s -o /dev/null --retry 60 --retry-connrefused --retry-delay 1 http://127.0
 """
 """What a page with ``<!-- service: FILE -->`` takes for granted: that of the README."""
 
+PYTHON = f"""
+case "$1 $2" in "-m benchmarks") shift 2; set -- -m tests.docs.small_loads "$@" ;; esac
+exec {sys.executable} "$@"
+"""
+"""Python as pages call it: loads are small ones."""
+
 _TIME_LIMIT = re.compile(r"((?:timeout|budget)_ms\"?: ?)(\d{3,4})\b")
-_FOLDERS = ("tests/fixtures", "auction/demo")
-_LINKED = ("deploy", "benchmarks", "metrics", "tests/e2e", "docs", "Makefile")
+_FOLDERS = ("tests/fixtures", "auction/demo", "deploy")
+_LINKED = (
+    *("benchmarks", "metrics", "tests/e2e", "docs"),
+    *("Makefile", "pyproject.toml", "requirements.lock"),
+)
 _KEEP = ("PATH", "HOME", "LANG", "LC_ALL", "TERM", "TZ")
 
 
@@ -55,13 +64,13 @@ class Surroundings:
 
 @contextmanager
 def surroundings(
-    page: Page, folder: Path, environment: Mapping[str, str]
+    folder: Path, environment: Mapping[str, str], service: str | None = None
 ) -> Iterator[Surroundings]:
-    """Where a page is tried; the service that it takes for granted is running."""
+    """Where a page is tried; the service that it takes for granted, if any, is running."""
     made = Surroundings(folder, environment)
     try:
-        if page.service is not None:
-            ran = made.shell.run(made.here(service_of(page.service)), 90)
+        if service is not None:
+            ran = made.shell.run(made.here(service_of(service)), 90)
             assert ran.code == 0, ran.errors
         yield made
     finally:
@@ -94,7 +103,7 @@ def _environment(folder: Path, ports: Mapping[str, str]) -> dict[str, str]:
 def _make_checkout(folder: Path, here: Callable[[str], str]) -> None:
     bin_folder = folder / ".venv" / "bin"
     bin_folder.mkdir(parents=True)
-    _script(bin_folder / "python", f'exec {sys.executable} "$@"')
+    _script(bin_folder / "python", PYTHON)
     _script(bin_folder / "pingpost", f'exec {sys.executable} -m auction "$@"')
     for name in _FOLDERS:
         shutil.copytree(ROOT / name, folder / name)
@@ -103,8 +112,9 @@ def _make_checkout(folder: Path, here: Callable[[str], str]) -> None:
     for name in _LINKED:
         if (ROOT / name).exists():
             (folder / name).symlink_to(ROOT / name)
+    (folder / ".venv" / ".ready").touch()
 
 
-def _script(path: Path, line: str) -> None:
-    path.write_text(f"#!/bin/sh\n{line}\n", encoding="utf-8")
+def _script(path: Path, commands: str) -> None:
+    path.write_text(f"#!/bin/sh\n{commands}\n", encoding="utf-8")
     path.chmod(0o755)

@@ -1,0 +1,21 @@
+"""Loads of the documentation, each in small: the commands of its pages, with sizes that end soon."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import Block, blocks_run_by
+from tests.docs.surroundings import surroundings
+from tests.docs.trying import try_block
+from tests.e2e.report import Report
+
+WITHIN_S = 900.0
+
+
+@pytest.mark.parametrize("block", blocks_run_by(__file__), ids=lambda each: each.place)
+def test_a_load_runs_to_its_end(block: Block, tmp_path: Path, short: bool, report: Report) -> None:
+    if short:
+        pytest.skip("minutes of loads: in the long form only")
+    with surroundings(tmp_path, {}) as around:
+        try_block(around, block, None, WITHIN_S)
+    report.fact("ended with 0", "; ".join(block.lines()))
