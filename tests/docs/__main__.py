@@ -16,7 +16,10 @@ from tests.docs.trying import run_and_compare, run_before
 def main(name: str) -> int:
     """How many blocks did not do what the page shows."""
     page, wrong = Page(ROOT / name), 0
-    with tempfile.TemporaryDirectory() as folder, surroundings(Path(folder), {}, page.service) as around:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        surroundings(Path(folder), {}, page.service) as around,
+    ):
         for block, after in page.commands():
             run_before(around, block)
             said = run_and_compare(around, block, after)

@@ -43,7 +43,15 @@ trap 'echo "failed: $BASH_COMMAND" >&2' ERR
 cd {CHECKOUT}
 echo 'APT::Get::Assume-Yes "true";' >/etc/apt/apt.conf.d/99-nobody-is-asked
 """
-_NOT_OF_A_CHECKOUT = (".git", ".venv", ".e2e-tools", "e2e-results", "build", "*.egg-info", ".*_cache")
+_NOT_OF_A_CHECKOUT = (
+    ".git",
+    ".venv",
+    ".e2e-tools",
+    "e2e-results",
+    "build",
+    "*.egg-info",
+    ".*_cache",
+)
 
 
 def run_in_a_copy(

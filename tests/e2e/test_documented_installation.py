@@ -53,9 +53,7 @@ done
 
 def commands_of(page: str) -> list[str]:
     """The blocks of a page that this file runs."""
-    return [
-        block.text for block in blocks_run_by(__file__) if block.page == ROOT / "docs" / page
-    ]
+    return [block.text for block in blocks_run_by(__file__) if block.page == ROOT / "docs" / page]
 
 
 def started_by(unit: Path) -> str:
@@ -111,18 +109,19 @@ def test_the_service_is_installed_and_started_by_systemd_as_its_page_says(
     if short:
         pytest.skip("a minute of installing packages: in the long form only")
     program("systemd-analyze")
-    (install,) = commands_of("deployment.md")
+    install, start = commands_of("deployment.md")
     port, ops_port = free_port(), free_port()
     dsn = f"postgresql://pingpost@{server[1]}/pingpost"
     settings = {"dsn": dsn, "key": new_key(), "port": port, "ops_port": ops_port}
-    start = started_by(ROOT / "deploy" / "systemd" / "pingpost.service")
+    started = started_by(ROOT / "deploy" / "systemd" / "pingpost.service")
     said = run_in_a_copy(
         tmp_path,
         "\n".join(
             (
                 install,
                 SETTINGS_OF_THE_SERVICE.format(**settings),
-                AS_ITS_UNIT_STARTS_IT.format(start=start, ops_port=ops_port),
+                start,
+                AS_ITS_UNIT_STARTS_IT.format(start=started, ops_port=ops_port),
             )
         ),
         {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": ""},

@@ -1,4 +1,4 @@
-"""Loads of the documentation, each in small: the commands of its pages, with sizes that end soon."""
+"""Loads of the documentation: the commands of its pages, with sizes that end soon."""
 
 from pathlib import Path
 

@@ -18,7 +18,9 @@ async def databases_made_so_far(dsn: str) -> int:
     connection = await asyncpg.connect(dsn)
     try:
         await connection.execute("create database counted")
-        oid = await connection.fetchval("select oid::int from pg_database where datname = 'counted'")
+        oid = await connection.fetchval(
+            "select oid::int from pg_database where datname = 'counted'"
+        )
         await connection.execute("drop database counted")
     finally:
         await connection.close()
