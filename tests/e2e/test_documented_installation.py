@@ -29,12 +29,12 @@ sed -i -e 's|^dsn = .*|dsn = "{dsn}"|' -e 's|^secret_key = .*|secret_key = "{key
     -e 's/^port = .*/port = {port}/' -e 's/^ops_port = .*/ops_port = {ops_port}/' \
     /etc/pingpost/pingpost.toml
 """
-# Of what the unit asks of systemd: a copy of the settings, a folder, an account, a word when ready.
+# Of what the unit asks of systemd: a copy of the settings, a folder, an account and its home.
 AS_ITS_UNIT_STARTS_IT = """
 test -L /etc/systemd/system/multi-user.target.wants/pingpost.service
 systemd-analyze verify --man=no /etc/systemd/system/pingpost.service
 export CREDENTIALS_DIRECTORY=/run/credentials PINGPOST_DATA_DIR=/var/lib/pingpost
-export PINGPOST_DRAIN_NOTICE_S=0
+export PINGPOST_DRAIN_NOTICE_S=0 HOME=/
 install -d -o nobody "$CREDENTIALS_DIRECTORY" "$PINGPOST_DATA_DIR"
 install -m 400 -o nobody /etc/pingpost/pingpost.toml "$CREDENTIALS_DIRECTORY/"
 cd /

@@ -12,7 +12,11 @@ from tests.e2e.report import Report
 WITHIN_S = 900.0
 
 
-@pytest.mark.parametrize("block", blocks_run_by(__file__), ids=lambda each: each.place)
+def name_of(block: Block) -> str:
+    return f"{block.page.stem}-{block.line}"
+
+
+@pytest.mark.parametrize("block", blocks_run_by(__file__), ids=name_of)
 def test_a_load_runs_to_its_end(block: Block, tmp_path: Path, short: bool, report: Report) -> None:
     if short:
         pytest.skip("minutes of loads: in the long form only")
