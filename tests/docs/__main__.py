@@ -8,7 +8,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.docs.granted import granted, variables_of
 from tests.docs.pages import ROOT, Page
+from tests.docs.preloaded import a_starter
 from tests.docs.surroundings import surroundings
 from tests.docs.trying import run_and_compare, run_before
 
@@ -18,7 +20,9 @@ def main(name: str) -> int:
     page, wrong = Page(ROOT / name), 0
     with (
         tempfile.TemporaryDirectory() as folder,
-        surroundings(Path(folder), {}, page.service) as around,
+        a_starter() as starter,
+        surroundings(Path(folder), variables_of(page.service)) as around,
+        granted(around, page.service, starter),
     ):
         for block, after in page.commands():
             run_before(around, block)

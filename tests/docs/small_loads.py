@@ -14,7 +14,7 @@ import click
 from benchmarks.group import main
 
 SIZES: Final[Mapping[str, str]] = {
-    # A limit that no rate holds ends the ramp after its first.
+    # A limit that no rate holds: the ramp goes down from a low one, which is little work.
     "load": "--duration 0.5 --warmup 0.2 --sample 5 --step 0.5 --ramp-from 5 --limit-ms 1 "
     "--buyers 2 --delay-ms 5 --offers 20",
     "scale": "--duration 0.3 --warmup 0.2 --buyers 1,2 --offers 10,20 --workers 1,2 --in-flight 2",

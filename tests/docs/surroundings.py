@@ -15,16 +15,6 @@ from tests.service_process import free_port
 PORTS = (8080, 8081, 9090, 9091, *range(9100, 9110), 5433)
 """The ports that pages speak of; each stands for a free one."""
 
-BUYERS = "pingpost simulate-buyers tests/fixtures/buyers.yaml &"
-SERVICE = """
-export PINGPOST_BOOTSTRAP_TOKEN=secret PINGPOST_OUTBOUND_ALLOW=127.0.0.0/8 ACME_TOKEN=a BEACON_KEY=b
-export TOKEN=secret ADMIN=secret
-{more}
-pingpost serve --marketplace {marketplace} &
-curl -s -o /dev/null --retry 60 --retry-connrefused --retry-delay 1 http://127.0.0.1:9090/readyz
-"""
-"""What a page with ``<!-- service: FILE -->`` takes for granted: that of the README."""
-
 PYTHON = f"""
 case "$1 $2" in "-m benchmarks") shift 2; set -- -m tests.docs.small_loads "$@" ;; esac
 exec {sys.executable} "$@"
@@ -50,7 +40,9 @@ class Surroundings:
         self._back = re.compile(rf"(?<=:)({'|'.join(back)})(?!\d)")
         self._theirs = back
         _make_checkout(folder, self.here)
-        self.shell = Shell(folder, {**_environment(folder, self.ports), **environment})
+        self.folder = folder
+        self.environment = {**_environment(folder, self.ports), **environment}
+        self.shell = Shell(folder, self.environment)
 
     def here(self, text: str) -> str:
         """A page's text with the ports of this test, and time enough on a machine that is busy."""
@@ -63,27 +55,13 @@ class Surroundings:
 
 
 @contextmanager
-def surroundings(
-    folder: Path, environment: Mapping[str, str], service: str | None = None
-) -> Iterator[Surroundings]:
-    """Where a page is tried; the service that it takes for granted, if any, is running."""
+def surroundings(folder: Path, environment: Mapping[str, str]) -> Iterator[Surroundings]:
+    """Where a page is tried; nothing that it has started is left running."""
     made = Surroundings(folder, environment)
     try:
-        if service is not None:
-            ran = made.shell.run(made.here(service_of(service)), 90)
-            assert ran.code == 0, ran.errors
         yield made
     finally:
         made.shell.close()
-
-
-def service_of(told: str) -> str:
-    """The commands behind ``FILE [alone] [NAME=VALUE ...]``; ``alone``: nobody bids."""
-    marketplace, *words = told.split()
-    variables = " ".join(word for word in words if "=" in word)
-    buyers = "" if "alone" in words else BUYERS
-    more = f"export {variables}\n{buyers}" if variables else buyers
-    return SERVICE.format(marketplace=marketplace, more=more)
 
 
 def _environment(folder: Path, ports: Mapping[str, str]) -> dict[str, str]:

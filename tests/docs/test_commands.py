@@ -3,12 +3,15 @@
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from config.secret_box import new_key
+from tests.docs.granted import granted, variables_of
 from tests.docs.pages import COMMANDS, ROOT, Block, Page, all_pages
+from tests.docs.preloaded import Starter, a_starter
 from tests.docs.surroundings import surroundings
 from tests.docs.trying import try_block
 
@@ -25,23 +28,34 @@ BLOCKS = [block for page in PAGES for block in page.blocks if block.language == 
 RUN_ELSEWHERE = [block for block in BLOCKS if block.runner is not None]
 
 
+@pytest.fixture(scope="module")
+def starter() -> Iterator[Starter]:
+    """Starts what pages take for granted."""
+    with a_starter() as starter:
+        yield starter
+
+
 @pytest.mark.parametrize(
     "page", [each for each in PAGES if list(each.commands())], ids=lambda each: each.name
 )
 def test_what_a_page_tells_to_type_does_what_it_shows(
-    page: Page, tmp_path: Path, request: pytest.FixtureRequest
+    page: Page, tmp_path: Path, starter: Starter, request: pytest.FixtureRequest
 ) -> None:
     if shutil.which("curl") is None:
         said = "curl is not installed here, and the documentation's commands need it"
         if os.environ.get("CI"):
             pytest.fail(said)
         pytest.skip(said)
-    environment = {"PINGPOST_SECRET_KEY": new_key()} if page.service else {}
+    environment = variables_of(page.service)
     if page.service:
+        environment["PINGPOST_SECRET_KEY"] = new_key()
         environment["PINGPOST_DSN"] = request.getfixturevalue("dsn")
     if page.database:
         environment[page.database] = request.getfixturevalue("empty_dsn")
-    with surroundings(tmp_path, environment, page.service) as around:
+    with (
+        surroundings(tmp_path, environment) as around,
+        granted(around, page.service, starter),
+    ):
         for block, after in page.commands():
             try_block(around, block, after)
 

@@ -129,5 +129,5 @@ def test_the_service_is_installed_and_started_by_systemd_as_its_page_says(
     )
     wanted = [f"{LEFT_OUT} '{each}'" for each in ("daemon-reload", "start")]
     report.equal("left to systemd", wanted, left_out(said.stderr))
-    report.equal("ready", True, '{"status": "ready"' in said.stdout)
+    report.equal("ready", True, '"status":"ready"' in said.stdout)
     report.equal("ends with 0", True, said.stdout.endswith("ended with 0\n"))
