@@ -21,7 +21,7 @@ exec {sys.executable} "$@"
 """
 """Python as pages call it: loads are small ones."""
 
-_TIME_LIMIT = re.compile(r"((?:timeout|budget)_ms\"?: ?)(\d{3,4})\b")
+_TIME_LIMIT = re.compile(r"((?:timeout|budget)_ms\"?: ?(?=\d{3,4}\b)|--retry )(\d+)\b")
 _FOLDERS = ("tests/fixtures", "auction/demo", "deploy")
 _LINKED = (
     *("benchmarks", "metrics", "tests/e2e", "docs"),
