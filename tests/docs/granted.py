@@ -33,7 +33,7 @@ def granted(around: Surroundings, told: str | None, starter: Starter) -> Iterato
         yield
         return
     marketplace, *words = told.split()
-    commands = [] if "alone" in words else [BUYERS]
+    commands: list[tuple[str, ...]] = [] if "alone" in words else [BUYERS]
     commands.append(("serve", "--marketplace", marketplace))
     started = [starter.start(each, around.environment, around.folder) for each in commands]
     try:
