@@ -1,5 +1,6 @@
 """Loads of the documentation: the commands of its pages, with sizes that end soon."""
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,11 +20,13 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize(("block", "line"), COMMANDS)
-def test_a_load_runs_to_its_end(
-    block: Block, line: str, tmp_path: Path, short: bool, report: Report
-) -> None:
+def test_a_load_runs_to_its_end(block: Block, line: str, short: bool, report: Report) -> None:
     if short:
         pytest.skip("minutes of loads: in the long form only")
-    with surroundings(tmp_path, {}) as around:
+    # A short name: sockets of PostgreSQL are made below it.
+    with (
+        tempfile.TemporaryDirectory(prefix="pp-") as folder,
+        surroundings(Path(folder), {}) as around,
+    ):
         try_block(around, replace(block, text=line), None, WITHIN_S)
     report.fact("ended with 0", line)
