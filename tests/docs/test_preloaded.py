@@ -1,5 +1,6 @@
 """Processes forked for what pages take for granted: in their folder, gone with their starter."""
 
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -21,7 +22,7 @@ async def test_a_process_runs_in_its_folder_and_ends_when_it_is_told_to_or_with_
             folder.mkdir()
             (folder / "buyers.yaml").write_text(BUYERS.format(port=free_port()))
             started.append(starter.start(("simulate-buyers", "buyers.yaml"), {}, folder))
-            await eventually(lambda log=folder / "granted.log": "listens" in read(log), within_s=60)
+            await eventually(partial(listens, folder / "granted.log"), within_s=60)
         one, two = started
         starter.end(one)
         assert not psutil.pid_exists(one)
@@ -29,5 +30,5 @@ async def test_a_process_runs_in_its_folder_and_ends_when_it_is_told_to_or_with_
     assert not psutil.pid_exists(two)
 
 
-def read(path: Path) -> str:
-    return path.read_text() if path.exists() else ""
+def listens(log: Path) -> bool:
+    return log.exists() and "listens" in log.read_text()
