@@ -103,6 +103,24 @@ async def test_kazoo_is_told_to_dial_whichever_names_it_sends() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("form", "offered_s", "told_s"),
+    [("texml", 2, "5"), ("texml", 45, "45"), ("texml", 600, "120"), ("twiml", 600, "600")],
+)
+async def test_telnyx_is_told_a_timeout_that_it_takes(
+    form: str, offered_s: int, told_s: str
+) -> None:
+    answer = routed(CALL_SID, dial_timeout_s=offered_s)
+    async with running_api(FakeServices(answer=answer)) as api:
+        reply = await Recorded(f"/v1/calls?format={form}", INCOMING).sent_to(api)
+    assert verb(reply).get("timeout") == told_s
+
+
+async def test_telnyx_turns_away_a_call_that_nobody_takes() -> None:
+    async with running_api(FakeServices(answer=not_routed(CALL_SID))) as api:
+        assert verb(await Recorded("/v1/calls?format=texml", INCOMING).sent_to(api)).tag == "Reject"
+
+
 async def test_a_number_is_dialled_with_its_digits() -> None:
     answer = routed(CALL_SID, uri="tel:+18885550142", send_digits="1w2")
     async with running_api(FakeServices(answer=answer)) as api:
