@@ -77,6 +77,7 @@ async def test_twilio_is_told_to_dial(request_sent: Recorded) -> None:
     assert (sip.tag, sip.text) == ("Sip", "sip:sales@acme.example")
     assert sip.get("statusCallbackEvent") == "answered completed"
     assert link(sip.get("statusCallback"))[0] == "/v1/calls/events"
+    assert sip.get("statusCallback", "").startswith(f"http://127.0.0.1:{api.port}/")
     [(call, _)] = services.calls
     assert (call.call_id, call.campaign) == (CALL_SID, "auto")
     assert (call.dialed_number, call.caller.number) == ("+18005550100", "+13105551234")
@@ -277,6 +278,19 @@ async def test_an_error_keeps_its_status_so_that_twilio_takes_its_fallback() -> 
         then = await Recorded(f"/v1/calls/next{LINKED}", sent).sent_to(api)
     assert (first.status, first.headers["Retry-After"], then.status) == (503, "1", 404)
     assert first.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_a_status_callback_is_whole_behind_tls_too_as_twilio_takes_no_other() -> None:
+    headers = {"Host": "calls.example", "X-Forwarded-Proto": "https"}
+    sent = Recorded("/v1/calls?format=twiml", INCOMING, headers=headers)
+    async with running_api(FakeServices(answer=routed(CALL_SID))) as api:
+        [sip] = verb(await sent.sent_to(api))
+    parts = urlsplit(sip.get("statusCallback") or "")
+    assert (parts.scheme, parts.netloc, parts.path) == (
+        "https",
+        "calls.example",
+        "/v1/calls/events",
+    )
 
 
 async def test_how_long_the_switch_waits_is_kept_on_the_way() -> None:
