@@ -109,6 +109,12 @@ async def latest(database: Database, *, but: str | None = None) -> RevisionInfo 
     return None if row is None else RevisionInfo(**row)
 
 
+async def newest_revision(database: Database) -> int:
+    """The number of the newest revision, 0 before the first. Raises StorageUnavailableError."""
+    async with database.connection() as connection:
+        return await _newest_number(connection)
+
+
 async def load(database: Database, revision: int | None = None) -> StoredMarketplace:
     """One revision, the newest unless told. Raises LookupError for one that is not there."""
     async with database.connection() as connection:
