@@ -29,9 +29,11 @@ test: $(READY) ## All tests, those of the domain with its coverage gate
 		--cov --cov-report=term-missing:skip-covered && \
 		$(BIN)/pytest -n $(JOBS) --dist worksteal --basetemp "$$folder/t" $(DOMAIN:%=--ignore=%)
 
-thorough: $(READY) ## The long forms: a kill after every step of a call's life, many more random lives and buyers
+thorough: $(READY) ## The long forms: a kill after every step of a call's life, many more random lives, buyers and values
 	$(BIN)/pytest --all-steps tests/chaos/test_life_killed.py tests/property/test_life_machine.py \
 		tests/property/test_transport_differential.py
+	$(BIN)/pytest -n $(JOBS) --hypothesis-profile=searching tests/unit/domain tests/unit/buyers tests/unit/config \
+		$(wildcard tests/property/test_domain_*.py)
 
 e2e: $(READY) ## Real programs around the service: kamailio, sipp, prometheus, pgbouncer, haproxy; report in e2e-results/
 	tests/e2e/install.sh
