@@ -8,12 +8,19 @@ from datetime import datetime
 
 import asyncpg
 
+from storage.announcing import PACE, Pace, announce, made_anew
 from storage.catalogue_items import CatalogueItem, Changes, changes
 from storage.database import Connection, Database
 from storage.errors import RevisionConflictError
 from storage.queries import query
 
 _SAVE_TIMEOUT_S = 60.0
+
+_AT_ONCE = 2_000
+"""So many rows are a few MiB: sending them keeps a transaction from idling for long."""
+
+_LOOKS = 20
+"""How often a marketplace is compared again; each time somebody else got through."""
 
 _LOCK = query("catalogue_lock")
 _NEWEST = query("catalogue_newest")
@@ -27,7 +34,7 @@ _FIRST_COME = query("catalogue_first_come")
 _ADD_REVISION = query("catalogue_add_revision")
 _CLOSE_ITEMS = query("catalogue_close_items")
 _ADD_ITEMS = query("catalogue_add_items")
-_ANNOUNCE = query("catalogue_announce")
+_OFFERS = query("catalogue_offers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +168,17 @@ async def load_changes(
     return ChangedItems(later, items, frozenset(row["id"] for row in closed))
 
 
+async def load_offers(
+    database: Database, revision: int, ids: Sequence[str]
+) -> Sequence[StoredItem]:
+    """Those of a revision's offers that have these ids. Raises StorageUnavailableError."""
+    if not ids:
+        return ()
+    async with database.connection() as connection:
+        rows = await connection.fetch(_OFFERS, revision, ids, timeout=_SAVE_TIMEOUT_S)
+    return await asyncio.to_thread(lambda: [StoredItem(*row) for row in rows])
+
+
 async def first_come(database: Database, kind: str, revision: int, limit: int) -> Sequence[str]:
     """The ids of a revision's items of a kind that have been known longest, the oldest first.
 
@@ -195,22 +213,43 @@ async def save(
     file_digest: str | None = None,
     note: str | None = None,
     expected_revision: int | None = None,
+    stored: StoredMarketplace | None = None,
+    pace: Pace = PACE,
 ) -> int:
     """Make ``items`` the marketplace and return its revision, the same one when nothing differs.
 
-    Raises RevisionConflictError when ``expected_revision`` is given and not the newest,
-    StorageUnavailableError.
+    ``stored`` is the newest revision, where it was read already. Raises RevisionConflictError when
+    ``expected_revision`` is given and not the newest, or when the newest is another one at every
+    look; StorageUnavailableError.
+    """
+    about = About(origin, actor, file_name, file_digest, note)
+    wanted = tuple(items)
+    for _ in range(_LOOKS):
+        base = stored or await load(database)
+        if expected_revision is not None and expected_revision != base.revision:
+            raise RevisionConflictError(expected_revision, base.revision)
+        writing = await asyncio.to_thread(_Writing.of, base, wanted)
+        newest = await _write_upon(database, base.revision, writing, about, pace)
+        if newest is not None:
+            return newest
+        stored = None
+    raise RevisionConflictError(base.revision, base.revision + 1)
+
+
+async def _write_upon(
+    database: Database, base: int, writing: "_Writing", about: About, pace: Pace
+) -> int | None:
+    """The newest revision afterwards; None where another than ``base`` was the newest before.
+
+    All that takes long is done by now: a transaction that idles is cut off, and others wait for it.
     """
     async with database.transaction() as connection:
-        newest = await lock(connection)
-        if expected_revision is not None and expected_revision != newest:
-            raise RevisionConflictError(expected_revision, newest)
-        difference = changes(await _items_at(connection, newest), items)
-        if newest and not difference:
-            return newest
-        about = About(origin, actor, file_name, file_digest, note)
-        await add_revision(connection, newest + 1, difference, about)
-    return newest + 1
+        if await lock(connection) != base:
+            return None
+        if base and not writing.difference:
+            return base
+        await _add(connection, base + 1, writing, about, pace)
+    return base + 1
 
 
 async def lock(connection: Connection) -> int:
@@ -220,22 +259,54 @@ async def lock(connection: Connection) -> int:
 
 
 async def add_revision(
-    connection: Connection, revision: int, difference: Changes, about: About
-) -> None:
-    """Write a revision and announce it; ``revision`` is one above what ``lock`` told."""
+    connection: Connection,
+    revision: int,
+    difference: Changes,
+    about: About,
+    pace: Pace = PACE,
+) -> datetime | None:
+    """Write a revision and announce it; ``revision`` is one above what ``lock`` told.
+
+    Returns when it comes into force; None: as soon as it is committed.
+    """
+    writing = _Writing.from_changes(difference)
+    return await _add(connection, revision, writing, about, pace)
+
+
+async def _add(
+    connection: Connection, revision: int, writing: "_Writing", about: About, pace: Pace
+) -> datetime | None:
     told = (about.origin, about.actor, about.file_name, about.file_digest, about.note)
     await connection.execute(_ADD_REVISION, revision, *told)
-    await _write(connection, revision, difference)
-    await connection.execute(_ANNOUNCE, revision)
+    for columns in writing.closed:
+        await connection.execute(_CLOSE_ITEMS, revision, *columns, timeout=_SAVE_TIMEOUT_S)
+    for columns in writing.added:
+        await connection.execute(_ADD_ITEMS, revision, *columns, timeout=_SAVE_TIMEOUT_S)
+    offers = await made_anew(connection, revision, writing.difference)
+    return await announce(connection, revision, offers, pace)
 
 
-async def _write(connection: Connection, revision: int, difference: Changes) -> None:
-    kinds, ids = _columns(difference.closed, 2)
-    await connection.execute(_CLOSE_ITEMS, revision, kinds, ids, timeout=_SAVE_TIMEOUT_S)
-    rows = [
-        (item.kind, item.id, item.parent, item.position, item.text) for item in difference.added
-    ]
-    await connection.execute(_ADD_ITEMS, revision, *_columns(rows, 5), timeout=_SAVE_TIMEOUT_S)
+Columns = list[list[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Writing:
+    """A difference as the arguments of the statements that write it, some thousands a statement."""
+
+    difference: Changes
+    closed: Sequence[Columns]
+    added: Sequence[Columns]
+
+    @classmethod
+    def of(cls, stored: StoredMarketplace, wanted: Iterable[CatalogueItem]) -> "_Writing":
+        return cls.from_changes(changes(stored.items, wanted))
+
+    @classmethod
+    def from_changes(cls, difference: Changes) -> "_Writing":
+        rows = [
+            (item.kind, item.id, item.parent, item.position, item.text) for item in difference.added
+        ]
+        return cls(difference, _in_parts(difference.closed), _in_parts(rows))
 
 
 async def _newest_number(connection: Connection) -> int:
@@ -251,5 +322,6 @@ def _items(rows: Sequence[asyncpg.Record]) -> tuple[CatalogueItem, ...]:
     return tuple(StoredItem(*row).read() for row in rows)
 
 
-def _columns(rows: Iterable[tuple[object, ...]], width: int) -> list[list[object]]:
-    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
+def _in_parts(rows: Sequence[tuple[object, ...]]) -> list[Columns]:
+    parts = (rows[start : start + _AT_ONCE] for start in range(0, len(rows), _AT_ONCE))
+    return [[list(column) for column in zip(*part, strict=True)] for part in parts]
