@@ -14,9 +14,10 @@ from config.sealing import seal
 from config.secret_box import SecretBox
 from storage import catalogue
 from storage.announcing import PACE, Due, Pace, due
-from storage.catalogue import StoredMarketplace
-from storage.catalogue_items import CatalogueItem, join, split
+from storage.catalogue import About, StoredMarketplace
+from storage.catalogue_items import CatalogueItem, Changes, changes, join, split
 from storage.database import Database
+from storage.errors import RevisionConflictError
 
 FROM_FILE = "file"
 
@@ -38,15 +39,15 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a file would make of the marketplace that is stored.
+    """What a file would make of the revision ``base``, which is stored.
 
     ``differences`` as of ``Applied``; ``refusal``: why it is refused, unless forced.
     """
 
     file: Path
     check: CheckResult
-    stored: StoredMarketplace
-    wanted: Sequence[CatalogueItem]
+    base: int
+    difference: Changes
     differences: Sequence[str]
     refusal: Fault | None
     warnings: Sequence[str]
@@ -55,7 +56,7 @@ class Plan:
     def as_applied(self) -> Applied:
         """What there is to tell where nothing is done."""
         told = [*self.differences, *self.warnings]
-        return Applied(self.stored.revision, bool(self.differences), self.check, told)
+        return Applied(self.base, bool(self.differences), self.check, told)
 
 
 async def plan_file(
@@ -77,12 +78,15 @@ async def plan_file(
         raise ConfigError([Fault(("voice_agents",), _NO_VOICE_BOTS)])
     stored = await catalogue.load(database)
     wanted = await asyncio.to_thread(_wanted, data, box, stored)
-    changed = await asyncio.to_thread(differences, stored.items, wanted)
+    difference = await asyncio.to_thread(changes, stored.items, wanted)
+    changed = await asyncio.to_thread(differences, stored.items, difference)
     async with database.connection() as connection:
         lent = await still_lent(connection, stored.items, wanted)
     other_base = _of_other_base(data, stored.revision) if changed else None
     warned = [*lent, *([f"! {other_base}"] if other_base else [])]
-    return Plan(path, result, stored, wanted, changed, _refusal(other_base, lent), warned)
+    return Plan(
+        path, result, stored.revision, difference, changed, _refusal(other_base, lent), warned
+    )
 
 
 async def carry_out(
@@ -100,18 +104,13 @@ async def carry_out(
     """
     if plan.refusal is not None and not force:
         raise ConfigError([plan.refusal])
-    revision = await catalogue.save(
-        database,
-        plan.wanted,
-        origin=FROM_FILE,
-        file_name=name_of(plan.file),
-        file_digest=digest_of(plan.file),
-        expected_revision=plan.stored.revision if instead_of is None else instead_of,
-        stored=plan.stored,
-        pace=pace,
-    )
-    changed, waits = revision != plan.stored.revision, await due(database, revision)
-    return Applied(revision, changed, plan.check, plan.differences, waits)
+    if instead_of is not None and instead_of != plan.base:
+        raise RevisionConflictError(instead_of, plan.base)
+    told = (None, name_of(plan.file), digest_of(plan.file))
+    about = About(FROM_FILE, *told)
+    revision = await catalogue.write(database, plan.base, plan.difference, about, pace)
+    waits = await due(database, revision)
+    return Applied(revision, revision != plan.base, plan.check, plan.differences, waits)
 
 
 def name_of(path: Path) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from auction.web.management.fragments import shown
 from auction.web.management.resources import BY_KIND
 from config.faults import Step, render_path
-from storage.catalogue_items import LISTS, MARKETPLACE, CatalogueItem, changes
+from storage.catalogue_items import LISTS, MARKETPLACE, CatalogueItem, Changes
 
 MOST_LINES = 200
 MOST_VALUES = 6
@@ -15,10 +15,9 @@ LONGEST_VALUE = 60
 Leaves = dict[tuple[Step, ...], object]
 
 
-def differences(stored: Iterable[CatalogueItem], wanted: Iterable[CatalogueItem]) -> list[str]:
+def differences(stored: Iterable[CatalogueItem], difference: Changes) -> list[str]:
     """A line for each object added (+), changed (~) or archived (-); no secret is shown."""
     before = {item.key: item for item in stored}
-    difference = changes(before.values(), wanted)
     after = {item.key: item for item in difference.added}
     told = [item for key, item in after.items() if _shows(before.get(key), item)]
     gone = [before[key] for key in difference.closed if key not in after]

@@ -213,40 +213,43 @@ async def save(
     file_digest: str | None = None,
     note: str | None = None,
     expected_revision: int | None = None,
-    stored: StoredMarketplace | None = None,
     pace: Pace = PACE,
 ) -> int:
     """Make ``items`` the marketplace and return its revision, the same one when nothing differs.
 
-    ``stored`` is the newest revision, where it was read already. Raises RevisionConflictError when
-    ``expected_revision`` is given and not the newest, or when the newest is another one at every
-    look; StorageUnavailableError.
+    Raises RevisionConflictError when ``expected_revision`` is given and not the newest,
+    StorageUnavailableError.
     """
     about = About(origin, actor, file_name, file_digest, note)
     wanted = tuple(items)
-    for _ in range(_LOOKS):
-        base = stored or await load(database)
+    for look in range(_LOOKS):
+        base = await load(database)
         if expected_revision is not None and expected_revision != base.revision:
             raise RevisionConflictError(expected_revision, base.revision)
-        writing = await asyncio.to_thread(_Writing.of, base, wanted)
-        newest = await _write_upon(database, base.revision, writing, about, pace)
-        if newest is not None:
-            return newest
-        stored = None
-    raise RevisionConflictError(base.revision, base.revision + 1)
+        difference = await asyncio.to_thread(changes, base.items, wanted)
+        try:
+            return await write(database, base.revision, difference, about, pace)
+        except RevisionConflictError:
+            if expected_revision is not None or look == _LOOKS - 1:
+                raise
+    raise AssertionError("the last look returns or raises")
 
 
-async def _write_upon(
-    database: Database, base: int, writing: "_Writing", about: About, pace: Pace
-) -> int | None:
-    """The newest revision afterwards; None where another than ``base`` was the newest before.
+async def write(
+    database: Database, base: int, difference: Changes, about: About, pace: Pace = PACE
+) -> int:
+    """Make what differs from the newest revision, ``base``, the next one, and return that.
 
-    All that takes long is done by now: a transaction that idles is cut off, and others wait for it.
+    Where nothing differs that is ``base``. Raises RevisionConflictError when another one than it
+    is the newest, StorageUnavailableError.
     """
+    # All that takes long comes first: a transaction that idles is cut off, and others wait for it.
+    writing = await asyncio.to_thread(_Writing.of, difference)
     async with database.transaction() as connection:
-        if await lock(connection) != base:
-            return None
-        if base and not writing.difference:
+        newest = await lock(connection)
+        if newest != base:
+            raise RevisionConflictError(base, newest)
+        if base and not difference:
             return base
         await _add(connection, base + 1, writing, about, pace)
     return base + 1
@@ -269,8 +272,7 @@ async def add_revision(
 
     Returns when it comes into force; None: as soon as it is committed.
     """
-    writing = _Writing.from_changes(difference)
-    return await _add(connection, revision, writing, about, pace)
+    return await _add(connection, revision, _Writing.of(difference), about, pace)
 
 
 async def _add(
@@ -298,11 +300,7 @@ class _Writing:
     added: Sequence[Columns]
 
     @classmethod
-    def of(cls, stored: StoredMarketplace, wanted: Iterable[CatalogueItem]) -> "_Writing":
-        return cls.from_changes(changes(stored.items, wanted))
-
-    @classmethod
-    def from_changes(cls, difference: Changes) -> "_Writing":
+    def of(cls, difference: Changes) -> "_Writing":
         rows = [
             (item.kind, item.id, item.parent, item.position, item.text) for item in difference.added
         ]

@@ -83,8 +83,7 @@ async def _apply(settings: "Settings", file: Path, *, dry_run: bool, force: bool
         for line in (*plan.differences, *plan.warnings):
             click.echo(line)
         if dry_run:
-            number = plan.stored.revision
-            click.echo(f"{file}: nothing was changed, revision {number} is in force")
+            click.echo(f"{file}: nothing was changed, revision {plan.base} is in force")
             return
         applied = await carry_out(store.database, plan, force=force)
     if applied.due is not None:
