@@ -63,9 +63,10 @@ def _path(location: tuple[int | str, ...]) -> str:
 
 
 def _step(part: int | str) -> str:
-    return f"[{part}]" if isinstance(part, int) else f".{_name(part)}"
+    return f"[{part}]" if isinstance(part, int) else f".{readable_name(part)}"
 
 
-def _name(part: str) -> str:
+def readable_name(part: str) -> str:
+    """A name that somebody sent, cut and without anything that can't be shown."""
     name = mask_numbers(part[:_LONGEST_NAME])
     return name if name.isprintable() else ascii(name)[1:-1]

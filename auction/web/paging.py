@@ -8,6 +8,7 @@ from typing import Final
 from aiohttp import web
 from multidict import MultiMapping
 
+from auction.web.faults import readable_name
 from auction.web.problems import Fault, invalid
 
 DEFAULT_LIMIT: Final = 100
@@ -27,7 +28,7 @@ Place = tuple[datetime, str]
 def known_only(request: web.Request, names: AbstractSet[str]) -> None:
     """Raises CallerMistakeError (422) for a query parameter that means nothing or stands twice."""
     faults = [
-        Fault(name if name in names else "query", _told(name, names))
+        Fault(readable_name(name), _told(name, names))
         for name in dict.fromkeys(request.query)
         if name not in names or len(request.query.getall(name)) > 1
     ]
@@ -66,4 +67,4 @@ def _told(name: str, names: AbstractSet[str]) -> str:
     if name in names:
         return "must stand once"
     known = ", ".join(sorted(names)) or "none"
-    return f"has an unknown parameter: known are {known}"
+    return f"is not a known parameter: known are {known}"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from auction.web.edge import internal_error
 from auction.web.problems import http_problem
@@ -85,6 +85,9 @@ class _ProblemRequestHandler(web.RequestHandler):
     ) -> web.StreamResponse:
         if request.writer.output_size > 0:
             raise ConnectionError("the response was begun already")
+        if isinstance(exc, UnicodeEncodeError) and hdrs.EXPECT in request.headers:
+            # aiohttp repeats what was expected of it, and can't where that is no text.
+            status = HTTPStatus.EXPECTATION_FAILED
         if status == HTTPStatus.INTERNAL_SERVER_ERROR:
             response = internal_error("A request failed outside its handler", exc)
         else:

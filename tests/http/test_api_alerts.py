@@ -101,9 +101,9 @@ async def test_a_page_that_can_not_be_read_is_a_clear_mistake(query: str) -> Non
 
 async def test_a_parameter_that_means_nothing_is_refused() -> None:
     async with an_api(FakeBook()) as api:
-        for path in ("active?limit=1", "history?page=1"):
+        for path, name in (("active?limit=1", "limit"), ("history?page=1", "page")):
             reply = await api.get(f"/v1/alerts/{path}", "read")
-            assert (reply.status, reply.json()["errors"][0]["path"]) == (422, "query")
+            assert (reply.status, reply.json()["errors"][0]["path"]) == (422, name)
 
 
 async def test_it_is_acknowledged_by_the_token_that_says_so() -> None:

@@ -430,6 +430,25 @@ async def test_an_expectation_unheard_of_is_417() -> None:
     problem_of(reply)
 
 
+async def test_bytes_that_are_no_text_are_no_failure_in_any_header() -> None:
+    names = [
+        "Accept",
+        "Content-Type",
+        "Expect",
+        "If-Match",
+        "traceparent",
+        "X-API-Key",
+        "X-Forwarded-Host",
+        "Range",
+    ]
+    async with running_api() as api:
+        for path in ("/v1/calls", "/openapi.json"):
+            for name in names:
+                head = f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{name}: ".encode()
+                answer = await api.raw(head + b"\xff\r\n\r\n")
+                assert b" 400 " <= answer[8:13] < b" 500 " or answer[8:13] == b" 200 ", (path, name)
+
+
 async def test_a_body_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "BODY_TIMEOUT_S", 0.05)
     async with running_api() as api:

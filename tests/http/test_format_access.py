@@ -145,6 +145,7 @@ async def test_a_user_in_the_address_may_be_signed_too() -> None:
         {"X-Twilio-Signature": twilio_signature(f"https://other.example{ASKED}", CALL)},
         {"Authorization": "Bearer calls"},
         {"Authorization": "Bearer calls", "X-Twilio-Signature": "nonsense"},
+        {"X-Twilio-Signature": "\udcff"},
     ],
 )
 async def test_a_signature_that_is_configured_must_be_there_and_good(

@@ -52,6 +52,21 @@ async def test_an_object_is_created_read_replaced_patched_and_deleted(
         assert (await ask(api, "GET", path)).status == 404
         before = await ask(api, "GET", f"{path}?revision=3")
         assert (before.status, before.body) == (200, patched.body)
+        assert (await ask(api, "GET", f"{path}?revision=1")).status == 404
+
+
+async def test_a_revision_that_is_still_to_come_shows_nothing(database: Database) -> None:
+    resource = RESOURCES[0]
+    async with managing(database) as api:
+        created = await ask(api, "POST", f"/v1/{resource.path}", EXAMPLES[resource.path])
+        newest = await revision(database)
+        path = created.headers["Location"]
+        assert (await ask(api, "GET", f"{path}?revision={newest}")).status == 200
+        later = await ask(api, "GET", f"{path}?revision={newest + 1}")
+        assert (later.status, later.json()["detail"]) == (
+            404,
+            f"There is no {resource.title} of this id at revision {newest + 1}.",
+        )
 
 
 async def test_an_id_that_is_taken_is_a_conflict(database: Database) -> None:
@@ -213,7 +228,7 @@ MEANINGLESS = {
     "after=%00": "after",
     "enabled=1": "enabled",
     "campaign=%00": "campaign",
-    "color=red": "query",
+    "color=red": "color",
 }
 
 

@@ -19,7 +19,7 @@ NOBODY = "must be the `next` of an earlier answer"
         ("/v1/offers?after=zzz", "after", NOBODY),
         ("/v1/offers?after=-.-", "after", NOBODY),
         ("/v1/webhooks/dead-letters?after=zzz", "after", NOBODY),
-        ("/v1/webhooks/dead-letters?page=2", "query", "known are after, limit"),
+        ("/v1/webhooks/dead-letters?page=2", "page", "known are after, limit"),
     ],
 )
 async def test_a_list_says_what_is_wrong_with_its_query(

@@ -36,7 +36,7 @@ def twilio_signed(request: Signed, signature: str, tokens: Iterable[str]) -> boo
     """
     fields = _sorted_fields(request.form)
     good = [
-        hmac.compare_digest(_twilio_digest(token, url + fields), signature.encode())
+        hmac.compare_digest(_twilio_digest(token, url + fields), _as_sent(signature))
         for token in tokens
         for url in _ways_to_write(request)
     ]
@@ -58,13 +58,18 @@ def jambonz_signed(body: bytes, header: str, secrets: Sequence[str], now_s: floa
     signed = times[0].encode() + b"." + body
     digests = [hmac.new(secret.encode(), signed, "sha256").hexdigest() for secret in secrets]
     good = [
-        hmac.compare_digest(digest.encode(), each.encode()) for digest in digests for each in given
+        hmac.compare_digest(digest.encode(), _as_sent(each)) for digest in digests for each in given
     ]
     return any(good)
 
 
 def _twilio_digest(token: str, text: str) -> bytes:
-    return base64.b64encode(hmac.digest(token.encode(), text.encode(), "sha1"))
+    return base64.b64encode(hmac.digest(token.encode(), _as_sent(text), "sha1"))
+
+
+def _as_sent(text: str) -> bytes:
+    """The bytes of what came in a request's head, which need not be UTF-8."""
+    return text.encode(errors="surrogateescape")
 
 
 def _sorted_fields(form: str) -> str:

@@ -136,9 +136,10 @@ def with_same_id(content: Document, identifier: str) -> dict[str, object]:
     return {"id": identifier, **{key: each for key, each in content.items() if key != "id"}}
 
 
-def unknown(resource: Resource) -> CallerMistakeError:
-    """There is no such object: 404."""
-    message = f"There is no {resource.title} of this id."
+def unknown(resource: Resource, revision: int | None = None) -> CallerMistakeError:
+    """There is no such object, or was none at a revision: 404."""
+    then = "" if revision is None else f" at revision {revision}"
+    message = f"There is no {resource.title} of this id{then}."
     return CallerMistakeError(problems.NOT_FOUND, message)
 
 

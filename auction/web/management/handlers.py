@@ -90,7 +90,7 @@ class ResourceHandlers:
         kind, identifier = self._resource.kind, self._id(request)
         held = await read_item(self._database, kind, identifier, revision)
         if held is None:
-            raise changing.unknown(self._resource)
+            raise changing.unknown(self._resource, revision)
         if condition.seen(held.since):
             return web.Response(status=304, headers={hdrs.ETAG: etag(held.since)})
         condition.check(held.since)

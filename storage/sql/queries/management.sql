@@ -7,6 +7,7 @@ where kind = $1 and id = $2 and last_revision is null
 select kind, id, parent, position, document, first_revision
 from catalogue_items
 where kind = $1 and id = $2 and first_revision <= $3 and (last_revision is null or last_revision >= $3)
+    and $3 <= (select max(revision) from catalogue_revisions)
 
 -- name: managed_items
 select kind, id, parent, position, document, first_revision

@@ -43,7 +43,8 @@ def test_a_place_that_no_answer_gave_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("query", "path", "message"),
     [
-        ("?pgae=2", "query", "has an unknown parameter: known are after, limit"),
+        ("?pgae=2", "pgae", "is not a known parameter: known are after, limit"),
+        ("?a%01b=2", "a\\x01b", "is not a known parameter: known are after, limit"),
         ("?limit=1&limit=2", "limit", "must stand once"),
     ],
 )
