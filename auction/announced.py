@@ -11,6 +11,8 @@ from storage.announcing import due
 from storage.database import Database
 
 RETRY_S: Final = 0.5
+TOGETHER_S: Final = 0.25
+"""Revisions that are due together seem as far apart as the database took to tell the time."""
 
 logger = logging.getLogger(__name__)
 
@@ -43,11 +45,11 @@ class Announced(Generic[Made]):
     async def put(self, revision: int, made: Made, due: float | None = None) -> None:
         """Put it in force: when the loop's time is ``due``, or before this returns without one.
 
-        What waits is dropped unless it is older and due earlier: in a database that was restored
-        the future is another one.
+        What waits is dropped unless it is older and due earlier: what is due together comes with
+        the newest of it, and in a database that was restored the future is another one.
         """
         for each in tuple(self._waiting):
-            if due is None or each.revision >= revision or each.due >= due:
+            if due is None or each.revision >= revision or each.due > due - TOGETHER_S:
                 self._drop(each)
         loop, number = asyncio.get_running_loop(), next(self._numbers)
         if due is None or due <= loop.time():
