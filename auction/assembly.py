@@ -28,6 +28,7 @@ from auction.web.callers import CallerHandlers, CallerServices
 from auction.web.claims import ClaimHandlers
 from auction.web.coverage import CoverageHandlers
 from auction.web.drain import Drain
+from auction.web.in_force import TermsInForce
 from auction.web.management.due import DueChanges
 from auction.web.management.handlers import CurrentBox
 from auction.web.management.routes import Managed, management
@@ -45,6 +46,7 @@ from metrics.load import LoadTerms, LoadWatch
 from metrics.registry import Metrics
 from storage.alert_book import AlertBook
 from storage.call_lists import CallLists
+from storage.catalogue import revision_in_force
 from storage.claims import Claims
 from storage.database import Database
 from storage.deliveries import Deliveries
@@ -183,6 +185,7 @@ class CallHandling:
     def _routes(self) -> tuple[Routes, ...]:
         parts, services = self._parts, self.services
         tokens, clock, terms = services.tokens, services.clock, parts.marketplaces.terms
+        in_force = TermsInForce(terms, partial(revision_in_force, parts.database))
         numbers = SuppressedNumbers(parts.database)
         hashed = parts.vault.hash_number
         return (
@@ -191,16 +194,16 @@ class CallHandling:
             ).add_to,
             ReportHandlers(FigureReader(self._records), tokens, clock, terms).add_to,
             OfferReasonHandlers(
-                TracedCalls(self._records), parts.marketplaces, tokens, clock, terms
+                TracedCalls(self._records), parts.marketplaces, tokens, clock, in_force
             ).add_to,
             OfferPageHandlers(
-                OfferPages(self._records), self.life.lists, tokens, clock, terms
+                OfferPages(self._records), self.life.lists, tokens, clock, in_force
             ).add_to,
             TokenHandlers(TokenKeeping(parts.database), tokens, clock).add_to,
-            SuppressionHandlers(numbers, tokens, terms, hashed, parts.drain).add_to,
+            SuppressionHandlers(numbers, tokens, in_force, hashed, parts.drain).add_to,
             CallerHandlers(services, self._caller_services(numbers)).add_to,
-            PoolHandlers(self._leases, terms, tokens).add_to,
-            CoverageHandlers(terms, tokens, clock).add_to,
+            PoolHandlers(self._leases, in_force, tokens).add_to,
+            CoverageHandlers(in_force, tokens, clock).add_to,
             # Before those of rules, which would take `active` for an id.
             AlertHandlers(AlertBook(parts.database), tokens).add_to,
             management(

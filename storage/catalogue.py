@@ -27,6 +27,7 @@ _NEWEST = query("catalogue_newest")
 _NEWEST_NUMBER = query("catalogue_newest_number")
 _HAS_REVISION = query("catalogue_has_revision")
 _ITEMS_AT = query("catalogue_items_at")
+_IN_FORCE = query("catalogue_in_force")
 _CREATED_AT = query("catalogue_created_at")
 _ITEMS_SINCE = query("catalogue_items_since")
 _OFFERS_CLOSED = query("catalogue_offers_closed")
@@ -114,6 +115,16 @@ async def latest(database: Database, *, but: str | None = None) -> RevisionInfo 
     async with database.connection() as connection:
         row = await connection.fetchrow(_NEWEST, but)
     return None if row is None else RevisionInfo(**row)
+
+
+async def revision_in_force(database: Database) -> int:
+    """The number of the newest revision whose time has come, 0 before the first.
+
+    Raises StorageUnavailableError.
+    """
+    async with database.connection() as connection:
+        number: int = await connection.fetchval(_IN_FORCE)
+    return number
 
 
 async def load(database: Database, revision: int | None = None) -> StoredMarketplace:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from itertools import groupby
 from typing import Annotated, Final, Literal
@@ -17,10 +17,11 @@ from auction.domain.area_codes import AMERICAN_STATES
 from auction.domain.coverage import OfferCoverage, coverage
 from auction.domain.hours import DAYS
 from auction.domain.ids import CampaignId
-from auction.domain.terms import Campaign, Catalogue
-from auction.ports import Clock, StorageUnavailableError
+from auction.domain.terms import Campaign
+from auction.ports import Clock
 from auction.web.authentication import MAY_VIEW, unbound
 from auction.web.faults import OWN, faults_of
+from auction.web.in_force import TermsInForce
 from auction.web.problems import NOT_FOUND, CallerMistakeError, Fault, invalid
 from auction.web.services import Tokens
 
@@ -59,7 +60,7 @@ class CoverageQuery(BaseModel):
 class CoverageHandlers:
     """Shows where and when a campaign's calls find somebody."""
 
-    def __init__(self, terms: Callable[[], Catalogue | None], tokens: Tokens, clock: Clock) -> None:
+    def __init__(self, terms: TermsInForce, tokens: Tokens, clock: Clock) -> None:
         self._terms = terms
         self._tokens = tokens
         self._clock = clock
@@ -71,10 +72,9 @@ class CoverageHandlers:
     async def show(self, request: web.Request) -> web.Response:
         """Every state, every hour of one week by the marketplace's clock."""
         await unbound(request, self._tokens, MAY_VIEW)
-        catalogue = self._terms()
-        if catalogue is None:
-            raise StorageUnavailableError("the marketplace is not loaded yet")
-        campaign = catalogue.campaigns.get(CampaignId(request.match_info["id"]))
+        named = CampaignId(request.match_info["id"])
+        catalogue = await self._terms.having(lambda terms: named in terms.campaigns)
+        campaign = catalogue.campaigns.get(named)
         if campaign is None:
             raise CallerMistakeError(NOT_FOUND, "There is no campaign of this id.")
         asked = _read(request, campaign)

@@ -1,6 +1,6 @@
 """``GET /v1/offers/{id}/usage`` and ``/summary``: how an offer stands right now."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Final, Protocol
@@ -22,10 +22,11 @@ from auction.domain.offer_page import OfferTotals
 from auction.domain.terms import Catalogue, Destination, Measure, OfferTerms, Period
 from auction.domain.usage import Usage
 from auction.domain.windows import window_starts
-from auction.ports import Clock, StorageUnavailableError
+from auction.ports import Clock
 from auction.web import problems
 from auction.web.authentication import MAY_VIEW, granted
 from auction.web.call_list import CallLists
+from auction.web.in_force import TermsInForce
 from auction.web.paging import known_only
 from auction.web.problems import CallerMistakeError
 from auction.web.record_view import View, render_listed
@@ -48,7 +49,7 @@ class OfferPages(Protocol):
 
 
 class OfferPageHandlers:
-    """The pages of offers. ``terms`` gives the marketplace in force, None before the first."""
+    """The pages of offers."""
 
     def __init__(
         self,
@@ -56,7 +57,7 @@ class OfferPageHandlers:
         lists: CallLists,
         tokens: Tokens,
         clock: Clock,
-        terms: Callable[[], Catalogue | None],
+        terms: TermsInForce,
     ) -> None:
         self._pages = pages
         self._lists = lists
@@ -73,7 +74,7 @@ class OfferPageHandlers:
         """``GET /v1/offers/{id}/usage``: each cap and the live calls, by the ledger."""
         grant = await granted(request, self._tokens, MAY_VIEW)
         known_only(request, frozenset())
-        offer = known_offer(request, grant, self._catalogue())
+        offer, _ = await known_offer(request, grant, self._terms)
         now = self._clock.now()
         content = {"offer": offer.id, "at": _instant(now), **await self._usage(offer, now)}
         return web.Response(body=orjson.dumps(content), headers=_JSON)
@@ -82,8 +83,8 @@ class OfferPageHandlers:
         """``GET /v1/offers/{id}/summary``: everything that an offer's page shows."""
         grant = await granted(request, self._tokens, MAY_VIEW)
         known_only(request, frozenset())
-        catalogue = self._catalogue()
-        offer, now = known_offer(request, grant, catalogue), self._clock.now()
+        offer, catalogue = await known_offer(request, grant, self._terms)
+        now = self._clock.now()
         month = datetime.fromtimestamp(window_starts(now, offer.limits[0].zone)[Period.MONTH], UTC)
         totals = await self._pages.totals(offer.id, month)
         content = {
@@ -101,12 +102,6 @@ class OfferPageHandlers:
         }
         return web.Response(body=orjson.dumps(content), headers=_JSON)
 
-    def _catalogue(self) -> Catalogue:
-        catalogue = self._terms()
-        if catalogue is None:
-            raise StorageUnavailableError("the marketplace is not loaded yet")
-        return catalogue
-
     async def _usage(self, offer: OfferTerms, now: datetime) -> dict[str, object]:
         usage = await self._pages.usage([limits.owner for limits in offer.limits])
         return {
@@ -121,15 +116,19 @@ class OfferPageHandlers:
         return [render_listed(each, View.of(grant)) for each in page.calls]
 
 
-def known_offer(request: web.Request, grant: Grant, catalogue: Catalogue) -> OfferTerms:
+async def known_offer(
+    request: web.Request, grant: Grant, terms: TermsInForce
+) -> tuple[OfferTerms, Catalogue]:
     """The offer, when there is one that the token may see: a source's token sees none."""
-    offer = catalogue.offers.get(OfferId(request.match_info["id"]))
+    asked = OfferId(request.match_info["id"])
+    catalogue = await terms.having(lambda terms: asked in terms.offers)
+    offer = catalogue.offers.get(asked)
     hidden = grant.source is not None or (
         offer is not None and grant.buyer is not None and offer.buyer != grant.buyer
     )
     if offer is None or hidden:
         raise CallerMistakeError(problems.NOT_FOUND, "There is no such offer.")
-    return offer
+    return offer, catalogue
 
 
 def _cap(reading: CapReading) -> dict[str, object]:

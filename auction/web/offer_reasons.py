@@ -1,7 +1,7 @@
 """``GET /v1/reports/offers/{id}/reasons``: what became of every call of an offer's campaign."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
@@ -10,10 +10,11 @@ from aiohttp import hdrs, web
 
 from auction.domain.ids import CampaignId
 from auction.domain.offer_reasons import OfferReasons
-from auction.domain.terms import Catalogue, OfferTerms
+from auction.domain.terms import OfferTerms
 from auction.engine.outcomes import read_quality
-from auction.ports import Clock, StorageUnavailableError
+from auction.ports import Clock
 from auction.web.authentication import MAY_VIEW, granted
+from auction.web.in_force import TermsInForce
 from auction.web.offer_pages import known_offer
 from auction.web.problems import Fault, invalid
 from auction.web.report_request import read_reasons_request
@@ -47,7 +48,7 @@ class OfferReasonHandlers:
         revisions: Revisions,
         tokens: Tokens,
         clock: Clock,
-        terms: Callable[[], Catalogue | None],
+        terms: TermsInForce,
     ) -> None:
         self._calls = calls
         self._revisions = revisions
@@ -62,10 +63,7 @@ class OfferReasonHandlers:
     async def show(self, request: web.Request) -> web.Response:
         """How many calls of its campaign ended how for the offer."""
         grant = await granted(request, self._tokens, MAY_VIEW)
-        catalogue = self._terms()
-        if catalogue is None:
-            raise StorageUnavailableError("the marketplace is not loaded yet")
-        offer = known_offer(request, grant, catalogue)
+        offer, catalogue = await known_offer(request, grant, self._terms)
         since, until = read_reasons_request(request.query, self._clock.now(), catalogue.zone)
         counted = await self._count(offer, since, until)
         told = sorted(counted.reasons.items())

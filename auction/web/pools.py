@@ -1,6 +1,6 @@
 """The handlers of ``/v1/pools/{id}/lease`` and below: numbers for the visitors of a page."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Final, Protocol
 
@@ -12,12 +12,12 @@ from auction.domain.ids import PoolId, SourceId
 from auction.domain.leases import Exhausted, Leased, LeaseRequest
 from auction.domain.numbers import PoolTerms
 from auction.domain.terms import Catalogue
-from auction.ports import StorageUnavailableError
 from auction.web import problems
 from auction.web.authentication import MAY_READ, MAY_REPORT, granted
 from auction.web.bodies import MAX_BODY_BYTES, JsonObject, expecting, read_object
 from auction.web.call_request import Identifier, Name, field_value, present
 from auction.web.faults import faults_of
+from auction.web.in_force import TermsInForce
 from auction.web.problems import CallerMistakeError, Fault, invalid
 from auction.web.services import Grant, Tokens
 
@@ -60,9 +60,7 @@ class LeaseBody(BaseModel):
 class PoolHandlers:
     """Lends numbers, keeps them lent, takes them back."""
 
-    def __init__(
-        self, leases: Leases, terms: Callable[[], Catalogue | None], tokens: Tokens
-    ) -> None:
+    def __init__(self, leases: Leases, terms: TermsInForce, tokens: Tokens) -> None:
         self._leases = leases
         self._terms = terms
         self._tokens = tokens
@@ -105,10 +103,9 @@ class PoolHandlers:
     async def _authorise(self, request: web.Request) -> tuple[Grant, PoolTerms, Catalogue]:
         """Raises CallerMistakeError: 401, 403, 404, 429."""
         grant = await granted(request, self._tokens, MAY_READ)
-        catalogue = self._terms()
-        if catalogue is None:
-            raise StorageUnavailableError("the marketplace is not loaded yet")
-        pool = catalogue.pools.get(PoolId(request.match_info["id"]))
+        asked = PoolId(request.match_info["id"])
+        catalogue = await self._terms.having(lambda terms: asked in terms.pools)
+        pool = catalogue.pools.get(asked)
         if not _may_lease(grant, pool):
             raise CallerMistakeError(
                 problems.FORBIDDEN,

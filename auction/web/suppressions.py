@@ -14,6 +14,7 @@ from auction.ports import ListReplacedError
 from auction.web import problems
 from auction.web.authentication import granted_to_manage
 from auction.web.drain import Drain
+from auction.web.in_force import TermsInForce
 from auction.web.management.requests import actor_of
 from auction.web.number_import import (
     How,
@@ -50,7 +51,7 @@ class SuppressionHandlers:
         self,
         lists: NumberLists,
         tokens: Tokens,
-        terms: Callable[[], Catalogue | None],
+        terms: TermsInForce,
         keyed: Callable[[str], bytes],
         drain: Drain,
     ) -> None:
@@ -73,13 +74,13 @@ class SuppressionHandlers:
     async def count(self, request: web.Request) -> web.Response:
         """``GET``: how many numbers are on the list."""
         await granted_to_manage(request, self._tokens)
-        suppression, _ = self._asked(request)
+        suppression, _ = await self._asked(request)
         return _answer({"list": suppression, "numbers": await self._lists.count(suppression)})
 
     async def find(self, request: web.Request) -> web.Response:
         """``GET …/{number}``: whether it is on the list."""
         await granted_to_manage(request, self._tokens)
-        suppression, terms = self._asked(request)
+        suppression, terms = await self._asked(request)
         number = normalise_number(request.match_info["number"], terms.default_country)
         if number is None:
             raise invalid(Fault("number", "is no phone number"))
@@ -100,7 +101,7 @@ class SuppressionHandlers:
 
     async def _take(self, request: web.Request, how: How) -> web.Response:
         grant = await granted_to_manage(request, self._tokens)
-        suppression, terms = self._asked(request)
+        suppression, terms = await self._asked(request)
         reader = NumberReader(_form(request), terms.default_country)
         if self._running >= MOST_IMPORTS:
             raise CallerMistakeError(
@@ -145,10 +146,11 @@ class SuppressionHandlers:
                 return
             yield piece
 
-    def _asked(self, request: web.Request) -> tuple[SuppressionId, Catalogue]:
+    async def _asked(self, request: web.Request) -> tuple[SuppressionId, Catalogue]:
         """The list that is asked for. Raises CallerMistakeError: 404."""
-        terms, suppression = self._terms(), SuppressionId(request.match_info["id"])
-        if terms is None or suppression not in terms.suppression_lists:
+        suppression = SuppressionId(request.match_info["id"])
+        terms = await self._terms.having(lambda terms: suppression in terms.suppression_lists)
+        if suppression not in terms.suppression_lists:
             raise CallerMistakeError(problems.NOT_FOUND, "The marketplace has no list of this id.")
         return suppression, terms
 

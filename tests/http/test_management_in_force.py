@@ -36,6 +36,13 @@ buyers:
         static_price: 18
 """
 WITHIN_S = 1.0
+POOL = {"campaign": "auto", "numbers": ["+18005550180"], "fallback_number": "+18005550182"}
+OFFER = {
+    "buyer": "cobalt",
+    "campaign": "auto",
+    "destination": {"uri": "tel:+18885550143"},
+    "static_price": 9,
+}
 
 Pair = tuple[ServiceProcess, ServiceProcess, SimulatedBuyers, Switch]
 
@@ -123,3 +130,21 @@ async def resumes_on_time(one: ServiceProcess, two: ServiceProcess, switch: Swit
     assert await eventually(in_force)
     async with switch.session.get(url) as response:
         assert response.headers["Etag"] == '"3"'
+
+
+async def test_what_was_just_made_is_found_at_once(pair: Pair) -> None:
+    """By whichever process is asked: what is stored and not in force yet is waited for."""
+    one, two, _, switch = pair
+    made = {
+        "/v1/campaigns/home": ({}, "GET", "/coverage", None),
+        "/v1/suppressions/stop": ({}, "POST", "/numbers", "+13105550199\n"),
+        "/v1/pools/page": (POOL, "POST", "/lease", '{"session_id": "v1"}'),
+        "/v1/offers/late-auto": (OFFER, "GET", "/usage", None),
+    }
+    for number, (path, (content, method, below, body)) in enumerate(made.items()):
+        async with switch.session.put(one.url + path, json=content) as response:
+            assert response.status == 201, await response.text()
+        asked = (one, two)[number % 2].url + path + below
+        kind = {"Content-Type": "text/plain" if below == "/numbers" else "application/json"}
+        async with switch.session.request(method, asked, data=body, headers=kind) as response:
+            assert response.status == 200, (path, await response.text())

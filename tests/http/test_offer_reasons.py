@@ -14,6 +14,7 @@ from auction.domain.ids import CampaignId
 from auction.domain.terms import Catalogue
 from auction.web.drain import Drain
 from auction.web.edge import edge
+from auction.web.in_force import TermsInForce
 from auction.web.offer_reasons import OfferReasonHandlers
 from auction.web.services import Grant
 from storage.database import Database
@@ -55,6 +56,9 @@ class Stage(SystemClock):
     def terms(self) -> Catalogue:
         return CATALOGUE
 
+    async def newest(self) -> int:
+        return CATALOGUE.revision
+
     async def catalogue_at(self, revision: int) -> Catalogue | None:
         return self.revisions.get(revision)
 
@@ -80,7 +84,8 @@ async def stage(database: Database) -> AsyncIterator[Stage]:
     async with a_client() as session:
         stage = Stage(database, session)
         calls = TracedCalls(stage.world.records)
-        handlers = OfferReasonHandlers(calls, stage, stage, stage, stage.terms)
+        in_force = TermsInForce(stage.terms, stage.newest)
+        handlers = OfferReasonHandlers(calls, stage, stage, stage, in_force)
         application = web.Application(middlewares=[edge(Drain())])
         handlers.add_to(application.router)
         async with serving(application) as port:

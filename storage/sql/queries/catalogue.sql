@@ -11,6 +11,17 @@ limit 1
 -- name: catalogue_newest_number
 select coalesce(max(revision), 0) from catalogue_revisions
 
+-- name: catalogue_in_force
+select coalesce(
+    (
+        select revision from catalogue_revisions
+        where in_force_at is null or in_force_at <= clock_timestamp()
+        order by revision desc
+        limit 1
+    ),
+    0
+)
+
 -- name: catalogue_has_revision
 select exists (select from catalogue_revisions where revision = $1)
 
