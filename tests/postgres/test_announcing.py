@@ -1,5 +1,6 @@
 """Revisions that services need time for are announced ahead, by the database's clock."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from time import sleep
@@ -9,11 +10,11 @@ import pytest
 
 from auction.workbench import Workbench
 from config.secret_box import SecretBox
-from storage import sessions
+from storage import catalogue_items, sessions
 from storage.alerts import alert_turn
 from storage.announcing import PACE, Due, Pace, due
 from storage.catalogue import About, known, load, load_changes, load_unread, save
-from storage.catalogue_items import CatalogueItem, changes, split
+from storage.catalogue_items import changes, split
 from storage.database import Database
 from storage.managing import change
 from storage.rotation import rotate
@@ -173,14 +174,14 @@ async def test_what_takes_python_long_is_done_before_the_transaction_begins(
     impatient = {**sessions.SETTINGS, "idle_in_transaction_session_timeout": "200ms"}
     monkeypatch.setattr(sessions, "SETTINGS", impatient)
     offers = [{"id": f"o-{number}", "campaign": "auto"} for number in range(40)]
-    quick = CatalogueItem.text.fget
-    assert quick is not None
 
-    def slow(item: CatalogueItem) -> str:
-        sleep(0.02)
-        return quick(item)
+    class SlowJson:
+        @staticmethod
+        def dumps(document: object, **how: Any) -> str:
+            sleep(0.02)
+            return json.dumps(document, **how)
 
-    monkeypatch.setattr(CatalogueItem, "text", property(slow))
+    monkeypatch.setattr(catalogue_items, "json", SlowJson)
     database = await Database.connect(dsn)
     try:
         await save(database, split(a_market(beacon={"offers": offers})), origin="file")

@@ -36,11 +36,11 @@ def test_what_is_announced_is_in_force_when_it_is_due_and_nobody_waits_for_it_me
         announced, entered = announcing()
         await announced.put(1, "one", due=20.0)
         assert asyncio.get_running_loop().time() == 0
-        assert announced.waiting == (1,)
+        assert list(announced.waiting) == [1]
         await asyncio.sleep(19.9)
         assert entered == []
         await asyncio.sleep(1)
-        assert announced.waiting == ()
+        assert list(announced.waiting) == []
         return entered
 
     assert run_virtually(scenario()) == [(20.0, "one")]
@@ -54,7 +54,7 @@ def test_of_two_that_are_due_together_only_the_newer_is_put_in_force(jitter: flo
         announced, entered = announcing()
         await announced.put(1, "one", due=20.0)
         await announced.put(2, "two", due=20.0 + jitter)
-        assert announced.waiting == (2,)
+        assert list(announced.waiting) == [2]
         await asyncio.sleep(30)
         return [made for _, made in entered]
 
@@ -66,7 +66,7 @@ def test_of_two_that_are_due_one_after_the_other_each_is_put_in_force_in_its_tim
         announced, entered = announcing()
         await announced.put(1, "one", due=20.0)
         await announced.put(2, "two", due=25.0)
-        assert announced.waiting == (1, 2)
+        assert list(announced.waiting) == [1, 2]
         await asyncio.sleep(30)
         return entered
 
@@ -78,7 +78,7 @@ def test_a_database_that_was_restored_takes_what_was_announced_with_it() -> None
         announced, entered = announcing()
         await announced.put(8, "eight", due=20.0)
         await announced.put(5, "five")
-        assert announced.waiting == ()
+        assert list(announced.waiting) == []
         await announced.put(6, "six", due=40.0)
         await announced.put(6, "another six", due=50.0)
         await asyncio.sleep(60)
