@@ -34,7 +34,7 @@ class Pace:
 
     at_once: int = 250
     base_s: float = 2.0
-    per_offer_s: float = 0.002
+    per_offer_s: float = 0.003
     most_s: float = 60.0
 
     def ahead_s(self, offers: int) -> float:
