@@ -142,6 +142,27 @@ def test_an_older_one_that_takes_long_never_comes_after_a_newer_one() -> None:
     assert run_virtually(scenario()) == ["slow", "quick"]
 
 
+def test_one_that_is_tried_again_while_a_newer_one_is_put_in_force_is_given_up() -> None:
+    async def scenario() -> list[str]:
+        entered: list[str] = []
+        fails = iter([True])
+
+        async def enter(made: str) -> None:
+            if made == "old" and next(fails, False):
+                raise ValueError("not yet")
+            await asyncio.sleep(5 if made == "new" else 0)
+            entered.append(made)
+
+        announced = Announced(enter)
+        await announced.put(1, "old", due=10.0)
+        await asyncio.sleep(10 + RETRY_S / 2)
+        await announced.put(2, "new")
+        await asyncio.sleep(60)
+        return entered
+
+    assert run_virtually(scenario()) == ["new"]
+
+
 @pytest.mark.parametrize("after_s", [5.0, 10.005])
 def test_who_has_stopped_puts_nothing_in_force_any_more(after_s: float) -> None:
     async def scenario() -> Entered:
