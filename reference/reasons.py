@@ -1,6 +1,12 @@
 """The numbered reasons, and why a call gets no route."""
 
-from auction.domain.reasons import NO_ROUTE_MEANINGS, WON, Reason
+from auction.domain.reasons import (
+    FIXED_TERMS,
+    FIXED_TERMS_MEANING,
+    NO_ROUTE_MEANINGS,
+    WON,
+    Reason,
+)
 from reference.markdown import code, page, table
 
 _INTRO = f"""\
@@ -18,6 +24,8 @@ def reasons_page() -> str:
         "`auction/domain/reasons.py`",
         _INTRO,
         table(("code", "outcome", "meaning"), offers),
+        "In the `reasons` of [reports](../reports.md) stands one more, which has no number:",
+        table(("reason", "meaning"), [(code(FIXED_TERMS), FIXED_TERMS_MEANING)]),
         "## Calls without a route",
         "The `reason` of an answer whose `action` is `no_route`.",
         table(("reason", "meaning"), calls),

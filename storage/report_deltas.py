@@ -1,6 +1,7 @@
 """What calls have added to the figures, row by row, counted into sums. No I/O here."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,6 +21,7 @@ from auction.domain.report_figures import (
 )
 from auction.domain.report_question import QUARTER, floor_to
 from auction.domain.terms import BuyerType
+from storage.report_rosters import Scope
 from storage.report_rows import Grain, RowKey
 
 _MINUTE: Final = timedelta(minutes=1)
@@ -71,16 +73,14 @@ class Delta:
             yield line["offer"], self.revision
 
 
-Scope: TypeAlias = tuple[datetime, str, str, bool]
-"""A minute, a campaign, a source, and whether the call is a test."""
-
-
 @dataclass(slots=True)
 class FoldedRows:
     """Sums by minute, and by quarter of an hour and source; the others are added up from those."""
 
     owners: Mapping[Owned, Owner]
     figures: dict[RowKey, Figures] = field(default_factory=dict)
+    decided: Counter[tuple[Scope, int]] = field(default_factory=Counter)
+    """First decisions by the revision that they were made by."""
     _tallies: dict[Scope, dict[Owned, Tally]] = field(default_factory=dict)
 
     def count(self, delta: Delta) -> None:
@@ -114,6 +114,7 @@ class FoldedRows:
         if attempt == _FIRST:
             calls = tallies.get(_CALLS) or self._tally(scope, _CALLS, _NOBODY)
             count_call(calls, delta.lines, weight)
+            self.decided[scope, revision] += weight
         for line in delta.lines:
             owned = (line["offer"], revision)
             tally = tallies.get(owned) or self._tally(scope, owned, _NOBODY)

@@ -1,14 +1,23 @@
 """The figures of calls over some time, as alerts, rankings and reports read them."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from auction.domain.report_figures import FigureClass, Figures
-from auction.domain.report_question import QUARTER, By, Place, Question, Summed, floor_to
+from auction.domain.report_question import (
+    QUARTER,
+    By,
+    Place,
+    Question,
+    Summed,
+    floor_to,
+)
+from auction.domain.report_rosters import Reported
 from storage.database import Connection
 from storage.queries import query
+from storage.report_rosters import read_offer_calls
 from storage.report_rows import class_of, read_figures
 
 _SUM = query("sum_figures")
@@ -37,7 +46,11 @@ class Connections(Protocol):
 @asynccontextmanager
 async def adding_up(connections: Connections) -> AsyncIterator[Connection]:
     """A connection for statements that add up many rows. Raises StorageUnavailableError."""
-    async with connections.connection() as connection, connection.transaction(readonly=True):
+    async with (
+        connections.connection() as connection,
+        # What several statements read is of one moment.
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
         await connection.execute(_HAVE_ROOM)
         yield connection
 
@@ -48,15 +61,44 @@ class FigureReader:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
-    async def ask(self, question: Question) -> tuple[Summed, ...]:
-        """See ``ask``."""
-        return await ask(self._connections, question)
+    async def report(
+        self, question: Question, before: Question | None = None
+    ) -> tuple[Reported, Reported | None]:
+        """The figures that are asked for, and those of the time before where it is compared.
+
+        What has no figures is absent, but for a single offer that is asked for: it is there in
+        every bucket in which its campaign had calls. Raises StorageUnavailableError.
+        """
+        async with adding_up(self._connections) as connection:
+            now = await _sum(connection, question)
+            earlier = () if before is None else await _sum(connection, before)
+            names = {each.place.name for each in (*now, *earlier)} | {question.offer or ""}
+            told = await _reported(connection, question, now, names)
+            if before is None:
+                return told, None
+            return told, await _reported(connection, before, earlier, names)
 
 
 async def ask(connections: Connections, question: Question) -> tuple[Summed, ...]:
     """The figures that are asked for; what has none is absent. Raises StorageUnavailableError."""
     async with adding_up(connections) as connection:
-        rows = await connection.fetch(_SUM, *_values(question), timeout=READ_S)
+        return await _sum(connection, question)
+
+
+async def _reported(
+    connection: Connection, question: Question, summed: Sequence[Summed], names: Collection[str]
+) -> Reported:
+    calls = await read_offer_calls(connection, question, sorted(names))
+    if question.by is not By.OFFER or question.offer is None:
+        return Reported(summed, calls)
+    known = {(each.place, each.figure_class) for each in summed}
+    others = calls.rows_of(question.offer, len(question.edges))
+    rest = [each for each in others if (each.place, each.figure_class) not in known]
+    return Reported((*summed, *rest), calls)
+
+
+async def _sum(connection: Connection, question: Question) -> tuple[Summed, ...]:
+    rows = await connection.fetch(_SUM, *_values(question), timeout=READ_S)
     return tuple(
         Summed(
             Place(row["place"] - 1, row["name"]),

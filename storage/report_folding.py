@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -14,6 +14,7 @@ from auction.ports import StorageUnavailableError
 from storage.database import Connection, Database
 from storage.queries import query
 from storage.report_deltas import Delta, FoldedRows, Owned, Owner
+from storage.report_rosters import RosterKey, Rosters, add_rosters
 from storage.report_rows import Grain, RowKey, figure_columns
 
 _LOCK = query("lock_folding")
@@ -48,6 +49,7 @@ class ReportFolding:
         self._database = database
         self._at_once = at_once
         self._owners: dict[Owned, Owner] = {}
+        self._rosters = Rosters()
 
     async def run(self, every_s: float = EVERY_S) -> None:
         """Fold until cancelled; a database that is away is waited for."""
@@ -69,13 +71,14 @@ class ReportFolding:
                 return 0
             claimed = await connection.fetch(_CLAIM, self._at_once)
             if claimed:
-                figures = await self._count(connection, claimed)
+                figures, rosters = await self._count(connection, claimed)
                 await connection.execute(_ADD, *figure_columns(figures))
+                await add_rosters(connection, rosters)
         return len(claimed)
 
     async def _count(
         self, connection: Connection, claimed: Sequence[asyncpg.Record]
-    ) -> dict[RowKey, Figures]:
+    ) -> tuple[Mapping[RowKey, Figures], Mapping[RosterKey, int]]:
         deltas = [Delta.read(row) async for row in _in_turn(claimed)]
         await self._learn_owners(connection, deltas)
         rows = FoldedRows(self._owners)
@@ -85,14 +88,15 @@ class ReportFolding:
         quarters = sorted({key.bucket for key in rows.figures if key.grain == _QUARTERS})
         days = {row["bucket"]: row["first"] for row in await connection.fetch(_DAYS, quarters)}
         rows.add_to_days(days)
-        return rows.figures
+        await self._rosters.learn(connection, rows.decided)
+        return rows.figures, self._rosters.rows(rows.decided, days)
 
     async def _learn_owners(self, connection: Connection, deltas: Iterable[Delta]) -> None:
+        if len(self._owners) > KNOWN_OWNERS:
+            self._owners.clear()
         unknown = {owned for each in deltas for owned in each.offers() if owned not in self._owners}
         if not unknown:
             return
-        if len(self._owners) > KNOWN_OWNERS:
-            self._owners.clear()
         offers, revisions = zip(*unknown, strict=True)
         for row in await connection.fetch(_OWNERS, offers, revisions):
             kind = BuyerType(row["type"] or BuyerType.BUYER.value)

@@ -20,6 +20,7 @@ from storage.report_rows import Grain
 _LOCK = query("lock_folding")
 _FIRST = query("first_unsummed")
 _ADD_UP = query("add_up_day")
+_ADD_UP_ROSTERS = query("add_up_rosters")
 _NOTE = query("note_whole_day")
 _HAVE_ROOM = query("have_room")
 _FORGET = query("forget_minutes")
@@ -74,7 +75,8 @@ class ReportUpkeep:
             await connection.execute(_HAVE_ROOM)
             for quarters, days in _ADDED_UP.items():
                 grains = (quarters.value, days.value)
-                await connection.execute(_ADD_UP, first, until, *grains, timeout=ADD_UP_S)
+                for add_up in (_ADD_UP, _ADD_UP_ROSTERS):
+                    await connection.execute(add_up, first, until, *grains, timeout=ADD_UP_S)
             await connection.execute(_NOTE, first, until)
         return True
 

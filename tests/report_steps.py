@@ -56,7 +56,8 @@ async def store_owners(database: Database, catalogue: Catalogue) -> None:
         await connection.execute("truncate catalogue_items, catalogue_revisions cascade")
         await connection.execute(_REVISION)
         for offer in catalogue.offers.values():
-            await connection.execute(_ITEMS, "offer", offer.id, offer.buyer, "{}")
+            document = f'{{"campaign": "{offer.campaign}"}}'
+            await connection.execute(_ITEMS, "offer", offer.id, offer.buyer, document)
             document = f'{{"type": "{offer.buyer_type.value}"}}'
             await connection.execute(_ITEMS, "buyer", offer.buyer, None, document)
 

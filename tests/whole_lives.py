@@ -53,7 +53,7 @@ PAYOUTS = (
 TABLES = (
     "calls, reservations, usage_counters, plans, traces, events, conversions, conversion_entries, "
     "next_steps, postbacks, webhook_deliveries, caps_reached, report_deltas, report_figures, "
-    "report_whole_days, call_claims"
+    "report_whole_days, report_rosters, call_claims"
 )
 
 

@@ -75,6 +75,15 @@ WON = "won"
 """The outcome of the offer that got the call; it has no number."""
 
 
+FIXED_TERMS = "fixed_terms"
+"""In reports: what no trace tells of an offer, as its fixed terms refused the call."""
+
+FIXED_TERMS_MEANING = (
+    "Paused, closed, filtered and the like together: what fixed terms refuse is not recorded call "
+    "by call. Calls that were decided before any offer was looked at are among them."
+)
+
+
 class NoRouteReason:
     """Why a call got no route: the ``reason`` of a ``no_route`` answer."""
 

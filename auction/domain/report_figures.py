@@ -93,6 +93,12 @@ class Figures:
         """Posts of which is known what became of them, and those of which it is not."""
         return self.posts_accepted + self.posts_rejected + self.posts_unknown + self.post_errors
 
+    @property
+    def looked_at(self) -> int:
+        """First decisions whose traces tell what became of an offer: eligible or refused."""
+        refused = (count for code, count in self.reasons.items() if code in NOT_ELIGIBLE)
+        return self.eligible + sum(refused)
+
     def add(self, other: "Figures") -> None:
         """Sum by sum, bin by bin."""
         for name in SUMS:
@@ -152,17 +158,20 @@ def count_offer(tally: Tally, line: TracedOffer, attempt: int, weight: int = 1) 
     """Count one offer's part in a decision; ``weight`` -1 takes it out again.
 
     A later attempt goes by earlier bids and repeats who said no: of it count the pings that it
-    sent, what became of the offers that it ranked, and the route.
+    sent, what became of the offers that it ranked, and the route. Whom the call was not for is told
+    of first decisions alone: those reasons and ``eligible`` are all that were looked at.
     """
     code, ms = line["code"], line["ms"]
-    if attempt == _FIRST and code not in NOT_ELIGIBLE:
+    refused = code in NOT_ELIGIBLE
+    if attempt == _FIRST and not refused:
         for figures in tally:
             figures.eligible += weight
     if ms is not None:
         _count_ping(tally, line, round(ms * 1000), weight)
     if code is None or line.get("static", False):
         _count_win(tally, line, weight)
-    if code is not None and (attempt == _FIRST or ms is not None or line["rank"] is not None):
+    asked = not refused and (ms is not None or line["rank"] is not None)
+    if code is not None and (attempt == _FIRST or asked):
         for figures in tally:
             figures.reasons[code] = figures.reasons.get(code, 0) + weight
         if code in _POSTS:

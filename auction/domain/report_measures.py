@@ -13,6 +13,7 @@ Measure: TypeAlias = int | Decimal | float | None
 """A count, an amount of money, a rate or milliseconds; None where there is nothing to divide by."""
 
 DENOMINATORS: Final[Mapping[str, str]] = {
+    "eligible_rate": "eligible / offer_calls",
     "bid_rate": "bids / pinged",
     "timeout_rate": "timeouts / pinged",
     "error_rate": "errors / pinged",
@@ -34,21 +35,39 @@ OF_CALLS: Final = ("calls", "no_route")
 """What only calls have, not offers."""
 
 OF_AUCTIONS: Final = (
-    *("eligible", "pinged", "bids", "no_bids", "timeouts", "errors", "below_minimum"),
+    *(
+        "offer_calls",
+        "eligible",
+        "pinged",
+        "bids",
+        "no_bids",
+        "timeouts",
+        "errors",
+        "below_minimum",
+    ),
     *("invalid_bids", "not_awaited", "won_by_auction", "won_statically"),
     *("post_accepted", "post_rejected", "post_unknown", "post_error", "average_bid", "p50_bid"),
-    *("p90_bid", "bid_rate", "timeout_rate", "error_rate", "win_rate", "accept_rate"),
+    *(
+        "p90_bid",
+        "eligible_rate",
+        "bid_rate",
+        "timeout_rate",
+        "error_rate",
+        "win_rate",
+        "accept_rate",
+    ),
     *("ping_p50_ms", "ping_p95_ms", "ping_p99_ms"),
 )
 """What is known of pings and posts."""
 
 
-def measures(figures: Figures) -> dict[str, Measure]:
-    """Every measure by its name in reports, in their order."""
+def measures(figures: Figures, offer_calls: int | None = None) -> dict[str, Measure]:
+    """Every measure by its name in reports, in their order. ``offer_calls`` None: not known."""
     return {
         "calls": figures.calls,
         "no_route": figures.unrouted,
-        **_auction(figures),
+        "offer_calls": offer_calls,
+        **_auction(figures, offer_calls),
         "won": figures.won,
         "answered": figures.answered,
         "completed": figures.completed,
@@ -61,7 +80,19 @@ def measures(figures: Figures) -> dict[str, Measure]:
     }
 
 
-def _auction(figures: Figures) -> dict[str, Measure]:
+def accounted(figures: Figures, offer_calls: int | None) -> int | None:
+    """``offer_calls``; None where more were looked at, so that some were not counted."""
+    if offer_calls is None or offer_calls < figures.looked_at:
+        return None
+    return offer_calls
+
+
+def by_fixed_terms(figures: Figures, offer_calls: int | None) -> int:
+    """How many of these calls no trace tells of: all others are eligible or have a reason."""
+    return 0 if offer_calls is None else offer_calls - figures.looked_at
+
+
+def _auction(figures: Figures, offer_calls: int | None) -> dict[str, Measure]:
     return {
         "eligible": figures.eligible,
         "pinged": figures.pinged,
@@ -81,6 +112,7 @@ def _auction(figures: Figures) -> dict[str, Measure]:
         "average_bid": mean_bid(figures.bid_total, figures.bids),
         "p50_bid": _bid(figures, 50),
         "p90_bid": _bid(figures, 90),
+        "eligible_rate": _rate(figures.eligible, offer_calls),
         "bid_rate": _rate(figures.bids, figures.pinged),
         "timeout_rate": _rate(figures.timeouts, figures.pinged),
         "error_rate": _rate(figures.errors, figures.pinged),
@@ -104,7 +136,7 @@ def trend(now: Measure, before: Measure) -> float | None:
     return round(float(Fraction(now) / Fraction(before) - 1), _DIGITS)
 
 
-def _rate(part: int, whole: int) -> float | None:
+def _rate(part: int, whole: int | None) -> float | None:
     return round(part / whole, _DIGITS) if whole else None
 
 

@@ -10,17 +10,20 @@ from typing import Final
 import orjson
 
 from auction.domain.money import render
-from auction.domain.reasons import Reason
+from auction.domain.reasons import FIXED_TERMS, Reason
 from auction.domain.report_figures import FigureClass, Figures
 from auction.domain.report_measures import (
     DENOMINATORS,
     OF_AUCTIONS,
     OF_CALLS,
     Measure,
+    accounted,
+    by_fixed_terms,
     measures,
     trend,
 )
 from auction.domain.report_question import By, Place, Question, Summed
+from auction.domain.report_rosters import Reported
 from auction.web.cdr_formats import csv_lines, harmless
 from auction.web.report_request import AskedReport
 from auction.web.services import Grant
@@ -29,6 +32,7 @@ Row = dict[str, object]
 
 _NOT_FOR_BUYERS: Final = frozenset({"payout", "margin"})
 _NOT_FOR_SOURCES: Final = frozenset({"revenue", "margin", "reasons", *OF_AUCTIONS})
+_OF_ALL_CALLS: Final = frozenset({"offer_calls", "eligible_rate"})
 _NOTHING: Final = Figures()
 _AMOUNT: Final = re.compile(r"-?\d+\.\d+", re.ASCII)
 _APART: Final = [each for each in FigureClass if each is not FigureClass.SOLD]
@@ -40,8 +44,8 @@ class Report:
     """What was read; ``before``: of the period before, None unless it is compared."""
 
     asked: AskedReport
-    now: Sequence[Summed]
-    before: Sequence[Summed] | None
+    now: Reported
+    before: Reported | None
     currency: str
 
 
@@ -94,14 +98,18 @@ class _View:
         hidden = frozenset() if report.asked.by_call else frozenset(OF_CALLS)
         if grant.buyer is not None:
             hidden |= _NOT_FOR_BUYERS
+        if grant.buyer is not None and _by_source(report.asked.question):
+            # How much a source sends is no buyer's to know, beyond what its offers could take.
+            hidden |= _OF_ALL_CALLS
         if grant.source is not None:
             hidden |= _NOT_FOR_SOURCES
         # A month may have been longer: days that this one lacks stand in the totals alone.
         buckets = len(report.asked.question.edges)
-        before = [each for each in report.before or () if each.place.bucket < buckets]
+        earlier = () if report.before is None else report.before.summed
+        before = [each for each in earlier if each.place.bucket < buckets]
         about_offers = report.asked.question.by in {By.OFFER, By.BUYER}
         won_only = grant.source is not None and about_offers
-        return cls(report, hidden, won_only, _by_place(report.now), _by_place(before))
+        return cls(report, hidden, won_only, _by_place(report.now.summed), _by_place(before))
 
     @property
     def names(self) -> list[str]:
@@ -131,11 +139,18 @@ class _View:
             figures = [_NOTHING if each is None else each.figures for each in (now, before)]
             if self.won_only and not any(each.won for each in figures):
                 continue
-            yield {**self._heading(known), **self._told(*figures)}
+            calls = self._calls(figure_class, place)
+            sums = map(_Sums, figures, calls)
+            yield {**self._heading(known), **self._told(*sums)}
 
     def totals(self) -> Row:
         """The sums of what was sold or offered for sale."""
-        return self._told(_sum(self.report.now), _sum(self.report.before or ()))
+        return self._told(_Sums.all_of(self.report.now), _Sums.all_of(self.report.before))
+
+    def _calls(self, figure_class: FigureClass, place: Place) -> Iterator[int | None]:
+        by = _by(self.report.asked.question)
+        for reported in (self.report.now, self.report.before):
+            yield 0 if reported is None else reported.calls.of(by, figure_class, place)
 
     def _heading(self, summed: Summed) -> Row:
         question, place = self.report.asked.question, summed.place
@@ -146,11 +161,11 @@ class _View:
         first, until = edges[place.bucket], edges[place.bucket + 1]
         return heading | {"from": _instant(first), "to": _instant(until)}
 
-    def _told(self, figures: Figures, before: Figures) -> Row:
-        shown = self._measures(figures)
+    def _told(self, now: "_Sums", before: "_Sums") -> Row:
+        shown = self._measures(now)
         row: Row = {name: _plain(measure) for name, measure in shown.items()}
         if "reasons" not in self.hidden:
-            row["reasons"] = _reasons(figures)
+            row["reasons"] = self._reasons(now)
         if self.report.before is None:
             return row
         earlier = self._measures(before)
@@ -159,9 +174,40 @@ class _View:
             "trend": {name: trend(shown[name], earlier[name]) for name in shown},
         }
 
-    def _measures(self, figures: Figures) -> Mapping[str, Measure]:
-        told = measures(figures).items()
+    def _measures(self, sums: "_Sums") -> Mapping[str, Measure]:
+        told = measures(sums.figures, sums.offer_calls).items()
         return {name: measure for name, measure in told if name not in self.hidden}
+
+    def _reasons(self, sums: "_Sums") -> dict[str, int]:
+        counted = sorted(sums.figures.reasons.items())
+        reasons = {_REASONS.get(code, str(code)): count for code, count in counted if count}
+        fixed = by_fixed_terms(sums.figures, sums.offer_calls)
+        if fixed and "offer_calls" not in self.hidden:
+            reasons[FIXED_TERMS] = fixed
+        return reasons
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """What one row, or all of a report, tells."""
+
+    figures: Figures
+    counted: int | None
+
+    @property
+    def offer_calls(self) -> int | None:
+        """None where it is not known."""
+        return accounted(self.figures, self.counted)
+
+    @classmethod
+    def all_of(cls, reported: Reported | None) -> "_Sums":
+        total = Figures()
+        if reported is None:
+            return cls(total, 0)
+        for each in reported.summed:
+            if each.figure_class is FigureClass.SOLD:
+                total.add(each.figures)
+        return cls(total, reported.calls.total())
 
 
 def _by(question: Question) -> By:
@@ -169,21 +215,12 @@ def _by(question: Question) -> By:
     return question.by
 
 
+def _by_source(question: Question) -> bool:
+    return question.by is By.SOURCE or question.source is not None
+
+
 def _by_place(summed: Iterable[Summed]) -> dict[tuple[FigureClass, Place], Summed]:
     return {(each.figure_class, each.place): each for each in summed}
-
-
-def _sum(summed: Iterable[Summed]) -> Figures:
-    total = Figures()
-    for each in summed:
-        if each.figure_class is FigureClass.SOLD:
-            total.add(each.figures)
-    return total
-
-
-def _reasons(figures: Figures) -> dict[str, int]:
-    counted = sorted(figures.reasons.items())
-    return {_REASONS.get(code, str(code)): count for code, count in counted if count}
 
 
 def _flat(row: Mapping[str, object]) -> Mapping[str, object]:

@@ -1,13 +1,14 @@
 """``GET /v1/reports/offers|buyers|sources|campaigns``."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import orjson
 from aiohttp import hdrs, web
 
-from auction.domain.report_question import By, Question, Summed
+from auction.domain.report_question import By, Question
+from auction.domain.report_rosters import OfferCalls, Reported
 from auction.domain.terms import Catalogue
 from auction.ports import Clock, StorageUnavailableError
 from auction.web.authentication import MAY_VIEW, granted
@@ -27,8 +28,10 @@ _CSV: Final = {hdrs.CONTENT_TYPE: "text/csv"}
 class FigureReader(Protocol):
     """Where figures are read."""
 
-    async def ask(self, question: Question) -> Sequence[Summed]:
-        """The figures that are asked for. Raises StorageUnavailableError."""
+    async def report(
+        self, question: Question, before: Question | None
+    ) -> tuple[Reported, Reported | None]:
+        """The figures of both questions. Raises StorageUnavailableError."""
 
 
 class ReportHandlers:
@@ -71,17 +74,14 @@ class ReportHandlers:
         by = REPORTS[request.path.rpartition("/")[2]]
         asked = read_report_request(request.query, by, grant, self._clock.now(), terms.zone)
         if asked.nothing:
-            return Report(asked, (), () if asked.before else None, terms.currency)
-        now = await self._ask(asked.question)
-        before = await self._ask(asked.before) if asked.before else None
+            nothing = Reported((), OfferCalls({}, ()))
+            return Report(asked, nothing, nothing if asked.before else None, terms.currency)
+        now, before = await self._reader.report(asked.question, asked.before)
+        for reported in (now, before):
+            if reported is not None and len(reported.summed) > MOST_ROWS:
+                text = f"gives more than {MOST_ROWS} rows: ask for less, or a larger bucket"
+                raise invalid(Fault("bucket", text))
         return Report(asked, now, before, terms.currency)
-
-    async def _ask(self, question: Question) -> Sequence[Summed]:
-        summed = await self._reader.ask(question)
-        if len(summed) > MOST_ROWS:
-            text = f"gives more than {MOST_ROWS} rows: ask for less, or a larger bucket"
-            raise invalid(Fault("bucket", text))
-        return summed
 
 
 def _accepted(request: web.Request) -> str:

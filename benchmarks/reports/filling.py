@@ -47,6 +47,46 @@ _FILL: Final = """
     cross join generate_series(1, greatest($4::integer, 1)) as source
 """
 
+CAMPAIGNS: Final = 5
+ROSTERS_A_DAY: Final = 12
+"""How often an offer comes or goes: every two hours."""
+
+_FILL_CALLS: Final = """
+    with calls as (
+        select
+            $3::text as grain, at, 'campaign-' || number as campaign,
+            case when $4 > 0 then 'source-' || source else '' end as source,
+            (extract(epoch from at - $6) / 7200)::bigint + 1 as roster, $5::bigint as calls
+        from generate_series($1::timestamptz, $2::timestamptz - interval '1 minute', '15 minutes')
+            as at
+        cross join generate_series(0, $7::integer - 1) as number
+        cross join generate_series(1, greatest($4::integer, 1)) as source
+    ),
+    counted as (
+        insert into report_rosters
+        select grain, at, campaign, source, 'buyer', roster, calls from calls
+    )
+    insert into report_figures
+    select
+        grain, at, campaign, '', '', source, 'buyer', calls, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, '{}', '{}', '{}'
+    from calls
+"""
+_REVISIONS: Final = """
+    insert into catalogue_revisions (revision, origin)
+    select number, 'benchmark' from generate_series(1, $1::integer) as number
+"""
+_PLACES: Final = """
+    insert into offer_places
+    select
+        'campaign-' || number % $3, 'offer-' || number, 'buyer-' || number / 2, 'buyer', 1, null
+    from generate_series(1, $2::integer) as number
+    union all
+    select
+        'campaign-' || number % $3, 'short-' || number, 'buyer-0', 'buyer', number, number
+    from generate_series(1, $1::integer) as number
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Extent:
@@ -86,6 +126,18 @@ async def fill_day(database: Database, extent: Extent, ago: int) -> None:
             spread = max(1, each // _BINS)
             values = (first, until, extent.offers, sources, each, spread, grain.value)
             await connection.execute(_FILL, *values, timeout=600)
+            calls = max(1, each * extent.offers // PINGS_PER_CALL // CAMPAIGNS)
+            since = last_midnight() - timedelta(days=extent.days)
+            some = (first, until, grain.value, sources, calls, since, CAMPAIGNS)
+            await connection.execute(_FILL_CALLS, *some, timeout=600)
+
+
+async def fill_places(database: Database, extent: Extent) -> None:
+    """The offers of the campaigns, and those that came and went meanwhile."""
+    revisions = (extent.days + 2) * ROSTERS_A_DAY
+    async with database.connection() as connection:
+        await connection.execute(_REVISIONS, revisions)
+        await connection.execute(_PLACES, revisions, extent.offers, CAMPAIGNS)
 
 
 async def add_up_days(database: Database) -> int:

@@ -83,11 +83,10 @@ def _report(
 
     async def read() -> int:
         asked = read_report_request(MultiDict(query), by, grant, now, ZONE)
-        found = await reader.ask(asked.question)
-        before = await reader.ask(asked.before) if asked.before else None
+        found, before = await reader.report(asked.question, asked.before)
         report = render_report(Report(asked, found, before, "USD"), grant)
         orjson.dumps(report)
-        return len(found)
+        return len(found.summed)
 
     return read
 

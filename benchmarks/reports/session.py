@@ -16,7 +16,7 @@ from benchmarks.report import (
     show_report,
     write_report,
 )
-from benchmarks.reports.filling import Extent, add_up_days, fill_day
+from benchmarks.reports.filling import Extent, add_up_days, fill_day, fill_places
 from benchmarks.reports.folding import CALLS, time_folding
 from benchmarks.reports.questions import cases, timed
 from benchmarks.running import run_to_end
@@ -74,6 +74,7 @@ async def _measure(extent: Extent, rounds: int, folder: Path, steps: Steps) -> F
 
 
 async def _fill(database: Database, extent: Extent, found: Found, steps: Steps) -> None:
+    await fill_places(database, extent)
     for day in range(extent.days):
         steps.tell(f"figures of day {day + 1} of {extent.days}")
         await fill_day(database, extent, day)

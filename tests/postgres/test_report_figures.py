@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import orjson
+import pytest
 
 from auction.domain.log_bins import bin_of
 from auction.domain.report_figures import Figures
@@ -116,6 +117,21 @@ async def test_nothing_is_folded_beside_another(database: Database) -> None:
         assert await ReportFolding(database).fold() == 0
     assert await ReportFolding(database).fold() == 1
     assert await ReportFolding(database).fold() == 0
+
+
+async def test_what_is_known_of_offers_is_forgotten_before_it_grows_too_large(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.report_folding.KNOWN_OWNERS", 0)
+    monkeypatch.setattr("storage.report_rosters.MOST_KNOWN", 0)
+    await store_owners(database, CATALOGUE)
+    folding = ReportFolding(database)
+    async with database.connection() as connection:
+        await decide(connection, "first")
+        await fold_all(folding)
+        await decide(connection, "second", a_trace(a_line(), a_line("cobalt-auto", 0)))
+        await fold_all(folding)
+    await assert_figures_agree(database, CATALOGUE)
 
 
 async def test_figures_are_exact_to_the_minute(database: Database) -> None:

@@ -9,14 +9,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule, run_state_machine_as_test
 
 from auction.domain.call import Call
-from auction.domain.ids import CampaignId
+from auction.domain.ids import CampaignId, OfferId
 from auction.domain.offer_reasons import OfferReasons
+from auction.domain.report_measures import by_fixed_terms
 from auction.domain.report_question import By, Question, Summed
 from auction.domain.trace import TraceEntry
 from auction.web.explanation import explain, read_trace
 from auction.web.offer_reasons import count
 from storage.offer_reasons import TracedCalls
-from storage.report_figures import ask
+from storage.report_figures import FigureReader, ask
 from storage.report_folding import ReportFolding
 from storage.report_upkeep import ReportUpkeep
 from tests.builders import CAMPAIGN, NEW_YORK
@@ -61,6 +62,7 @@ class ReportMachine(LifeMachine):
         await fold_all(ReportFolding(self.database, 7))
         await assert_figures_agree(self.database, self.catalogue)
         await self.reasons_are_those_of_every_decision()
+        await self.every_decision_is_accounted_for()
         by_days = [await self.asked(by) for by in By]
         async with self.database.connection() as connection:
             await connection.execute("truncate report_whole_days")
@@ -80,6 +82,22 @@ class ReportMachine(LifeMachine):
             assert (counted.calls, counted.won, counted.untold) == (len(own), len(won), 0)
             others = Counter(each.reason for each in own if each not in won)
             assert counted.reasons == others
+
+    async def every_decision_is_accounted_for(self) -> None:
+        """What reports tell of offers is of every first decision, in a trace or not."""
+        async with self.database.connection() as connection:
+            rows = await connection.fetch("select trace from traces where attempt = 1")
+        traces = [read_trace(row["trace"]) for row in rows]
+        lines = Counter(line.offer for trace in traces for line in trace.offers)
+        since, until = datetime.now(UTC) - timedelta(days=9), datetime.now(UTC) + timedelta(days=9)
+        question = Question(since, until, [since], By.OFFER)
+        told, _ = await FigureReader(self.database).report(question)
+        for row in told.summed:
+            calls = told.calls.of(By.OFFER, row.figure_class, row.place)
+            assert calls == len(traces)
+            assert by_fixed_terms(row.figures, calls) == calls - lines[OfferId(row.place.name)]
+        offers = self.catalogue.campaigns[CampaignId(CAMPAIGN)].offers
+        assert told.calls.total() == len(traces) * len(offers)
 
     async def explained(self, call: Call) -> tuple[TraceEntry, ...]:
         record = await self.world.records.get_call(call.call_id)

@@ -15,7 +15,10 @@ Owner = Literal["offer", "buyer"]
 class ReportedFigures(Answer):
     """Counts, money, rates and milliseconds; what a token may not see is absent.
 
-    ``previous`` and ``trend`` are there when the period before is compared.
+    ``offer_calls`` are decided calls times the offers that they might have gone to, null where they
+    were not counted: ``eligible`` and the ``reasons`` of offers that calls were not for,
+    ``fixed_terms`` among them. ``previous`` and ``trend`` are there when the period before is
+    compared.
     """
 
     won: int
@@ -24,6 +27,10 @@ class ReportedFigures(Answer):
     converted: int
     answer_rate: float | None
     conversion_rate: float | None
+    offer_calls: int | None = None
+    eligible: int | None = None
+    eligible_rate: float | None = None
+    reasons: dict[str, int] | None = None
 
 
 class ReportPeriod(Answer):

@@ -71,6 +71,22 @@ cross join lateral (
     limit 1
 ) as b
 
+-- name: rosters_of
+-- The roster that a campaign had in a revision: since when it has had these offers and no others.
+select
+    item.campaign, item.revision,
+    greatest(
+        coalesce((
+            select max(first_revision) from offer_places as p
+            where p.campaign = item.campaign and p.first_revision <= item.revision
+        ), 0),
+        coalesce((
+            select max(last_revision) + 1 from offer_places as p
+            where p.campaign = item.campaign and p.last_revision < item.revision
+        ), 0)
+    ) as roster
+from unnest($1::text[], $2::bigint[]) as item (campaign, revision)
+
 -- name: whole_days_of
 select item.bucket, d.first
 from unnest($1::timestamptz[]) as item (bucket)
@@ -140,6 +156,16 @@ on conflict (grain, bucket, campaign, offer, buyer, source, class) do update set
         else add_packed(f.ping_times, excluded.ping_times)
     end
 
+-- name: add_rosters
+insert into report_rosters as r (grain, bucket, campaign, source, class, roster, calls)
+select *
+from unnest(
+    $1::text::text[], $2::text::timestamptz[], $3::text::text[], $4::text::text[],
+    $5::text::text[], $6::text::bigint[], $7::text::bigint[]
+)
+on conflict (grain, bucket, campaign, source, class, roster) do update
+set calls = r.calls + excluded.calls
+
 -- name: packed_counts
 -- Part of the queries below: what is counted by key in the rows of "listed", added up per set of figures.
 items as (
@@ -171,15 +197,13 @@ packed as (
     group by number
 )
 
--- name: sum_figures
--- From $1 until $2, in the buckets that begin at $3, per campaign, offer, buyer or source ($4), or of
--- all. Whole days that lie in one bucket stand for their quarters; $9: minutes instead of both. $12: by
--- source. $10: with what is counted by key.
-with whole as materialized (
+-- name: days_and_rest
+-- Part of the queries below: whole days between $1 and $2 that lie in one of the buckets which begin at $3, and
+-- stand for their quarters of an hour; and the spans of time that are left.
+whole as materialized (
     select d.first, d.until
     from report_whole_days as d
-    where not $9::boolean
-        and d.first >= $1::timestamptz
+    where d.first >= $1::timestamptz
         and d.until <= $2::timestamptz
         and width_bucket(d.first, $3::timestamptz[])
             = width_bucket(d.until - interval '1 microsecond', $3::timestamptz[])
@@ -191,15 +215,22 @@ rest as materialized (
         - coalesce((select range_agg(tstzrange(first, until)) from whole), '{}')
     ) as span
 ),
+
+-- name: sum_figures
+-- From $1 until $2, in the buckets that begin at $3, per campaign, offer, buyer or source ($4), or of
+-- all. Whole days that lie in one bucket stand for their quarters; $9: minutes instead of both. $12: by
+-- source. $10: with what is counted by key.
+with
+-- include: days_and_rest
 kept as (
-    select f.* from whole join report_days as f on f.bucket = whole.first where not $12::boolean
+    select f.*
+    from whole
+    join report_days as f on f.bucket = whole.first
+    where not $9::boolean and not $12::boolean
     union all
     select f.* from whole join report_source_days as f on f.bucket = whole.first where $12::boolean
     union all
-    select f.*
-    from rest
-    join report_minutes as f on f.bucket >= rest.first and f.bucket < rest.until
-    where $9::boolean
+    select f.* from report_minutes as f where $9::boolean and f.bucket >= $1 and f.bucket < $2
     union all
     select f.*
     from rest
@@ -276,6 +307,78 @@ select summed.*, packed.reasons, packed.bid_sizes, packed.ping_times
 from summed
 left join packed using (number)
 limit $11
+
+-- name: sum_rosters
+-- Calls by the roster that they were decided with, from $1 until $2, in the buckets that begin at $3. $4: only
+-- of this campaign, $5: only of this source. $6: by source. Where roster is null: all calls, counted or not.
+with
+-- include: days_and_rest
+kept as (
+    select r.bucket, r.campaign, r.source, r.class, r.roster, r.calls
+    from whole
+    join report_rosters as r
+        on r.grain = case when $6::boolean then 'source_day' else 'day' end
+        and r.bucket = whole.first
+    union all
+    select r.bucket, r.campaign, r.source, r.class, r.roster, r.calls
+    from rest
+    cross join lateral (
+        select * from report_rosters
+        where grain = case when $6 then 'source_quarter' else 'quarter' end
+            and bucket >= rest.first and bucket < rest.until
+        offset 0
+    ) as r
+    union all
+    select f.bucket, f.campaign, f.source, f.class, null, f.calls
+    from whole
+    join report_figures as f
+        on f.grain = case when $6 then 'source_day' else 'day' end
+        and f.bucket = whole.first
+        and f.offer = ''
+    union all
+    select f.bucket, f.campaign, f.source, f.class, null, f.calls
+    from rest
+    cross join lateral (
+        select * from report_figures
+        where grain = case when $6 then 'source_quarter' else 'quarter' end
+            and bucket >= rest.first and bucket < rest.until and offer = ''
+        offset 0
+    ) as f
+)
+select
+    width_bucket(bucket, $3) as place, campaign, source, class, roster, sum(calls)::bigint as calls
+from kept
+where ($4::text is null or campaign = $4) and ($5::text is null or source = $5)
+group by place, campaign, source, class, roster
+
+-- name: roster_changes
+-- How many offers of these campaigns came, less those that went, by the revision from which that holds. $2: by
+-- offer or buyer, else all of a campaign together; $3: only these. $4, $5: only of this offer, this buyer.
+select campaign, name, class, revision, sum(change)::integer as change, max(buyer) as buyer
+from (
+    select
+        p.campaign, p.buyer, p.class, step.revision, step.change,
+        case $2::text when 'offer' then p.offer when 'buyer' then p.buyer else '' end as name
+    from offer_places as p
+    cross join lateral (
+        values (p.first_revision, 1), (p.last_revision + 1, -1)
+    ) as step (revision, change)
+    where p.campaign = any($1::text[])
+        and step.revision is not null
+        and ($4::text is null or p.offer = $4)
+        and ($5::text is null or p.buyer = $5)
+) as steps
+where $3::text[] is null or name = any($3)
+group by campaign, name, class, revision
+having sum(change) <> 0
+
+-- name: add_up_rosters
+-- The rows of grain $3 from $1 until $2 added up to one of grain $4 for each key.
+insert into report_rosters (grain, bucket, campaign, source, class, roster, calls)
+select $4::text, $1::timestamptz, campaign, source, class, roster, sum(calls)::bigint
+from report_rosters
+where grain = $3::text and bucket >= $1 and bucket < $2::timestamptz
+group by campaign, source, class, roster
 
 -- name: first_unsummed
 -- The first quarter of an hour before $1 that no whole day has, and where the whole days next to it are.

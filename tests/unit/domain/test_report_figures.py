@@ -93,6 +93,13 @@ def test_a_later_attempt_counts_what_is_new_in_it() -> None:
     assert figures.reasons == {305: 1, 402: 1, 101: 1}
 
 
+def test_whom_a_call_was_not_for_is_told_of_its_first_decision_alone() -> None:
+    lines = (unpinged(206, rank=1), unpinged(215), unpinged(1))
+    assert counted(*lines).reasons == {206: 1, 215: 1, 1: 1}
+    assert counted(*lines).looked_at == 3
+    assert counted(*lines, attempt=2).reasons == {}
+
+
 def test_what_is_taken_out_again_leaves_nothing() -> None:
     figures = counted(a_line(), a_line(401), a_line(0, bid=None), unpinged(None, static=True))
     for line in (a_line(), a_line(401), a_line(0, bid=None), unpinged(None, static=True)):

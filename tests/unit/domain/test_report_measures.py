@@ -2,7 +2,7 @@ from decimal import Decimal
 
 from auction.domain.log_bins import bin_of
 from auction.domain.report_figures import Figures
-from auction.domain.report_measures import mean_bid, measures, trend
+from auction.domain.report_measures import accounted, by_fixed_terms, mean_bid, measures, trend
 
 BUSY = Figures(
     calls=12,
@@ -33,6 +33,24 @@ def test_rates_are_shares_of_what_they_name() -> None:
     assert [told[name] for name in rates] == [0.6, 0.2, 0.1, 0.5, 0.75, 0.5]
     assert (told["conversion_rate"], told["won"], told["margin"]) == (0.25, 4, Decimal("32.00"))
     assert told["average_bid"] == Decimal("51.6667")
+
+
+def test_every_call_is_eligible_or_has_a_reason_or_was_refused_by_fixed_terms() -> None:
+    looked_at = Figures(eligible=11, reasons={206: 2, 208: 1, 0: 5, 502: 1})
+    assert looked_at.looked_at == 14
+    assert accounted(looked_at, 20) == 20
+    assert by_fixed_terms(looked_at, 20) == 6
+    assert measures(looked_at, 20)["eligible_rate"] == 0.55
+
+
+def test_fewer_calls_than_were_looked_at_are_not_all_there_were() -> None:
+    looked_at = Figures(eligible=11, reasons={206: 2})
+    assert accounted(looked_at, 13) == 13
+    assert accounted(looked_at, 12) is None
+    assert accounted(looked_at, None) is None
+    assert by_fixed_terms(looked_at, None) == 0
+    told = measures(looked_at, None)
+    assert (told["offer_calls"], told["eligible_rate"]) == (None, None)
 
 
 def test_percentiles_are_within_one_percent() -> None:
