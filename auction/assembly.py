@@ -179,7 +179,8 @@ class CallHandling:
     def application(self) -> web.Application:
         """The API of port 8080."""
         api = build_api(self.services, self.life, *self._routes())
-        api.middlewares.extend(self._parts.tracing.middlewares)
+        # Outside of the edge, which makes answers of errors: a span says what is answered.
+        api.middlewares[:0] = self._parts.tracing.middlewares
         return api
 
     def _routes(self) -> tuple[Routes, ...]:

@@ -4,16 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
 import aiohttp
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from auction.demo.service import ServiceHandle
 from auction.demo.traffic import TIMEOUT_MS, DemoCall, Leg
 
 ANSWER_WITHIN_S = 10.0
 READERS = 8
+ASKS_AGAIN_AFTER_S = 0.5
 
 Progress = Callable[[], None]
 """Called once per call that is over."""
@@ -135,6 +138,16 @@ class DemoSwitch:
         await self._post("/v1/calls/events", event | more)
 
     async def _post(self, path: str, content: object) -> dict[str, Any]:
+        """Asked again while the service is too busy to answer: a repeat is the same request."""
+        again = AsyncRetrying(
+            retry=retry_if_exception(_is_unavailable),
+            wait=wait_fixed(ASKS_AGAIN_AFTER_S),
+            stop=stop_after_delay(ANSWER_WITHIN_S),
+            reraise=True,
+        )
+        return await again(self._post_once, path, content)
+
+    async def _post_once(self, path: str, content: object) -> dict[str, Any]:
         async with self._client.post(f"{self._service.base_url}{path}", json=content) as response:
             response.raise_for_status()
             answer: dict[str, Any] = await response.json()
@@ -145,3 +158,10 @@ class DemoSwitch:
             response.raise_for_status()
             answer: dict[str, Any] = await response.json()
             return answer
+
+
+def _is_unavailable(error: BaseException) -> bool:
+    return (
+        isinstance(error, aiohttp.ClientResponseError)
+        and error.status == HTTPStatus.SERVICE_UNAVAILABLE
+    )

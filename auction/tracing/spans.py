@@ -61,7 +61,7 @@ class Spans:
 
 
 def traceparent(span: Span) -> str | None:
-    """The header by which others join the span's trace (W3C Trace Context, level 1)."""
+    """The header by which others join the span's trace (W3C Trace Context)."""
     context = span.get_span_context()
     if context == INVALID_SPAN_CONTEXT:
         return None

@@ -7,7 +7,7 @@ from aiohttp.typedefs import Middleware
 from auction.ports import BuyerGateway, NextLedger
 from config.faults import ConfigError, Fault
 
-_EXTRA_NEEDED = 'needs OpenTelemetry: pip install "pingpost[otel]"'
+_EXTRA_NEEDED = "needs OpenTelemetry: the extra `otel`, or the packages of requirements.lock"
 
 
 class Tracing(Protocol):

@@ -17,8 +17,10 @@ _COMMENT = re.compile(r"<!--(.*?)-->", re.DOTALL)
 _HEADING = re.compile(r"#{1,6} +(.+?)\s*$")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _CODE = re.compile(r"`[^`]*`")
+_ELSEWHERE = {"not run", "run by"}
+_COMMENT_OF_COMMAND = re.compile(r"(^|\s)#.*")
 _DIRECTIVE = re.compile(
-    r"\s*(not run|exits|before|again|varies|service|database|part of):?\s(.*?)\s*", re.DOTALL
+    r"\s*(not run|run by|exits|before|again|varies|service|database|part of):?\s(.*?)\s*", re.DOTALL
 )
 
 
@@ -37,6 +39,17 @@ class Block:
     def place(self) -> str:
         """Where it is, for people."""
         return f"{_name(self.page)}:{self.line}"
+
+    @property
+    def runner(self) -> str | None:
+        """The file that runs it in the page's stead, from the repository's top."""
+        told = self.directives.get("run by")
+        return told.partition(",")[0] if told is not None else None
+
+    def lines(self) -> list[str]:
+        """Its commands one by one, without their comments; each must stand on one line."""
+        bare = (_COMMENT_OF_COMMAND.sub("", line).strip() for line in self.text.splitlines())
+        return [line for line in bare if line]
 
 
 @dataclass(frozen=True)
@@ -66,7 +79,8 @@ class Page:
         return self._told("database")
 
     def _told(self, wanted: str) -> str | None:
-        comments = _COMMENT.finditer("\n".join(self.lines))
+        bare = "\n".join(_CODE.sub("", line) for line in self.lines)
+        comments = _COMMENT.finditer(bare)
         found = dict(filter(None, (_directive(comment[1]) for comment in comments)))
         return found.get(wanted)
 
@@ -76,9 +90,9 @@ class Page:
         return _name(self.path)
 
     def commands(self) -> Iterator[tuple[Block, Block | None]]:
-        """The blocks of commands that are run, each with the block that comes next."""
+        """The blocks that are run with their page, each with the block that comes next."""
         for block, after in zip_longest(self.blocks, self.blocks[1:]):
-            if block.language == COMMANDS and "not run" not in block.directives:
+            if block.language == COMMANDS and not block.directives.keys() & _ELSEWHERE:
                 yield block, after
 
     def anchors(self) -> set[str]:
@@ -114,6 +128,12 @@ def all_pages() -> list[Page]:
     """README and every page under ``docs`` and ``deploy``."""
     below = (path for folder in ("docs", "deploy") for path in (ROOT / folder).rglob("*.md"))
     return [Page(path) for path in [ROOT / "README.md", *sorted(below)]]
+
+
+def blocks_run_by(runner: str | Path) -> list[Block]:
+    """The blocks of all pages that say ``run by`` this file, which is to run every one of them."""
+    name = _name(Path(runner))
+    return [block for page in all_pages() for block in page.blocks if block.runner == name]
 
 
 def _blocks(path: Path, lines: Sequence[str]) -> Iterator[Block]:

@@ -8,26 +8,25 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.docs.pages import ROOT, Page
+from tests.docs.pages import ROOT
 from tests.docs.shell import Shell
 from tests.service_process import free_port
 
 PORTS = (8080, 8081, 9090, 9091, *range(9100, 9110), 5433)
 """The ports that pages speak of; each stands for a free one."""
 
-BUYERS = "pingpost simulate-buyers tests/fixtures/buyers.yaml &"
-SERVICE = """
-export PINGPOST_BOOTSTRAP_TOKEN=secret PINGPOST_OUTBOUND_ALLOW=127.0.0.0/8 ACME_TOKEN=a BEACON_KEY=b
-export TOKEN=secret ADMIN=secret
-{more}
-pingpost serve --marketplace {marketplace} &
-curl -s -o /dev/null --retry 60 --retry-connrefused --retry-delay 1 http://127.0.0.1:9090/readyz
+PYTHON = f"""
+case "$1 $2" in "-m benchmarks") shift 2; set -- -m tests.docs.small_loads "$@" ;; esac
+exec {sys.executable} "$@"
 """
-"""What a page with ``<!-- service: FILE -->`` takes for granted: that of the README."""
+"""Python as pages call it: loads are small ones."""
 
-_TIME_LIMIT = re.compile(r"((?:timeout|budget)_ms\"?: ?)(\d{3,4})\b")
-_FOLDERS = ("tests/fixtures", "auction/demo")
-_LINKED = ("deploy", "benchmarks", "metrics", "tests/e2e", "docs", "Makefile")
+_TIME_LIMIT = re.compile(r"((?:timeout|budget)_ms\"?: ?(?=\d{3,4}\b)|--retry )(\d+)\b")
+_FOLDERS = ("tests/fixtures", "auction/demo", "deploy")
+_LINKED = (
+    *("benchmarks", "metrics", "tests/e2e", "docs"),
+    *("Makefile", "pyproject.toml", "requirements.lock"),
+)
 _KEEP = ("PATH", "HOME", "LANG", "LC_ALL", "TERM", "TZ")
 
 
@@ -41,7 +40,9 @@ class Surroundings:
         self._back = re.compile(rf"(?<=:)({'|'.join(back)})(?!\d)")
         self._theirs = back
         _make_checkout(folder, self.here)
-        self.shell = Shell(folder, {**_environment(folder, self.ports), **environment})
+        self.folder = folder
+        self.environment = {**_environment(folder, self.ports), **environment}
+        self.shell = Shell(folder, self.environment)
 
     def here(self, text: str) -> str:
         """A page's text with the ports of this test, and time enough on a machine that is busy."""
@@ -54,27 +55,13 @@ class Surroundings:
 
 
 @contextmanager
-def surroundings(
-    page: Page, folder: Path, environment: Mapping[str, str]
-) -> Iterator[Surroundings]:
-    """Where a page is tried; the service that it takes for granted is running."""
+def surroundings(folder: Path, environment: Mapping[str, str]) -> Iterator[Surroundings]:
+    """Where a page is tried; nothing that it has started is left running."""
     made = Surroundings(folder, environment)
     try:
-        if page.service is not None:
-            ran = made.shell.run(made.here(service_of(page.service)), 90)
-            assert ran.code == 0, ran.errors
         yield made
     finally:
         made.shell.close()
-
-
-def service_of(told: str) -> str:
-    """The commands behind ``FILE [alone] [NAME=VALUE ...]``; ``alone``: nobody bids."""
-    marketplace, *words = told.split()
-    variables = " ".join(word for word in words if "=" in word)
-    buyers = "" if "alone" in words else BUYERS
-    more = f"export {variables}\n{buyers}" if variables else buyers
-    return SERVICE.format(marketplace=marketplace, more=more)
 
 
 def _environment(folder: Path, ports: Mapping[str, str]) -> dict[str, str]:
@@ -94,7 +81,7 @@ def _environment(folder: Path, ports: Mapping[str, str]) -> dict[str, str]:
 def _make_checkout(folder: Path, here: Callable[[str], str]) -> None:
     bin_folder = folder / ".venv" / "bin"
     bin_folder.mkdir(parents=True)
-    _script(bin_folder / "python", f'exec {sys.executable} "$@"')
+    _script(bin_folder / "python", PYTHON)
     _script(bin_folder / "pingpost", f'exec {sys.executable} -m auction "$@"')
     for name in _FOLDERS:
         shutil.copytree(ROOT / name, folder / name)
@@ -103,8 +90,9 @@ def _make_checkout(folder: Path, here: Callable[[str], str]) -> None:
     for name in _LINKED:
         if (ROOT / name).exists():
             (folder / name).symlink_to(ROOT / name)
+    (folder / ".venv" / ".ready").touch()
 
 
-def _script(path: Path, line: str) -> None:
-    path.write_text(f"#!/bin/sh\n{line}\n", encoding="utf-8")
+def _script(path: Path, commands: str) -> None:
+    path.write_text(f"#!/bin/sh\n{commands}\n", encoding="utf-8")
     path.chmod(0o755)

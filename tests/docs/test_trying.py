@@ -14,7 +14,7 @@ def try_page(folder: Path, text: str) -> None:
     page = Page(folder / "page.md")
     page.path.write_text(text.replace("~~~", "```"))
     (folder / "checkout").mkdir()
-    with surroundings(page, folder / "checkout", {}) as around:
+    with surroundings(folder / "checkout", {}) as around:
         for block, after in page.commands():
             try_block(around, block, after)
 

@@ -14,11 +14,13 @@ OUTPUTS = {"json": differences_of_json, "text": differences_of_text}
 """How a block that follows commands directly is compared with their output."""
 
 
-def try_block(around: Surroundings, block: Block, after: Block | None) -> None:
+def try_block(
+    around: Surroundings, block: Block, after: Block | None, within_s: float = WITHIN_S
+) -> None:
     """Run one block; one marked ``again`` until it shows what the page does. Raises."""
     run_before(around, block)
     until = time.monotonic() + (AGAIN_FOR_S if "again" in block.directives else 0)
-    while wrong := run_and_compare(around, block, after):
+    while wrong := run_and_compare(around, block, after, within_s):
         if time.monotonic() >= until:
             raise AssertionError(wrong)
         time.sleep(AGAIN_AFTER_S)
@@ -32,9 +34,11 @@ def run_before(around: Surroundings, block: Block) -> None:
         assert not ran.failed, f"{block.place}: before: {ran.failed}\n{ran.output}\n{ran.errors}"
 
 
-def run_and_compare(around: Surroundings, block: Block, after: Block | None) -> str:
+def run_and_compare(
+    around: Surroundings, block: Block, after: Block | None, within_s: float = WITHIN_S
+) -> str:
     """What is wrong with what the block did, empty for nothing. ``after`` is the next block."""
-    ran = around.shell.run(around.here(block.text), WITHIN_S)
+    ran = around.shell.run(around.here(block.text), within_s)
     wanted = int(block.directives.get("exits", "0"))
     told = f"{ran.output}\n{ran.errors}"
     if ran.code != wanted or (ran.failed and not wanted):

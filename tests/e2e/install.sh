@@ -2,9 +2,9 @@
 # Installs the real programs that tests/e2e drives, where this machine can; says what is missing where it can't.
 set -euo pipefail
 packages=(kamailio kamailio-extra-modules kamailio-json-modules kamailio-utils-modules sip-tester prometheus
-    pgbouncer haproxy iproute2 docker-compose buildah debootstrap systemd)
+    pgbouncer haproxy iproute2 docker-compose buildah debootstrap systemd kubernetes-client)
 commands=(kamailio kamcmd sipp prometheus promtool pgbouncer haproxy ip docker-compose buildah
-    debootstrap systemd-analyze)
+    debootstrap systemd-analyze kubectl)
 
 missing() {
     local command

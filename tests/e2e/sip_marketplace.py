@@ -5,11 +5,23 @@ from pathlib import Path
 
 import yaml
 
-from tests.e2e.sip_plans import CAPPED, EMPTY, MINIMUM_S, OPEN, PRICES, SLOW
+from tests.e2e.sip_plans import CAPPED, EMPTY, MANY, MINIMUM_S, OPEN, PRICES, SLOW, TOLD
 from tests.e2e.sipp import HOST
 
-CAMPAIGNS = {"capped": CAPPED, "open": OPEN, "slow": SLOW, "empty": EMPTY}
-STATIC = frozenset({"gamma-open"})
+CAMPAIGNS = {
+    "capped": CAPPED,
+    "open": OPEN,
+    "slow": SLOW,
+    "empty": EMPTY,
+    "told": TOLD,
+    "many": MANY,
+}
+STATIC = frozenset({"gamma-open", "gamma-many"})
+NUMBERS = {"beta-told": "tel:+18885550142"}
+"""Offers whose destination is a telephone number: their call centre is the gateway's."""
+
+REQUIRED = {"alpha-told": ["zip_code"]}
+MOST_KEPT = 1000
 BUDGETS = {"budget_ms": 5000, "post_budget_ms": 2000}
 SLOW_MS = 700
 DIAL_S = 2
@@ -39,7 +51,11 @@ def _offer(offer: str, ports: Mapping[str, int], buyers_port: int, cap: int) -> 
     terms: dict[str, object] = {
         "id": offer,
         "campaign": "slow" if offer == "slow-bidder" else offer.rpartition("-")[2],
-        "destination": {"uri": f"sip:sales@{HOST}:{ports[offer]}", "dial_timeout_s": DIAL_S},
+        "destination": {
+            "uri": NUMBERS.get(offer, f"sip:sales@{HOST}:{ports[offer]}"),
+            "dial_timeout_s": DIAL_S,
+        },
+        "required_fields": REQUIRED.get(offer, []),
         "conversions": [{"trigger": "timer", "connected_s": MINIMUM_S}],
     }
     if offer == "alpha-capped":
@@ -61,6 +77,7 @@ def buyers(buyers_port: int) -> dict[str, object]:
             {
                 "name": offer,
                 "port": buyers_port,
+                "record": MOST_KEPT,
                 "ping": {
                     "path": f"/{offer}/ping",
                     "bid": str(price),

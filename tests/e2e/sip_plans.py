@@ -10,6 +10,7 @@ SHORT_MS = 700
 LONG_MS = 3000
 
 CAPPED, OPEN, SLOW, EMPTY = "+18005550100", "+18005550101", "+18005550102", "+18005550103"
+TOLD, MANY = "+18005550104", "+18005550105"
 UNKNOWN = "+18005550199"
 
 
@@ -67,9 +68,12 @@ class Plan:
 
 PRICES = {
     "alpha-capped": Decimal("50.00"),
+    "alpha-told": Decimal("30.00"),
     "beta-capped": Decimal("40.00"),
     "beta-open": Decimal("45.00"),
+    "beta-told": Decimal("20.00"),
     "delta-open": Decimal("41.50"),
+    "gamma-many": Decimal("12.00"),
     "gamma-open": Decimal("15.25"),
     "slow-bidder": Decimal("33.00"),
 }
@@ -165,6 +169,27 @@ VANISHES = Plan("vanishes", "45", "stays", CAPPED, (("alpha-capped", Centre.ANSW
 OUTAGE_PLANS = (TALKS_OVER, RINGS_OVER, ASKED_OVER, MEANWHILE, AFTERWARDS, VANISHES)
 """Calls around an outage of the service or the switch."""
 
+TOLD_OF = Plan(
+    "its trunk says more of it", "50", "stays", TOLD, (("alpha-told", Centre.ANSWERS),), SHORT_MS
+)
+NUMBERED = Plan("for a number", "51", "stays", TOLD, (("beta-told", Centre.ANSWERS),), LONG_MS)
+REFERRED = Plan(
+    "unavailable, then a number",
+    "52",
+    "stays",
+    TOLD,
+    (("alpha-told", Centre.UNAVAILABLE), ("beta-told", Centre.ANSWERS)),
+    LONG_MS,
+)
+UNREACHED = Plan(
+    "the number is unavailable", "53", "refused-480", TOLD, (("beta-told", Centre.UNAVAILABLE),)
+)
+TOLD_PLANS = (TOLD_OF, NUMBERED, REFERRED, UNREACHED)
+"""Calls of which a trunk says more, and calls that go to a telephone number."""
+
+LISTED = Plan("is listed", "54", "stays", MANY, (("gamma-many", Centre.ANSWERS),), 90_000)
+"""A call so long that its switch lists it as live at least once, late enough to count."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -182,9 +207,8 @@ def callers(plan: Plan, count: int) -> Iterator[Caller]:
 
 def pattern(offer: str, behaviour: Centre) -> str:
     """The numbers of all whom ``offer`` treats so, as a regular expression."""
-    codes = [
-        plan.code for plan in (*PLANS, *OUTAGE_PLANS) if dict(plan.met).get(offer) is behaviour
-    ]
+    everyone = (*PLANS, *OUTAGE_PLANS, *TOLD_PLANS)
+    codes = [plan.code for plan in everyone if dict(plan.met).get(offer) is behaviour]
     return rf"\+13102({'|'.join(codes)})[0-9]{{4}}" if codes else "nobody"
 
 

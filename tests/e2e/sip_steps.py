@@ -1,6 +1,7 @@
 """A service, buyers, a switch and call centres, all real programs, around which a test calls."""
 
 import asyncio
+import json
 import sys
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,6 +21,9 @@ from tests.service_process import AUTHORISED, ServiceProcess, a_service, free_po
 
 DESK = "desk"
 """The call centre to which the switch sends calls on its own."""
+
+GATEWAY = "beta-told"
+"""The offer whose calls go to a telephone number, and so arrive at the switch's gateway."""
 
 PATIENCE_S = 6
 """Longer than a decision takes on a busy machine: no call falls back but those that shall."""
@@ -59,6 +63,12 @@ class Surroundings:
             counts = (await response.json())["buyers"][offer]
             return int(counts["pings"])
 
+    async def told(self, offer: str, part: str) -> list[dict[str, Any]]:
+        """What this offer's buyer was sent in its pings or posts, in order."""
+        async with self.session.get(f"http://{HOST}:{self.buyers_port}/_requests") as response:
+            requests = (await response.json())[offer]
+        return [json.loads(each["body"]) for each in requests if each["path"].endswith(part)]
+
     async def nothing_is_left_at_the_switch(self, report: Report) -> None:
         """No report waits there, and no call is kept as one that the service may still count."""
 
@@ -89,11 +99,12 @@ class Surroundings:
 
 @asynccontextmanager
 async def surroundings(
-    folder: Path, *, cap: int, patience_s: int = PATIENCE_S
+    folder: Path, *, cap: int, patience_s: int = PATIENCE_S, **settings: str
 ) -> AsyncIterator[Surroundings]:
     """All of it, running; everything is ended at the end whatever happens.
 
-    ``patience_s``: how long the switch waits for an answer of the service.
+    ``patience_s``: how long the switch waits for an answer of the service; ``settings``: more of
+    the switch's own.
     """
     ports = {offer: free_udp_port() for offer in [*PRICES, DESK]}
     buyers_port = free_port()
@@ -113,7 +124,9 @@ async def surroundings(
                 PINGPOST_TOKEN=await _token(session, service),
                 SWITCH_WAITS_S=str(patience_s),
                 SWITCH_ANSWER_MS=str(patience_s * 1000 - 300),
+                SWITCH_GATEWAY=f"{HOST}:{ports[GATEWAY]}",
                 SWITCH_FALLBACK=f"sip:{DESK}@{HOST}:{ports[DESK]}",
+                **settings,
             )
         )
         centres = {

@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import re
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -13,6 +14,11 @@ from tests.e2e.sip_plans import LONG_MS, SHORT_MS, Caller, Centre, pattern
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 HOST = "127.0.0.1"
+CALL_ID = f"%u-%p-{'0' * 60}@%s"
+"""As long as those of many switches, so that texts become as long as they do there."""
+
+_DATED = re.compile(r"(?=\d{4}-\d\d-\d\d\t\d\d:)")
+_KEEP_ALIVE = "Automatic response mode for an unexpected"
 PATTERNS = tuple(each for each in Centre if each is not Centre.ANSWERS)
 
 
@@ -65,6 +71,13 @@ class Sipp:
         lines = path.read_text().splitlines() if path.exists() else []
         return [line.rpartition("sip:")[2].rstrip("]") for line in lines]
 
+    def invited(self) -> list[str]:
+        """The INVITEs that came to a call centre, repetitions included, in order."""
+        path = self.folder / f"{self.name}.messages"
+        text = path.read_text().replace("\r", "") if path.exists() else ""
+        heads = [each.partition("\n\n")[0] for each in text.split("\nINVITE ")[1:]]
+        return [f"INVITE {head}" for head in heads]
+
     def statistics(self) -> dict[str, int]:
         """Its last line of statistics: calls that were made, succeeded and failed."""
         with (self.folder / f"{self.name}.csv").open(newline="") as file:
@@ -74,9 +87,11 @@ class Sipp:
 
     @property
     def errors(self) -> str:
-        """What was not as the scenario says."""
+        """What was not as the scenario says; it answers keep-alives without being told to."""
         path = self.folder / f"{self.name}.errors"
-        return path.read_text(errors="replace") if path.exists() else ""
+        text = path.read_text(errors="replace") if path.exists() else ""
+        told = [each for each in _DATED.split(text)[1:] if _KEEP_ALIVE not in each]
+        return "\n".join(told)
 
 
 async def start_sipp(name: str, folder: Path, scenario: Path, *arguments: str) -> Sipp:
@@ -117,7 +132,9 @@ async def a_call_centre(folder: Path, offer: str, port: int) -> AsyncIterator[Si
         "call-centre",
         {**replaced, "SHORT_MS": SHORT_MS, "LONG_MS": LONG_MS},
     )
-    centre = await start_sipp(f"at-{offer}", folder, scenario, "-p", str(port), "-aa")
+    name = f"at-{offer}"
+    kept = ("-trace_msg", "-message_file", str(folder / f"{name}.messages"))
+    centre = await start_sipp(name, folder, scenario, "-p", str(port), "-aa", *kept)
     try:
         yield centre
     finally:
@@ -131,17 +148,23 @@ async def start_callers(
     switch_port: int,
     *,
     at_once: int,
+    a_second: int = 50,
+    headers: Sequence[str] = (),
     name: str | None = None,
 ) -> Sipp:
-    """Let these call, so many at once; all play the same scenario, under a name of its own."""
+    """Let these call, so many at once; all play the same scenario, under a name of its own.
+
+    ``headers``: more lines of the INVITEs of those who stay.
+    """
     name = name or scenario
     lines = [f"{each.number};{each.plan.dials};{each.plan.stay_ms};" for each in callers]
     numbers = folder / f"{name}.callers"
     numbers.write_text("\n".join(["SEQUENTIAL", *lines, ""]))
     source, _, code = scenario.partition("-4")
-    path = written(folder, name, source, {"CODE": f"4{code}"})
+    more = "".join(f"\n      {line}" for line in headers)
+    path = written(folder, name, source, {"CODE": f"4{code}", "HEADERS": more})
     return await start_sipp(
         *(name, folder, path, f"{HOST}:{switch_port}", "-p", str(free_udp_port())),
-        *("-inf", str(numbers), "-m", str(len(callers)), "-l", str(at_once), "-r", "50"),
-        *("-recv_timeout", "12000"),
+        *("-inf", str(numbers), "-m", str(len(callers)), "-l", str(at_once), "-r", str(a_second)),
+        *("-recv_timeout", "12000", "-aa", "-cid_str", CALL_ID),
     )

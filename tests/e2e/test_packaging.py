@@ -1,6 +1,7 @@
 """What is in ``deploy/``, each file by the tool of whoever reads it."""
 
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.docs.pages import Page
 from tests.e2e.programs import program, tool
 from tests.e2e.report import Report
 
@@ -139,3 +141,47 @@ def test_kubernetes_knows_every_field(name: str, report: Report) -> None:
 
 def test_the_prometheus_operator_knows_every_field_of_the_service_monitor() -> None:
     run(tool("python"), "-c", SERVICE_MONITOR, DEPLOY / "kubernetes" / "servicemonitor.yaml")
+
+
+def commands_not_run(program_name: str) -> list[list[str]]:
+    """The commands that the page on deployment can't have run here, word by word."""
+    page = Page(ROOT / "docs" / "deployment.md")
+    blocks = (block for block in page.blocks if "not run" in block.directives)
+    lines = (shlex.split(line) for block in blocks for line in block.lines())
+    return [words for words in lines if words[0] == program_name]
+
+
+def test_compose_reads_the_environment_that_the_page_has_copied_and_filled_in(
+    tmp_path: Path, report: Report
+) -> None:
+    shutil.copytree(DEPLOY, tmp_path / "deploy")
+    page = Page(ROOT / "docs" / "deployment.md")
+    (copying,) = (each.text for each, _ in page.commands() if "deploy/compose" in each.text)
+    filling = "".join(
+        f"sed -i 's/^{name}=$/{name}={value}/' .env\n" for name, value in SECRETS.items()
+    )
+    read = f"{program('docker-compose')} config"
+    said = run("bash", "-ec", f"cd {tmp_path}\n{copying}\n{filling}\n{read}").stdout
+    services = yaml.safe_load(said)["services"]
+    started = {
+        words[words.index("exec") + 1] for words in commands_not_run("docker") if "exec" in words
+    }
+    report.equal("what the page runs a command in", True, started <= services.keys())
+
+
+def test_kubectl_makes_the_secret_and_the_objects_that_the_page_tells(
+    tmp_path: Path, report: Report
+) -> None:
+    kubectl = program("kubectl")
+    create, apply, rollout = (words[1:] for words in commands_not_run("kubectl"))
+    (tmp_path / "pingpost.env").write_text("PINGPOST_DSN=postgresql://db\nPINGPOST_SECRET_KEY=k\n")
+    words = [each.replace("pingpost.env", f"{tmp_path}/pingpost.env") for each in create]
+    secret = yaml.safe_load(run(kubectl, *words, "--dry-run=client", "-o", "yaml").stdout)
+    example = yaml.safe_load((DEPLOY / "kubernetes" / "secret.example.yaml").read_text())
+    report.equal("the secret's name", example["metadata"]["name"], secret["metadata"]["name"])
+    report.equal("its keys", set(example["stringData"]), set(secret["data"]))
+
+    assert apply[:2] == ["apply", "-k"]
+    made = list(yaml.safe_load_all(run(kubectl, "kustomize", ROOT / apply[2]).stdout))
+    names = {f"{each['kind'].lower()}/{each['metadata']['name']}" for each in made}
+    report.equal("what is waited for is made", True, rollout[-1] in names)

@@ -18,7 +18,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
 
+from auction.tracing.provider import FLUSH_S
 from auction.tracing.requests import traced_requests
 from auction.tracing.spans import Spans
 from auction.tracing.starting import Untraced, start_tracing
@@ -69,6 +71,9 @@ class Outside:
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     exported: bytes = b""
     spans: list[Span] = field(default_factory=list)
+    services: set[str] = field(default_factory=set)
+    hangs: bool = False
+    hanging: int = 0
 
     async def ping(self, request: web.Request) -> web.Response:
         """Acme bids at once, Beacon never answers in time."""
@@ -80,9 +85,14 @@ class Outside:
     async def collect(self, request: web.Request) -> web.Response:
         """OTLP over HTTP."""
         body = await request.read()
+        if self.hangs:
+            self.hanging += 1
+            await asyncio.sleep(60)
         self.exported += body
         batch = ExportTraceServiceRequest.FromString(body)
         for resource in batch.resource_spans:
+            said_of = {each.key: each.value.string_value for each in resource.resource.attributes}
+            self.services.add(said_of["service.name"])
             for scope in resource.scope_spans:
                 self.spans.extend(scope.spans)
         return web.Response(content_type="application/x-protobuf")
@@ -146,6 +156,7 @@ async def test_a_call_is_one_trace_which_switch_and_buyers_share(tmp_path: Path,
                 assert (await response.json())["offer"] == "acme-auto"
             await eventually(lambda: len(outside.spans) == 8, within_s=15)
 
+    assert outside.services == {"pingpost"}
     root = outside.of("POST /v1/calls")
     assert {each.trace_id.hex() for each in outside.spans} == {TRACE}
     assert root.parent_span_id.hex() == PARENT
@@ -153,8 +164,17 @@ async def test_a_call_is_one_trace_which_switch_and_buyers_share(tmp_path: Path,
     assert {each.parent_span_id for each in inner} == {root.span_id}
     names = ["eligibility", "finish", "open", "ping", "ping", "post", "reserve"]
     assert sorted(each.name for each in inner) == names
-    assert said(root)["pingpost.offer"] == "acme-auto"
-    assert said(root)["http.response.status_code"] == 200
+    assert said(root) == {
+        "pingpost.call_id": "c-1",
+        "pingpost.campaign": "auto",
+        "pingpost.action": "route",
+        "pingpost.attempt": 1,
+        "pingpost.offer": "acme-auto",
+        "pingpost.routed_by": "auction",
+        "http.response.status_code": 200,
+    }
+    assert root.kind == Span.SPAN_KIND_SERVER
+    assert root.status.code == Status.STATUS_CODE_UNSET
     ping, post = outside.of("ping", "acme-auto"), outside.of("post", "acme-auto")
     assert (said(ping)["pingpost.outcome"], said(post)["pingpost.outcome"]) == ("quote", "accepted")
     late = outside.of("ping", "beacon-auto")
@@ -210,6 +230,23 @@ async def test_an_error_that_escapes_marks_its_span_without_what_it_says() -> No
     assert (span.status.is_ok, span.status.description, span.events) == (False, None, ())
 
 
+@pytest.mark.parametrize(("status", "is_ours"), [(200, False), (422, False), (503, True)])
+async def test_only_an_answer_that_is_our_fault_marks_its_request(
+    status: int, is_ours: bool
+) -> None:
+    provider, kept = TracerProvider(), InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    middleware = traced_requests(Spans(provider.get_tracer("test")))
+
+    async def answers(_: web.Request) -> web.Response:
+        return web.Response(status=status)
+
+    await middleware(make_mocked_request("POST", "/v1/calls"), answers)
+    [span] = kept.get_finished_spans()
+    assert span.attributes == {"http.response.status_code": status}
+    assert (span.status.status_code is StatusCode.ERROR) == is_ours
+
+
 async def test_a_further_attempt_and_its_events_join_the_trace_the_switch_names(
     tmp_path: Path, dsn: str
 ) -> None:
@@ -247,6 +284,70 @@ async def test_a_collector_that_is_away_changes_no_answer_and_holds_up_no_stop(
             decided = await switch.route(service, call_id="c-1", campaign="auto")
             assert decided["offer"] == "acme-auto"
             assert await service.stop() == 0
+
+
+async def test_a_collector_that_never_answers_holds_a_stop_up_for_its_two_seconds_only(
+    tmp_path: Path, dsn: str
+) -> None:
+    async with the_outside() as outside:
+        outside.hangs = True
+        traced = environment(
+            dsn,
+            PINGPOST_TRACING="1",
+            OTEL_EXPORTER_OTLP_ENDPOINT=outside.url,
+            OTEL_EXPORTER_OTLP_TIMEOUT="60",
+            OTEL_BSP_SCHEDULE_DELAY="50",
+        )
+        arguments = ("--marketplace", str(a_file(tmp_path, outside.url)))
+        async with (
+            a_service(tmp_path / "data", *arguments, environment=traced) as service,
+            a_switch() as switch,
+        ):
+            decided = await switch.route(service, call_id="c-1", campaign="auto")
+            assert decided["offer"] == "acme-auto"
+            await eventually(lambda: outside.hanging, within_s=15)
+            began = asyncio.get_running_loop().time()
+            # It raises after 15 s; the collector would take a minute.
+            assert await service.stop() == 0
+            assert asyncio.get_running_loop().time() - began >= FLUSH_S
+
+
+async def test_a_refused_request_is_no_error_of_ours_and_its_span_has_the_status(
+    tmp_path: Path, dsn: str
+) -> None:
+    async with the_outside() as outside:
+        traced = environment(dsn, PINGPOST_TRACING="1", OTEL_EXPORTER_OTLP_ENDPOINT=outside.url)
+        arguments = ("--marketplace", str(a_file(tmp_path, outside.url)))
+        async with (
+            a_service(tmp_path / "data", *arguments, environment=traced) as service,
+            a_switch() as switch,
+        ):
+            url = f"{service.url}/v1/calls"
+            async with switch.session.post(url, json={"call_id": CALLER}) as response:
+                assert response.status == 422
+    [span] = outside.spans
+    assert said(span) == {"http.response.status_code": 422}
+    assert span.status.code == Status.STATUS_CODE_UNSET
+    assert CALLER[1:].encode() not in outside.exported
+
+
+async def test_a_call_that_the_switch_does_not_keep_is_kept_nowhere(
+    tmp_path: Path, dsn: str
+) -> None:
+    async with the_outside() as outside:
+        traced = environment(dsn, PINGPOST_TRACING="1", OTEL_EXPORTER_OTLP_ENDPOINT=outside.url)
+        arguments = ("--marketplace", str(a_file(tmp_path, outside.url)))
+        async with (
+            a_service(tmp_path / "data", *arguments, environment=traced) as service,
+            a_switch() as switch,
+        ):
+            url, call = f"{service.url}/v1/calls", {"call_id": "c-1", "campaign": "auto"}
+            header = {"traceparent": f"00-{TRACE}-{PARENT}-00"}
+            async with switch.session.post(url, json=call, headers=header) as response:
+                assert (await response.json())["offer"] == "acme-auto"
+    assert outside.spans == []
+    told = [header.split("-") for _, header in outside.asked if header is not None]
+    assert [(trace, int(flags, 16) & 1) for _, trace, _, flags in told] == [(TRACE, 0)] * 2
 
 
 def test_a_service_that_does_not_trace_never_loads_opentelemetry() -> None:

@@ -1,5 +1,6 @@
 """What is installed elsewhere than in a checkout: every package, and every file beside the code."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -34,3 +35,13 @@ def test_every_file_that_the_service_reads_is_installed_with_it() -> None:
         if path.suffix in (".html", ".sql", ".toml", ".yaml", ".json")
     }
     assert data <= listed
+
+
+def test_both_locks_bring_what_tracing_needs() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    needed = {re.split(r"[<>=\[]", each)[0] for each in extras["otel"]}
+    for lock in ("requirements.lock", "deploy/docker/requirements.lock"):
+        locked = re.findall(r"^([\w.-]+)==", (ROOT / lock).read_text(), re.MULTILINE)
+        assert needed <= set(locked), lock
