@@ -72,7 +72,10 @@ def origin_of(request: web.Request, signing: Signing) -> str:
     if signing.public_url:
         return signing.public_url
     host = request.headers.get(hdrs.HOST, "")
-    return f"{request.scheme}://{host}" if _HOST.fullmatch(host) else ""
+    # of no more effect than Host: whoever asks gets it back, and what is signed is signed with it
+    behind_tls = request.headers.get(hdrs.X_FORWARDED_PROTO) == "https"
+    scheme = "https" if behind_tls else request.scheme
+    return f"{scheme}://{host}" if _HOST.fullmatch(host) else ""
 
 
 async def _by_token(request: web.Request, services: ApiServices) -> Grant:

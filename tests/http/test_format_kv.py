@@ -155,6 +155,7 @@ async def test_what_no_call_can_be_made_of_is_refused(sent: str, missing: str) -
         "caller_id=" + "9" * 500,
         "timeout_ms=soon",
         "timeout_ms=-1",
+        "timeout_ms=" + "9" * 5000,
         "source=%00",
         "fields.zip_code=" + "1" * 5000,
         "fields.=1",
@@ -172,6 +173,15 @@ async def test_an_odd_parameter_never_loses_a_call(oddity: str) -> None:
     assert reply.status == 200
     [(call, _)] = services.calls
     assert (call.campaign, call.caller.number, call.fields, call.test) == ("auto", None, {}, False)
+
+
+@pytest.mark.parametrize(("path", "status"), [("/v1/calls/next", 422), ("/v1/calls/events", 204)])
+async def test_an_attempt_of_thousands_of_digits_is_none(path: str, status: int) -> None:
+    """The next one needs it; a report without is of the attempt that the call is at."""
+    sent = Recorded(f"{path}?format=kv", "call_id=c-1&type=answered&attempt=" + "9" * 5000)
+    async with running_api(FakeServices()) as api:
+        reply = await sent.sent_to(api)
+    assert reply.status == status, reply.body
 
 
 def a_header(reply: Any, name: str) -> Any:

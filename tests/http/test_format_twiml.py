@@ -77,6 +77,7 @@ async def test_twilio_is_told_to_dial(request_sent: Recorded) -> None:
     assert (sip.tag, sip.text) == ("Sip", "sip:sales@acme.example")
     assert sip.get("statusCallbackEvent") == "answered completed"
     assert link(sip.get("statusCallback"))[0] == "/v1/calls/events"
+    assert sip.get("statusCallback", "").startswith(f"http://127.0.0.1:{api.port}/")
     [(call, _)] = services.calls
     assert (call.call_id, call.campaign) == (CALL_SID, "auto")
     assert (call.dialed_number, call.caller.number) == ("+18005550100", "+13105551234")
@@ -101,6 +102,24 @@ async def test_kazoo_is_told_to_dial_whichever_names_it_sends() -> None:
         "+18005550100",
         "+13105551234",
     )
+
+
+@pytest.mark.parametrize(
+    ("form", "offered_s", "told_s"),
+    [("texml", 2, "5"), ("texml", 45, "45"), ("texml", 600, "120"), ("twiml", 600, "600")],
+)
+async def test_telnyx_is_told_a_timeout_that_it_takes(
+    form: str, offered_s: int, told_s: str
+) -> None:
+    answer = routed(CALL_SID, dial_timeout_s=offered_s)
+    async with running_api(FakeServices(answer=answer)) as api:
+        reply = await Recorded(f"/v1/calls?format={form}", INCOMING).sent_to(api)
+    assert verb(reply).get("timeout") == told_s
+
+
+async def test_telnyx_turns_away_a_call_that_nobody_takes() -> None:
+    async with running_api(FakeServices(answer=not_routed(CALL_SID))) as api:
+        assert verb(await Recorded("/v1/calls?format=texml", INCOMING).sent_to(api)).tag == "Reject"
 
 
 async def test_a_number_is_dialled_with_its_digits() -> None:
@@ -259,6 +278,19 @@ async def test_an_error_keeps_its_status_so_that_twilio_takes_its_fallback() -> 
         then = await Recorded(f"/v1/calls/next{LINKED}", sent).sent_to(api)
     assert (first.status, first.headers["Retry-After"], then.status) == (503, "1", 404)
     assert first.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_a_status_callback_is_whole_behind_tls_too_as_twilio_takes_no_other() -> None:
+    headers = {"Host": "calls.example", "X-Forwarded-Proto": "https"}
+    sent = Recorded("/v1/calls?format=twiml", INCOMING, headers=headers)
+    async with running_api(FakeServices(answer=routed(CALL_SID))) as api:
+        [sip] = verb(await sent.sent_to(api))
+    parts = urlsplit(sip.get("statusCallback") or "")
+    assert (parts.scheme, parts.netloc, parts.path) == (
+        "https",
+        "calls.example",
+        "/v1/calls/events",
+    )
 
 
 async def test_how_long_the_switch_waits_is_kept_on_the_way() -> None:

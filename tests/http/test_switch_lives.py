@@ -67,7 +67,8 @@ async def test_a_call_of_twilio(tmp_path: Path) -> None:
         [sip] = dial
         assert sip.text == "sip:intake@beacon.example"
         leg = {"CallSid": "CA2", "ParentCallSid": sid, "CallStatus": "in-progress"}
-        await form(world, sip.attrib["statusCallback"], leg)
+        events = sip.attrib["statusCallback"].removeprefix(world.service.url)
+        await form(world, events, leg)
         over = {
             **call,
             "CallStatus": "completed",
@@ -77,7 +78,7 @@ async def test_a_call_of_twilio(tmp_path: Path) -> None:
         last = await form(world, dial.attrib["action"], over)
         assert [each.tag for each in Tree.fromstring(last)] == ["Hangup"]
         leg |= {"CallStatus": "completed", "CallDuration": "95"}
-        await form(world, sip.attrib["statusCallback"], leg)
+        await form(world, events, leg)
         record = await was_sold_to_beacon(world, sid)
         assert (record["connected_duration_s"], record["switch"]) == (95, "twilio-1")
         assert "key=" not in world.service.log

@@ -1,5 +1,6 @@
 """What a switch sent, in the query, in a form or as JSON, as one set of parameters."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +18,9 @@ KEY_LINK: Final = "key"
 """What the addresses that we give to a switch name the call by, and what they open it with."""
 
 FORM: Final = "application/x-www-form-urlencoded"
+
+_WHOLE: Final = re.compile(r"\d{1,18}", re.ASCII)
+"""Python refuses to read thousands of digits; no number of a switch has more than these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +76,9 @@ def first_text(given: JsonObject, names: Iterable[str]) -> str | None:
 
 
 def first_whole(given: JsonObject, names: Iterable[str]) -> int | None:
-    """The first of these that is there as a whole number; None when it is none."""
-    text = first_text(given, names)
-    return int(text) if text is not None and text.isascii() and text.isdecimal() else None
+    """The first of these that is there as a whole number, of 18 digits at most; None for none."""
+    match = _WHOLE.fullmatch(first_text(given, names) or "")
+    return None if match is None else int(match[0])
 
 
 def present(body: Mapping[str, object]) -> JsonObject:

@@ -95,7 +95,7 @@ FORMATS: Final = (
         FormatName.TEXML,
         "application/vnd.pingpost.texml+xml",
         TWIML,
-        lambda decision, links, _: twiml.render(decision, links),
+        lambda decision, links, _: twiml.render_texml(decision, links),
         ended=lambda _: twiml.ended(),
     ),
     Format(

@@ -1,5 +1,6 @@
 """``twiml``: for Twilio, Telnyx (TeXML) and Kazoo (Pivot)."""
 
+from dataclasses import replace
 from typing import Final
 from xml.etree.ElementTree import Element
 
@@ -8,6 +9,8 @@ from auction.web.formats.links import Links
 from auction.web.formats.xml import document, element
 
 _EVENTS: Final = "answered completed"
+_TELNYX_RINGS_S: Final = (5, 120)
+"""What Telnyx documents for ``timeout``; Twilio takes whatever an offer may say."""
 
 
 def render(decision: Decision, links: Links) -> bytes:
@@ -16,6 +19,16 @@ def render(decision: Decision, links: Links) -> bytes:
         first = decision.attempt == 1
         return _response(element("Reject", {"reason": "busy"}) if first else element("Hangup"))
     return _response(_dial(decision, decision.dial, links))
+
+
+def render_texml(decision: Decision, links: Links) -> bytes:
+    """The same for Telnyx, with a dial timeout that it takes."""
+    if decision.dial is None:
+        return render(decision, links)
+    shortest, longest = _TELNYX_RINGS_S
+    timeout_s = max(shortest, min(decision.dial.timeout_s, longest))
+    dial = replace(decision.dial, timeout_s=timeout_s)
+    return render(replace(decision, dial=dial), links)
 
 
 def ended() -> bytes:

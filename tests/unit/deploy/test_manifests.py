@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,13 @@ def test_a_container_and_a_unit_are_given_the_time_that_a_stop_takes() -> None:
         notice_s = float(value_of(text, "PINGPOST_DRAIN_NOTICE_S"))
         assert notice_s >= 2
         assert given >= notice_s + Settings.model_fields["drain_s"].default + REST_S + SKEW_S
+
+
+def test_a_unit_is_started_again_until_its_database_is_there() -> None:
+    unit = ConfigParser(strict=False, interpolation=None)
+    unit.read(DEPLOY / "systemd" / "pingpost.service")
+    assert unit["Service"]["Restart"] == "always"
+    assert unit["Unit"]["StartLimitIntervalSec"] == "0"
 
 
 def value_of(text: str, name: str) -> str:
