@@ -20,6 +20,14 @@ FLUSH_S = 2.0
 """How long the last spans may take to leave when the service stops."""
 
 
+def resource() -> Resource:
+    """What every span is of: named ``pingpost`` unless the environment names it."""
+    found = Resource.create({"process.pid": os.getpid()})
+    if str(found.attributes[SERVICE_NAME]).startswith("unknown_service"):
+        return found.merge(Resource({SERVICE_NAME: "pingpost"}))
+    return found
+
+
 class Exporting:
     """Spans on their way to the collector; threads of the SDK send them.
 
@@ -28,9 +36,7 @@ class Exporting:
     """
 
     def __init__(self) -> None:
-        named = {SERVICE_NAME: os.environ.get("OTEL_SERVICE_NAME") or "pingpost"}
-        own = Resource.create({**named, "process.pid": os.getpid()})
-        self._provider = TracerProvider(resource=own, shutdown_on_exit=False)
+        self._provider = TracerProvider(resource=resource(), shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._spans = Spans(self._provider.get_tracer("pingpost"))
         self.middlewares: tuple[Middleware, ...] = (traced_requests(self._spans),)

@@ -10,7 +10,7 @@ from auction.ports import OverloadedError, StorageUnavailableError
 from auction.web import problems
 from auction.web.bodies import MAX_BODY_BYTES, JsonObject, read_bytes
 from auction.web.deciding import decide_call, decide_next, record_event
-from auction.web.edge import overloaded, unavailable
+from auction.web.edge import internal_error, overloaded, unavailable
 from auction.web.event_request import read_event
 from auction.web.formats import fsxml
 from auction.web.formats.calls import DIALED_NUMBER, call_body
@@ -117,6 +117,8 @@ class FormattedCalls:
             return _in_words_of(form, unavailable())
         except OverloadedError:
             return _in_words_of(form, overloaded())
+        except Exception:  # noqa: BLE001  # logged there; a switch reads its own form only
+            return _in_words_of(form, internal_error("A request failed"))
 
     async def _else_than_a_call(
         self, request: web.Request, form: Format, grant: Grant, given: Given

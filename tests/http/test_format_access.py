@@ -7,6 +7,7 @@ from xml.etree import ElementTree as Tree
 
 import pytest
 
+from auction.ports import StorageUnavailableError
 from auction.web.services import Signing
 from tests.builders import NOON
 from tests.http.api_fakes import Api, FakeRerouter, FakeServices, Reply, running_api
@@ -91,6 +92,18 @@ async def test_asterisk_reads_an_error_as_a_hash() -> None:
         ["401"],
         ["unauthorized"],
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(RuntimeError("secret"), "500"), (StorageUnavailableError(), "503")]
+)
+async def test_asterisk_reads_a_failure_as_a_hash(error: Exception, status: str) -> None:
+    async with running_api(FakeServices(error=error)) as api:
+        password = {"Authorization": basic("x", "calls")}
+        reply = await ask(api, password, "/v1/calls?format=kv", "call_id=c-1&campaign=auto")
+    told = parse_qs(reply.body.decode())
+    assert (str(reply.status), told["action"], told["status"]) == (status, ["error"], [status])
+    assert b"secret" not in reply.body
 
 
 async def test_a_source_that_a_token_is_bound_to_stands() -> None:
