@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from socket import socket
 
+from auction.announced import due_at
 from auction.assembly import CallHandling, Parts
 from auction.background import Background
 from auction.domain.overload import Thresholds
@@ -183,13 +184,17 @@ class Service:
         )
 
         async def take_up(revision: int) -> None:
+            due = await due_at(database, revision)
             await tell_first_come(database, metrics, revision)
-            await marketplaces.take_up(revision)
+            await marketplaces.take_up(revision, due)
 
         newest = await catalogue.latest(database)
-        await take_up(0 if newest is None else newest.revision)
+        known = 0 if newest is None else newest.revision
+        await tell_first_come(database, metrics, known)
+        await marketplaces.take_up(known)
+        self._stack.push_async_callback(marketplaces.close)
         follower = CatalogueFollower(database, take_up)
-        follower.start(marketplaces.revision)
+        follower.start(known)
         self._stack.push_async_callback(follower.stop)
         return marketplaces
 

@@ -46,7 +46,7 @@ from metrics.load import LoadTerms, LoadWatch
 from metrics.registry import Metrics
 from storage.alert_book import AlertBook
 from storage.call_lists import CallLists
-from storage.catalogue import newest_revision
+from storage.catalogue import revision_in_force
 from storage.claims import Claims
 from storage.database import Database
 from storage.deliveries import Deliveries
@@ -186,7 +186,7 @@ class CallHandling:
     def _routes(self) -> tuple[Routes, ...]:
         parts, services = self._parts, self.services
         tokens, clock, terms = services.tokens, services.clock, parts.marketplaces.terms
-        in_force = TermsInForce(terms, partial(newest_revision, parts.database))
+        in_force = TermsInForce(terms, partial(revision_in_force, parts.database))
         numbers = SuppressedNumbers(parts.database)
         hashed = parts.vault.hash_number
         return (

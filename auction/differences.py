@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from auction.web.management.fragments import shown
 from auction.web.management.resources import BY_KIND
 from config.faults import Step, render_path
-from storage.catalogue_items import LISTS, MARKETPLACE, CatalogueItem, changes
+from storage.catalogue_items import LISTS, MARKETPLACE, CatalogueItem, Changes
 
 MOST_LINES = 200
 MOST_VALUES = 6
@@ -15,30 +15,33 @@ LONGEST_VALUE = 60
 Leaves = dict[tuple[Step, ...], object]
 
 
-def differences(stored: Iterable[CatalogueItem], wanted: Iterable[CatalogueItem]) -> list[str]:
+def differences(stored: Iterable[CatalogueItem], difference: Changes) -> list[str]:
     """A line for each object added (+), changed (~) or archived (-); no secret is shown."""
     before = {item.key: item for item in stored}
-    difference = changes(before.values(), wanted)
     after = {item.key: item for item in difference.added}
-    lines = [
-        line for key, item in after.items() if (line := _line(before.get(key), item)) is not None
-    ]
-    lines += [f"- {_name(before[key])} (archived)" for key in difference.closed if key not in after]
-    if len(lines) > MOST_LINES:
-        lines = [*lines[:MOST_LINES], f"… and {len(lines) - MOST_LINES} more"]
-    return lines
+    told = [item for key, item in after.items() if _shows(before.get(key), item)]
+    gone = [before[key] for key in difference.closed if key not in after]
+    # What makes a line takes long: of thousands only those that are shown are made.
+    lines = [_line(before.get(item.key), item) for item in told[:MOST_LINES]]
+    lines += [f"- {_name(item)} (archived)" for item in gone[: MOST_LINES - len(lines)]]
+    more = len(told) + len(gone) - len(lines)
+    return [*lines, f"… and {more} more"] if more else lines
 
 
-def _line(before: CatalogueItem | None, after: CatalogueItem) -> str | None:
+def _shows(before: CatalogueItem | None, after: CatalogueItem) -> bool:
+    """Whether there is anything to tell: the order of keys and lists kept elsewhere are nothing."""
+    return before is None or (
+        (before.parent, before.position) != (after.parent, after.position)
+        or _own(before) != _own(after)
+    )
+
+
+def _line(before: CatalogueItem | None, after: CatalogueItem) -> str:
     if before is None:
         return f"+ {_name(after)}"
     values = list(_changed(_leaves(_view(before)), _leaves(_view(after))))
-    if not values and _own(before) != _own(after):
-        values = ["a secret"]
-    elif not values and before.position != after.position:
-        values = ["its place"]
-    elif not values:
-        return None
+    if not values:
+        values = ["its place" if _own(before) == _own(after) else "a secret"]
     if len(values) > MOST_VALUES:
         values = [*values[:MOST_VALUES], f"and {len(values) - MOST_VALUES} more"]
     return f"~ {_name(after)}: {', '.join(values)}"

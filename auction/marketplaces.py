@@ -1,7 +1,6 @@
 """The marketplace between file, database and the snapshot that calls are decided by."""
 
 import asyncio
-import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -10,10 +9,11 @@ from itertools import islice
 from pathlib import Path
 
 from auction.alerts.rules import RulesInForce, compile_rules
-from auction.differences import differences
+from auction.announced import Announced
+from auction.applying import FROM_FILE, Applied, carry_out, digest_of, name_of, plan_file
 from auction.domain.ids import BuyerId, CampaignId, OfferId
+from auction.domain.offer_index import OfferIndex, index_offers
 from auction.domain.terms import Catalogue, Subscriber
-from auction.lent_numbers import still_lent
 from auction.ports import BuyerGateway, Snapshot, StorageUnavailableError
 from auction.revisions import Revisions, load_all
 from auction.source_tokens import compile_source_tokens
@@ -23,16 +23,16 @@ from buyers.gateway import HttpBuyerGateway
 from buyers.guards import Guards
 from buyers.notices import NoticeBoard, OfferNotices
 from buyers.transport import Origin, Transport
-from config.check import CheckResult, check_file
+from config.check import check_file
 from config.faults import ConfigError, Fault
 from config.marketplace import export_yaml, read_marketplace
-from config.sealing import resolve_secret, seal
+from config.sealing import resolve_secret
 from config.secret_box import SecretBox
 from config.secret_values import Secret
 from storage import catalogue
 from storage.alert_pausing import ORIGIN as BY_ALERT
-from storage.catalogue import RevisionInfo, StoredMarketplace
-from storage.catalogue_items import CatalogueItem, join, split
+from storage.catalogue import RevisionInfo
+from storage.catalogue_items import join
 from storage.database import Database
 from storage.errors import RevisionConflictError
 from storage.tokens import TokenGrant
@@ -46,23 +46,8 @@ KEPT_REVISIONS = 8
 TOLD_UNUSABLE = 19
 """How many offers that can't be asked are named in the log; one line more counts the rest."""
 
-FROM_FILE = "file"
-
 _LOOKS_AGAIN = 5
 """How often a start looks again after another was quicker; each time somebody got through."""
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """The revision in force after applying a file; ``changed`` False: it was in force before.
-
-    ``differences``: a line for each object that the file changes.
-    """
-
-    revision: int
-    changed: bool
-    check: CheckResult
-    differences: Sequence[str] = ()
 
 
 async def apply_file(
@@ -76,56 +61,14 @@ async def apply_file(
     dry_run: bool = False,
     voice_bots: bool = True,
 ) -> Applied:
-    """Make a file the marketplace; what it omits is archived. Raises ConfigError with every fault.
+    """Make a file the marketplace, as ``plan_file`` and ``carry_out`` do, and raising as they do.
 
-    Not forced, a file that was exported from another revision than the one in force is refused
-    unless it changes nothing, and so is one that takes numbers out of a pool which visitors hold.
-    ``dry_run``: only find out what would change. ``voice_bots``: whether
-    it may have voice agents.
-    Raises RevisionConflictError when another revision than ``instead_of`` is in force, if given.
+    ``dry_run``: only find out what would change. ``voice_bots``: whether it may have voice agents.
     """
-    result = check_file(path, environ)
-    data, marketplace = result.usable()
-    if marketplace.voice_agents and not voice_bots:
-        raise ConfigError([Fault(("voice_agents",), _NO_VOICE_BOTS)])
-    stored = await catalogue.load(database)
-    wanted = _wanted(data, box, stored)
-    changed = differences(stored.items, wanted)
-    async with database.connection() as connection:
-        lent = await still_lent(connection, stored.items, wanted)
-    refusal = None if force or not changed else _of_other_base(data, stored.revision)
+    plan = await plan_file(database, box, path, environ, voice_bots=voice_bots)
     if dry_run:
-        warned = [f"! {refusal}"] if refusal else []
-        return Applied(stored.revision, bool(changed), result, [*changed, *lent, *warned])
-    if refusal:
-        raise ConfigError([Fault(("revision",), refusal)])
-    if lent and not force:
-        raise ConfigError([Fault(("pools",), _STILL_LENT.format("; ".join(lent)))])
-    revision = await catalogue.save(
-        database,
-        wanted,
-        origin=FROM_FILE,
-        file_name=_name(path),
-        file_digest=_digest(path),
-        expected_revision=stored.revision if instead_of is None else instead_of,
-    )
-    return Applied(revision, revision != stored.revision, result, changed)
-
-
-def _wanted(
-    data: Mapping[str, object], box: SecretBox, stored: StoredMarketplace
-) -> Sequence[CatalogueItem]:
-    plain = {key: value for key, value in data.items() if key != "revision"}
-    return split(seal(plain, box, join(stored.items) if stored.items else None))
-
-
-def _of_other_base(data: Mapping[str, object], revision: int) -> str | None:
-    """Why the file is refused when another revision than the one it was exported from is there."""
-    base = data.get("revision")
-    # An empty database has nothing that a file could undo.
-    if base is None or revision in (0, base):
-        return None
-    return _OTHER_BASE.format(base=base, revision=revision)
+        return plan.as_applied
+    return await carry_out(database, plan, instead_of=instead_of, force=force)
 
 
 _Apply = Callable[[int], Awaitable[Applied]]
@@ -181,7 +124,7 @@ async def _load_over_alerts(
     last = await catalogue.latest(database, but=BY_ALERT)
     if not _is_ours(last, path):
         raise ConfigError([Fault((), _CHANGED_SINCE.format(path=path))])
-    if last is not None and last.file_digest == _digest(path):
+    if last is not None and last.file_digest == digest_of(path):
         return Applied(revision, changed=False, check=check_file(path, environ))
     return await apply(revision)
 
@@ -189,7 +132,7 @@ async def _load_over_alerts(
 def _is_ours(newest: RevisionInfo | None, path: Path) -> bool:
     return newest is None or (
         newest.origin == FROM_FILE
-        and (newest.file_name == _name(path) or newest.file_digest == _digest(path))
+        and (newest.file_name == name_of(path) or newest.file_digest == digest_of(path))
     )
 
 
@@ -236,6 +179,8 @@ class Marketplaces:
         self._loading_old = asyncio.Lock()
         self._workbench = Workbench(self._resolve, vault.hash_key_for)
         self._revisions = Revisions(database, self._workbench)
+        self._announced = Announced[_Made](self._enter)
+        self._indexes: Mapping[CampaignId, OfferIndex] | None = None
 
     @property
     def revision(self) -> int:
@@ -287,16 +232,34 @@ class Marketplaces:
         """The alert rules in force, None before the first revision."""
         return self._alert_rules
 
-    async def take_up(self, revision: int) -> None:
-        """Load a revision and put it in force for the calls that come."""
+    @property
+    def waiting(self) -> Sequence[int]:
+        """The revisions that are ready and not due, the first to come into force first."""
+        return self._announced.waiting
+
+    async def take_up(self, revision: int, due: float | None = None) -> None:
+        """Load a revision and put it in force for the calls that come.
+
+        One that is ``due`` later, by the loop's clock, is only made ready here.
+        """
         if self._renew_box is not None:
             self._box = await self._renew_box()
         # Compiling thousands of offers takes a while; calls go on being decided meanwhile.
         ready = await self._revisions.ready(revision)
-        compiled = await asyncio.to_thread(self._compile, ready)
-        self._snapshot, self._webhooks, self._source_tokens, self._alert_rules, origins = compiled
+        made = await asyncio.to_thread(self._compile, ready)
         if self._connect_ahead is not None:
-            self._connect_ahead(origins)
+            self._connect_ahead(made.gateway.native_origins())
+        _tell_late(revision, due)
+        await self._announced.put(revision, made, due)
+
+    async def close(self) -> None:
+        """Put nothing in force any more."""
+        await self._announced.close()
+
+    async def _enter(self, made: "_Made") -> None:
+        self._snapshot = await asyncio.to_thread(self._completed, made)
+        self._webhooks, self._source_tokens, self._alert_rules = made.beside
+        revision = made.ready.catalogue.revision
         logger.info(
             "The marketplace is at revision %d", revision, extra={"action": "catalogue_loaded"}
         )
@@ -322,22 +285,49 @@ class Marketplaces:
     def _resolve(self, secret: Secret) -> str:
         return resolve_secret(secret, self._box, self._environ)
 
-    def _compile(
-        self, ready: ReadyRevision
-    ) -> tuple[Snapshot, Webhooks, Mapping[bytes, TokenGrant], RulesInForce, Iterable[Origin]]:
+    def _compile(self, ready: ReadyRevision) -> "_Made":
         with unwatched():
-            self._on_change(ready.catalogue)
             gateway = HttpBuyerGateway(ready.lines, self._transports)
             _tell_unusable(gateway.unusable())
-            notices = OfferNotices(ready.notices, self._board)
             webhooks = compile_webhooks(ready.marketplace, self._environ, self._box)
             tokens = compile_source_tokens(ready.marketplace.sources, self._resolve)
-            guards = self._guards.of(ready.catalogue)
-            asked = self._through(gateway)
-            known = None if self._snapshot is None else self._snapshot.indexes
-            snapshot = Snapshot(ready.catalogue, asked, notices, guards, known)
             alerts = RulesInForce(ready.catalogue, compile_rules(ready.marketplace.alerts))
-            return snapshot, webhooks, tokens, alerts, gateway.native_origins()
+            indexes = index_offers(ready.catalogue, self._known_indexes())
+            self._indexes = indexes
+            return _Made(ready, gateway, indexes, (webhooks, tokens, alerts))
+
+    def _known_indexes(self) -> Mapping[CampaignId, OfferIndex] | None:
+        """Those of the newest revision; where that is in force they may be indexed anew by now."""
+        if self._announced.waiting or self._snapshot is None:
+            return self._indexes
+        return self._snapshot.indexes
+
+    def _completed(self, made: "_Made") -> Snapshot:
+        """Guards and metrics are of what is in force, not of what will be."""
+        with unwatched():
+            ready = made.ready
+            self._on_change(ready.catalogue)
+            notices = OfferNotices(ready.notices, self._board)
+            guards = self._guards.of(ready.catalogue)
+            asked = self._through(made.gateway)
+            return Snapshot(ready.catalogue, asked, notices, guards, made.indexes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A revision that only has to be put in force."""
+
+    ready: ReadyRevision
+    gateway: HttpBuyerGateway
+    indexes: Mapping[CampaignId, OfferIndex]
+    beside: tuple[Webhooks, Mapping[bytes, TokenGrant], RulesInForce]
+
+
+def _tell_late(revision: int, due: float | None) -> None:
+    late_s = 0.0 if due is None else asyncio.get_running_loop().time() - due
+    if late_s > 0:
+        text = "Revision %d was ready %.1f s after it should have been in force"
+        logger.warning(text, revision, late_s, extra={"action": "catalogue_late"})
 
 
 async def load_terms(database: Database, revision: int) -> Catalogue:
@@ -354,25 +344,6 @@ def _tell_unusable(unusable: Mapping[OfferId, str]) -> None:
         more = len(unusable) - TOLD_UNUSABLE
         logger.warning("%d more offers can't be asked", more, extra={"action": "unusable_offer"})
 
-
-def _name(path: Path) -> str:
-    return str(path.resolve())
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-_NO_VOICE_BOTS = "can't be had here: set PINGPOST_VOICE_BOTS=true where they may be"
-_OTHER_BASE = (
-    "the file was exported from revision {base}, and revision {revision} is in force: export "
-    "again, or apply it all the same with --force"
-)
-
-_STILL_LENT = (
-    "{}. Apply the file when they are free, or all the same with --force: until its lease is over "
-    "no other visitor gets such a number"
-)
 
 _CHANGED_SINCE = (
     "the marketplace in the database was changed by other means since {path} was loaded. "

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from auction.workbench import ReadyRevision, Workbench, unwatched
+from auction.workbench import ReadyRevision, Update, Workbench, unwatched
 from storage import catalogue
 from storage.catalogue import ChangedItems, Known, StoredItem
 from storage.database import Database
@@ -20,8 +20,8 @@ class Revisions:
     async def ready(self, revision: int) -> ReadyRevision:
         """The revision, made ready in a thread. Raises ConfigError, LookupError."""
         changed, self._known = await self._changed(revision), None
-        ready = None if changed is None else await asyncio.to_thread(self._update, changed)
-        if changed is not None and ready is not None:
+        if changed is not None:
+            ready = await self._build_upon(changed)
             self._known = changed.known
             return ready
         known = await catalogue.known(self._database, revision)
@@ -36,10 +36,19 @@ class Revisions:
         unusable = self._workbench.unusable
         return await catalogue.load_changes(self._database, revision, self._known, unusable)
 
-    def _update(self, changed: ChangedItems) -> ReadyRevision | None:
+    async def _build_upon(self, changed: ChangedItems) -> ReadyRevision:
+        revision = changed.known.revision
+        update = await asyncio.to_thread(self._begin, changed)
+        stale = await catalogue.load_offers(self._database, revision, update.stale)
+        return await asyncio.to_thread(self._finish, update, stale, revision)
+
+    def _begin(self, changed: ChangedItems) -> Update:
         with unwatched():
-            revision = changed.known.revision
-            return self._workbench.update(changed.items, changed.closed, revision)
+            return self._workbench.begin(changed.items, changed.closed)
+
+    def _finish(self, update: Update, stale: Sequence[StoredItem], revision: int) -> ReadyRevision:
+        with unwatched():
+            return self._workbench.finish(update, stale, revision)
 
     def _make(self, items: Sequence[StoredItem], revision: int) -> ReadyRevision:
         with unwatched():

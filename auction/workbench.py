@@ -8,7 +8,7 @@ import gc
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from auction.domain.ids import OfferId
 from auction.domain.terms import Catalogue, OfferTerms
@@ -27,7 +27,7 @@ from storage.catalogue_items import BUYER, OFFER, join
 class ReadyOffer:
     """All that is made of one stored offer; ``line`` None: it is not auctioned.
 
-    ``digest`` stands for everything it was made of, ``surroundings`` for all of that but itself.
+    ``digest`` stands for its document, ``surroundings`` for all else that it was made of.
     """
 
     digest: bytes
@@ -48,9 +48,14 @@ class ReadyRevision:
 
 
 class Workbench:
-    """Makes revisions ready, one after the other, in a thread of its own beside the loop."""
+    """Makes revisions ready, one after the other, in a thread of its own beside the loop.
 
-    def __init__(self, resolve: Resolve, hash_key_for: HashKeyFor) -> None:
+    Who asks no offers needs no secrets for it, and is made the terms only.
+    """
+
+    def __init__(
+        self, resolve: Resolve | None = None, hash_key_for: HashKeyFor | None = None
+    ) -> None:
         self._resolve = resolve
         self._hash_key_for = hash_key_for
         self._ready: dict[OfferId, ReadyOffer] = {}
@@ -67,30 +72,32 @@ class Workbench:
         for item in plan.offers:
             known = self._ready.get(OfferId(item.id))
             usable = known is not None and not isinstance(known.line, str)
-            if known is None or known.digest != plan.digest(item) or not usable:
+            if known is None or not usable or not plan.repeats(known, item):
                 known = self._make(plan, item)
             ready[known.terms.id] = known
         return self._made(plan, ready, revision)
 
-    def update(
-        self, items: Sequence[StoredItem], closed: Collection[str], revision: int
-    ) -> ReadyRevision | None:
-        """As ``make`` of all items, from those that are no offers and the offers that have changed.
+    def begin(self, items: Sequence[StoredItem], closed: Collection[str]) -> "Update":
+        """Begin what ``make`` does, knowing all that are no offers and those that have changed.
 
-        ``closed`` are gone or have changed. None where others would have to be made anew, too.
-        Raises ConfigError.
+        ``closed`` are gone or have changed. Raises ConfigError.
         """
         plan = _Plan.of(items)
-        ready = {key: each for key, each in self._ready.items() if key not in closed}
-        for item in plan.offers:
-            ready.pop(OfferId(item.id), None)
-        around = plan.surroundings
-        if any(each.surroundings != around.get(each.terms.buyer) for each in ready.values()):
-            return None
-        for item in plan.offers:
-            made = self._make(plan, item)
+        gone = {*closed, *(item.id for item in plan.offers)}
+        ready = {key: each for key, each in self._ready.items() if key not in gone}
+        stale = [key for key, each in ready.items() if not plan.surrounds(each)]
+        return Update(plan, ready, stale)
+
+    def finish(self, update: "Update", stale: Sequence[StoredItem], revision: int) -> ReadyRevision:
+        """The revision, with those offers read anew that the update found to be stale.
+
+        Raises ConfigError.
+        """
+        ready = dict(update.ready)
+        for item in (*update.plan.offers, *stale):
+            made = self._make(update.plan, item)
             ready[made.terms.id] = made
-        return self._made(plan, ready, revision)
+        return self._made(update.plan, ready, revision)
 
     def _made(
         self, plan: "_Plan", ready: dict[OfferId, ReadyOffer], revision: int
@@ -111,21 +118,22 @@ class Workbench:
         offers: list[OfferTerms] = []
         for item in plan.offers:
             known = ready.get(OfferId(item.id))
-            if known is None or known.digest != plan.digest(item):
-                offers.append(plan.terms_of(plan.read(item), item))
-            else:
+            if known is not None and plan.repeats(known, item):
                 offers.append(known.terms)
+            else:
+                offers.append(plan.terms_of(plan.read(item), item))
         return plan.terms.catalogue(offers, revision)
 
     def _make(self, plan: "_Plan", item: StoredItem) -> ReadyOffer:
         offer = plan.read(item)
         terms, line, notices = plan.terms_of(offer, item), None, None
-        if offer.ping_post is not None:
-            line = compile_line(offer, self._resolve, self._hash_key_for)
+        resolve, keys = self._resolve, self._hash_key_for
+        if offer.ping_post is not None and resolve is not None and keys is not None:
+            line = compile_line(offer, resolve, keys)
             if offer.ping_post.notices is not None:
                 notices = compile_requests(offer.ping_post.notices)
-        around = plan.surroundings[item.parent or ""]
-        return ReadyOffer(plan.digest(item), around, terms, line, notices)
+        around = plan.around(terms.buyer, terms.campaign)
+        return ReadyOffer(_digest(item.text), around, terms, line, notices)
 
 
 def read_terms(items: Sequence[StoredItem], revision: int) -> Catalogue:
@@ -143,30 +151,46 @@ class _Plan:
     terms: TermsOf
     buyers: Mapping[str, Buyer]
     offers: Sequence[StoredItem]
-    surroundings: Mapping[str, bytes]
-    """Of an offer, by its buyer: the digest of all but itself that it is made of."""
-
     profiles: Mapping[str, Settings]
+    buyer_texts: Mapping[str, str]
+    common: str
+    """All that every offer is made of, as text."""
+
+    _around: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
     @classmethod
     def of(cls, items: Sequence[StoredItem]) -> "_Plan":
         rest = [item.read() for item in items if item.kind != OFFER]
         data = join(rest) if rest else {}
         marketplace = read_marketplace(data)
-        terms = TermsOf(marketplace)
-        common = repr((terms.surroundings, data.get(PROFILES)))
-        texts = {item.id: item.text for item in items if item.kind == BUYER}
         return cls(
             marketplace,
-            terms,
+            TermsOf(marketplace),
             {buyer.id: buyer for buyer in marketplace.buyers},
             [item for item in items if item.kind == OFFER],
-            {buyer: _digest(common.encode(), text) for buyer, text in texts.items()},
             known_profiles(data),
+            {item.id: item.text for item in items if item.kind == BUYER},
+            repr(data.get(PROFILES)),
         )
 
-    def digest(self, item: StoredItem) -> bytes:
-        return _digest(self.surroundings[item.parent or ""], item.text)
+    def around(self, buyer: str, campaign: str) -> bytes:
+        """Stands for all but itself that an offer of this buyer and campaign is made of."""
+        known = self._around.get((buyer, campaign))
+        if known is None:
+            text = repr((self.common, self.terms.surroundings(campaign), self.buyer_texts[buyer]))
+            known = self._around[buyer, campaign] = _digest(text)
+        return known
+
+    def surrounds(self, known: ReadyOffer) -> bool:
+        """Whether what an offer was made of beside its document is the same here."""
+        buyer, campaign = known.terms.buyer, known.terms.campaign
+        here = buyer in self.buyers
+        return here and known.surroundings == self.around(buyer, campaign)
+
+    def repeats(self, known: ReadyOffer, item: StoredItem) -> bool:
+        """Whether an offer would be made as it was before."""
+        same = item.parent == known.terms.buyer and known.digest == _digest(item.text)
+        return same and self.surrounds(known)
 
     def read(self, item: StoredItem) -> Offer:
         return read_offer(item.read().document, self.profiles)
@@ -175,8 +199,20 @@ class _Plan:
         return self.terms.offer(offer, self.buyers[item.parent or ""])
 
 
-def _digest(surroundings: bytes, text: str) -> bytes:
-    return hashlib.blake2b(surroundings + text.encode(), digest_size=16).digest()
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A revision that is being built upon the one before.
+
+    ``ready`` offers are taken over; ``stale`` ones have not changed, and what surrounds them has.
+    """
+
+    plan: _Plan
+    ready: Mapping[OfferId, ReadyOffer]
+    stale: Sequence[OfferId]
 
 
 @contextmanager

@@ -77,15 +77,16 @@ class TermsOf:
         self._limits = {buyer.id: self._limits_of(buyer) for buyer in marketplace.buyers}
         self._shared: dict[object, object] = {}
 
-    @property
-    def surroundings(self) -> object:
-        """All of the marketplace but its buyers that an offer's terms depend on; its repr tells."""
-        campaigns = sorted(self._campaigns.items())
-        rules = [
-            (name, self._rules[name], each.segments, each.auction.boosts)
-            for name, each in campaigns
-        ]
-        return self._marketplace.time_zone, rules
+    def surroundings(self, campaign: str) -> object:
+        """All but its buyer that terms of a campaign's offers depend on; its repr tells.
+
+        Of the marketplace's own part and of campaigns, `catalogue_touched` has the same in SQL.
+        """
+        known = self._campaigns.get(campaign)
+        if known is None:
+            return None
+        parts = (self._rules[campaign], known.segments, known.auction.boosts)
+        return self._marketplace.time_zone, parts
 
     def offer(self, offer: configured_offers.Offer, buyer: configured.Buyer) -> OfferTerms:
         """The terms of one offer. Raises ConfigError when it names an unknown campaign."""

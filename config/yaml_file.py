@@ -6,7 +6,7 @@ Only ``true``, ``false``, ``null``, ``~`` and numbers as JSON writes them are an
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import NoReturn
 
@@ -82,6 +82,11 @@ def _syntax_fault(error: yaml.YAMLError) -> Fault:
     return Fault((), "is not YAML: it has a character that is not allowed")
 
 
+def events_of(text: str) -> Iterator[yaml.Event]:
+    """The parser's events, in less time than by ``yaml.parse``. Raises YAMLError on the way."""
+    return iter(yaml.CSafeLoader(text).get_event, None)
+
+
 def line_of(event: yaml.Event) -> int | None:
     """The line on which an event of the parser starts, from 1."""
     return event.start_mark.line + 1 if event.start_mark else None
@@ -96,7 +101,7 @@ class _Builder:
 
     def __init__(self, text: str) -> None:
         self.faults: list[Fault] = []
-        self._events = yaml.parse(text, Loader=yaml.CSafeLoader)
+        self._events = events_of(text)
         self._anchors: dict[str, tuple[object, int]] = {}
         self._nodes = 0
         self._aliased = 0

@@ -6,7 +6,7 @@ from dataclasses import replace
 import yaml
 
 from config.faults import Fault, Step
-from config.yaml_file import line_of
+from config.yaml_file import events_of, line_of
 
 
 def with_lines(text: str, faults: Iterable[Fault]) -> list[Fault]:
@@ -28,7 +28,7 @@ def _nearest(fault: Fault, lines: Mapping[tuple[Step, ...], int]) -> int | None:
 
 
 def _places(text: str, wanted: set[tuple[Step, ...]]) -> Iterator[tuple[tuple[Step, ...], int]]:
-    events = yaml.parse(text, Loader=yaml.CSafeLoader)
+    events = events_of(text)
     next(events)
     next(events)
     yield from _node_places(next(events), events, (), wanted)

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import asyncpg
 
+from storage.announcing import PACE, Pace, announce, made_anew
 from storage.catalogue_items import CatalogueItem, Changes, changes
 from storage.database import Connection, Database
 from storage.errors import RevisionConflictError
@@ -15,11 +16,18 @@ from storage.queries import query
 
 _SAVE_TIMEOUT_S = 60.0
 
+_AT_ONCE = 2_000
+"""So many rows are a few MiB: sending them keeps a transaction from idling for long."""
+
+_LOOKS = 20
+"""How often a marketplace is compared again; each time somebody else got through."""
+
 _LOCK = query("catalogue_lock")
 _NEWEST = query("catalogue_newest")
 _NEWEST_NUMBER = query("catalogue_newest_number")
 _HAS_REVISION = query("catalogue_has_revision")
 _ITEMS_AT = query("catalogue_items_at")
+_IN_FORCE = query("catalogue_in_force")
 _CREATED_AT = query("catalogue_created_at")
 _ITEMS_SINCE = query("catalogue_items_since")
 _OFFERS_CLOSED = query("catalogue_offers_closed")
@@ -27,7 +35,7 @@ _FIRST_COME = query("catalogue_first_come")
 _ADD_REVISION = query("catalogue_add_revision")
 _CLOSE_ITEMS = query("catalogue_close_items")
 _ADD_ITEMS = query("catalogue_add_items")
-_ANNOUNCE = query("catalogue_announce")
+_OFFERS = query("catalogue_offers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +117,14 @@ async def latest(database: Database, *, but: str | None = None) -> RevisionInfo 
     return None if row is None else RevisionInfo(**row)
 
 
-async def newest_revision(database: Database) -> int:
-    """The number of the newest revision, 0 before the first. Raises StorageUnavailableError."""
+async def revision_in_force(database: Database) -> int:
+    """The number of the newest revision whose time has come, 0 before the first.
+
+    Raises StorageUnavailableError.
+    """
     async with database.connection() as connection:
-        return await _newest_number(connection)
+        number: int = await connection.fetchval(_IN_FORCE)
+    return number
 
 
 async def load(database: Database, revision: int | None = None) -> StoredMarketplace:
@@ -167,6 +179,17 @@ async def load_changes(
     return ChangedItems(later, items, frozenset(row["id"] for row in closed))
 
 
+async def load_offers(
+    database: Database, revision: int, ids: Sequence[str]
+) -> Sequence[StoredItem]:
+    """Those of a revision's offers that have these ids. Raises StorageUnavailableError."""
+    if not ids:
+        return ()
+    async with database.connection() as connection:
+        rows = await connection.fetch(_OFFERS, revision, ids, timeout=_SAVE_TIMEOUT_S)
+    return await asyncio.to_thread(lambda: [StoredItem(*row) for row in rows])
+
+
 async def first_come(database: Database, kind: str, revision: int, limit: int) -> Sequence[str]:
     """The ids of a revision's items of a kind that have been known longest, the oldest first.
 
@@ -201,22 +224,46 @@ async def save(
     file_digest: str | None = None,
     note: str | None = None,
     expected_revision: int | None = None,
+    pace: Pace = PACE,
 ) -> int:
     """Make ``items`` the marketplace and return its revision, the same one when nothing differs.
 
     Raises RevisionConflictError when ``expected_revision`` is given and not the newest,
     StorageUnavailableError.
     """
+    about = About(origin, actor, file_name, file_digest, note)
+    wanted = tuple(items)
+    for look in range(_LOOKS):
+        base = await load(database)
+        if expected_revision is not None and expected_revision != base.revision:
+            raise RevisionConflictError(expected_revision, base.revision)
+        difference = await asyncio.to_thread(changes, base.items, wanted)
+        try:
+            return await write(database, base.revision, difference, about, pace)
+        except RevisionConflictError:
+            if expected_revision is not None or look == _LOOKS - 1:
+                raise
+    raise AssertionError("the last look returns or raises")
+
+
+async def write(
+    database: Database, base: int, difference: Changes, about: About, pace: Pace = PACE
+) -> int:
+    """Make what differs from the newest revision, ``base``, the next one, and return that.
+
+    Where nothing differs that is ``base``. Raises RevisionConflictError when another one than it
+    is the newest, StorageUnavailableError.
+    """
+    # All that takes long comes first: a transaction that idles is cut off, and others wait for it.
+    writing = await asyncio.to_thread(_Writing.of, difference)
     async with database.transaction() as connection:
         newest = await lock(connection)
-        if expected_revision is not None and expected_revision != newest:
-            raise RevisionConflictError(expected_revision, newest)
-        difference = changes(await _items_at(connection, newest), items)
-        if newest and not difference:
-            return newest
-        about = About(origin, actor, file_name, file_digest, note)
-        await add_revision(connection, newest + 1, difference, about)
-    return newest + 1
+        if newest != base:
+            raise RevisionConflictError(base, newest)
+        if base and not difference:
+            return base
+        await _add(connection, base + 1, writing, about, pace)
+    return base + 1
 
 
 async def lock(connection: Connection) -> int:
@@ -226,22 +273,49 @@ async def lock(connection: Connection) -> int:
 
 
 async def add_revision(
-    connection: Connection, revision: int, difference: Changes, about: About
-) -> None:
-    """Write a revision and announce it; ``revision`` is one above what ``lock`` told."""
+    connection: Connection,
+    revision: int,
+    difference: Changes,
+    about: About,
+    pace: Pace = PACE,
+) -> datetime | None:
+    """Write a revision and announce it; ``revision`` is one above what ``lock`` told.
+
+    Returns when it comes into force; None: as soon as it is committed.
+    """
+    return await _add(connection, revision, _Writing.of(difference), about, pace)
+
+
+async def _add(
+    connection: Connection, revision: int, writing: "_Writing", about: About, pace: Pace
+) -> datetime | None:
     told = (about.origin, about.actor, about.file_name, about.file_digest, about.note)
     await connection.execute(_ADD_REVISION, revision, *told)
-    await _write(connection, revision, difference)
-    await connection.execute(_ANNOUNCE, revision)
+    for columns in writing.closed:
+        await connection.execute(_CLOSE_ITEMS, revision, *columns, timeout=_SAVE_TIMEOUT_S)
+    for columns in writing.added:
+        await connection.execute(_ADD_ITEMS, revision, *columns, timeout=_SAVE_TIMEOUT_S)
+    offers = await made_anew(connection, revision, writing.difference)
+    return await announce(connection, revision, offers, pace)
 
 
-async def _write(connection: Connection, revision: int, difference: Changes) -> None:
-    kinds, ids = _columns(difference.closed, 2)
-    await connection.execute(_CLOSE_ITEMS, revision, kinds, ids, timeout=_SAVE_TIMEOUT_S)
-    rows = [
-        (item.kind, item.id, item.parent, item.position, item.text) for item in difference.added
-    ]
-    await connection.execute(_ADD_ITEMS, revision, *_columns(rows, 5), timeout=_SAVE_TIMEOUT_S)
+Columns = list[list[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Writing:
+    """A difference as the arguments of the statements that write it, some thousands a statement."""
+
+    difference: Changes
+    closed: Sequence[Columns]
+    added: Sequence[Columns]
+
+    @classmethod
+    def of(cls, difference: Changes) -> "_Writing":
+        rows = [
+            (item.kind, item.id, item.parent, item.position, item.text) for item in difference.added
+        ]
+        return cls(difference, _in_parts(difference.closed), _in_parts(rows))
 
 
 async def _newest_number(connection: Connection) -> int:
@@ -257,5 +331,6 @@ def _items(rows: Sequence[asyncpg.Record]) -> tuple[CatalogueItem, ...]:
     return tuple(StoredItem(*row).read() for row in rows)
 
 
-def _columns(rows: Iterable[tuple[object, ...]], width: int) -> list[list[object]]:
-    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
+def _in_parts(rows: Sequence[tuple[object, ...]]) -> list[Columns]:
+    parts = (rows[start : start + _AT_ONCE] for start in range(0, len(rows), _AT_ONCE))
+    return [[list(column) for column in zip(*part, strict=True)] for part in parts]

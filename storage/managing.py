@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import asyncpg
 
@@ -87,11 +88,15 @@ async def was_there(database: Database, kind: str, identifier: str) -> bool:
 
 
 class CatalogueChange:
-    """A change under way; what it reads stays so until it ends. Made by ``change``."""
+    """A change under way; what it reads stays so until it ends. Made by ``change``.
+
+    ``in_force_at``: when what it has saved comes into force, None: as soon as it is committed.
+    """
 
     def __init__(self, connection: Connection, newest: int) -> None:
         self.connection = connection
         self.newest = newest
+        self.in_force_at: datetime | None = None
 
     async def item(self, kind: str, identifier: str) -> HeldItem | None:
         """One item, None when there is none of this id."""
@@ -154,7 +159,8 @@ class CatalogueChange:
     ) -> int:
         """Make a revision of it, which it returns; at most once."""
         revision = self.newest + 1
-        await add_revision(self.connection, revision, Changes(tuple(closed), tuple(added)), about)
+        difference = Changes(tuple(closed), tuple(added))
+        self.in_force_at = await add_revision(self.connection, revision, difference, about)
         return revision
 
 

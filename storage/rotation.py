@@ -10,6 +10,7 @@ import asyncpg
 
 from config.sealing import seal_anew
 from config.secret_box import SecretBox, SecretBoxError
+from storage.announcing import announce
 from storage.audit import COMMAND, add_note
 from storage.database import Connection, Database
 from storage.errors import SecretKeyError
@@ -26,7 +27,6 @@ _SEALED: Final = (
 """What holds sealed secrets: how it is read and written, and by which keys."""
 
 _REPEAT_REVISION = query("repeat_revision")
-_ANNOUNCE = query("catalogue_announce")
 
 _AT_ONCE: Final = 500
 _TIMEOUT_S: Final = 60.0
@@ -60,7 +60,7 @@ async def rotate(database: Database, old: SecretBox, new: SecretBox) -> Rotated:
         await add_note(connection, COMMAND.did("rotate", "secret_key", "secret_key"))
         revision = await connection.fetchval(_REPEAT_REVISION, _NOTE)
         if revision is not None:
-            await connection.execute(_ANNOUNCE, revision)
+            await announce(connection, revision)
     return rotated
 
 

@@ -1,6 +1,12 @@
 """Fixtures for every layer of tests."""
 
 import pytest
+from hypothesis import settings
+
+# The same examples on every run, however slow the machine is; `make thorough` looks for others.
+settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+settings.register_profile("searching", deadline=None, database=None, max_examples=1000)
+settings.load_profile("repeatable")
 
 pytest_plugins = ["tests.postgres_fixtures"]
 

@@ -1,9 +1,11 @@
 """Commands on the marketplace file."""
 
+import asyncio
 import os
-from functools import partial
+from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from time import monotonic
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -12,6 +14,9 @@ from auction.cli.group import CONFIG, DATA_DIR, MARKETPLACE_FILE, run, settings_
 if TYPE_CHECKING:
     from config.check import CheckResult
     from config.settings import Settings
+    from storage.announcing import Due
+
+_BAR_MOVES_S: Final = 0.2
 
 
 @click.command("check")
@@ -49,7 +54,8 @@ def apply_command(
     """Make FILE the marketplace in the database; running services follow within a second.
 
     What changes is shown first; what the file omits is archived. A file with the `revision` of an
-    export is refused when the marketplace was changed since.
+    export is refused when the marketplace was changed since. One that changes hundreds of offers is
+    announced ahead: this waits until it is in force.
     """
     run(_apply(settings_of(context, data_dir=data_dir), file, dry_run=dry_run, force=force))
 
@@ -67,26 +73,37 @@ def export_command(context: click.Context, data_dir: Path | None) -> None:
 
 
 async def _apply(settings: "Settings", file: Path, *, dry_run: bool, force: bool) -> None:
-    from auction.marketplaces import apply_file
+    from auction.applying import carry_out, plan_file
     from auction.stores import open_store
 
     async with open_store(settings) as store:
-        apply = partial(
-            apply_file,
-            *(store.database, store.box, file, os.environ),
-            force=force,
-            voice_bots=settings.voice_bots,
-        )
-        planned = await apply(dry_run=True)
-        _print(planned.check)
-        for line in planned.differences:
+        where = (store.database, store.box, file, os.environ)
+        plan = await plan_file(*where, voice_bots=settings.voice_bots)
+        _print(plan.check)
+        for line in (*plan.differences, *plan.warnings):
             click.echo(line)
         if dry_run:
-            click.echo(f"{file}: nothing was changed, revision {planned.revision} is in force")
+            click.echo(f"{file}: nothing was changed, revision {plan.base} is in force")
             return
-        applied = await apply(instead_of=planned.revision)
+        applied = await carry_out(store.database, plan, force=force)
+    if applied.due is not None:
+        await _wait(file, applied.revision, applied.due)
     told = "now in force" if applied.changed else "in force already, nothing changed"
     click.echo(f"{file}: revision {applied.revision}, {told}")
+
+
+async def _wait(file: Path, revision: int, due: "Due") -> None:
+    """Until a revision is in force, by a clock that nobody sets."""
+    from auction.cli.progress import progress
+
+    at, seconds = due.at.isoformat(timespec="seconds"), ceil(due.remaining_s)
+    click.echo(f"{file}: revision {revision} is stored, and in force in {seconds} s, at {at}")
+    end = monotonic() + due.remaining_s
+    with progress() as shown:
+        bar = shown.add_task("Services make it ready", total=due.remaining_s)
+        while (left := end - monotonic()) > 0:
+            shown.update(bar, completed=due.remaining_s - left)
+            await asyncio.sleep(min(left, _BAR_MOVES_S))
 
 
 async def _export(settings: "Settings") -> str:

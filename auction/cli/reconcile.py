@@ -165,7 +165,8 @@ def _delimiter(given: str | None) -> str | None:
 
 async def _reconcile(settings: "Settings", request: Request) -> "Report":
     from auction.cli.buyer_file import BuyerFileError
-    from auction.cli.reconcile_view import Report, progress, show_notes
+    from auction.cli.progress import progress
+    from auction.cli.reconcile_view import Report, show_notes
     from auction.domain.reconcile import reconcile
     from auction.domain.tie_out import Tolerance
     from auction.stores import open_store

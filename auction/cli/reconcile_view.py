@@ -2,8 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -12,7 +11,6 @@ from typing import Final
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from auction.cli.buyer_file import BuyerFile
@@ -61,15 +59,6 @@ class Report:
     def agrees(self) -> bool:
         """Whether all matched and every row could be read."""
         return not self.file.bad_count and all(row.agrees for row in self.rows)
-
-
-@contextmanager
-def progress() -> Iterator[Progress]:
-    """Bars on standard error, on a terminal only."""
-    notes = Console(stderr=True, highlight=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=notes, disable=not notes.is_terminal, transient=True) as shown:
-        yield shown
 
 
 def show_notes(file: BuyerFile) -> None:

@@ -59,7 +59,7 @@ def suppress_command(
 async def _suppress(
     settings: "Settings", file: Path, size: int, name: "SuppressionId", how: "How"
 ) -> "tuple[Tally, int]":
-    from auction.cli.reconcile_view import progress
+    from auction.cli.progress import progress
     from auction.marketplaces import load_terms
     from auction.stores import open_store
     from auction.web.number_import import NothingReadableError, NumberImport

@@ -103,6 +103,7 @@ CLOCKS_DIFFER: Final = timedelta(minutes=5)
 
 _LONGEST_MOMENT: Final = 40
 _FIRST_UNIX, _FIRST_UNIX_MS, _LAST_UNIX_MS = 10**9, 10**12, 10**13
+_YEAR_10000: Final = 253_402_300_800
 _DIGITS: Final = re.compile(r"\d{10,13}", re.ASCII)
 
 
@@ -131,7 +132,7 @@ def _from_unix(number: float) -> datetime | None:
     if not _FIRST_UNIX <= number < _LAST_UNIX_MS:
         return None
     seconds = number / 1000 if number >= _FIRST_UNIX_MS else number
-    return datetime.fromtimestamp(seconds, UTC)
+    return datetime.fromtimestamp(seconds, UTC) if seconds < _YEAR_10000 else None
 
 
 def _less(one: Bound, other: Bound) -> bool:

@@ -15,7 +15,7 @@ LOOK_EVERY_S: Final = 0.02
 
 
 class TermsInForce:
-    """``terms``: those in force, None before the first; ``newest``: the newest revision stored."""
+    """``terms``: those in force, None before the first; ``newest``: the revision that should be."""
 
     def __init__(
         self,

@@ -10,17 +10,19 @@ from pathlib import Path
 from socket import socket
 from typing import Final
 
+from auction.announced import Announced, due_at
 from auction.app import ServiceHandle, plain_token
 from auction.background import Background
 from auction.domain.terms import Catalogue
 from auction.listening import listen
-from auction.marketplaces import load_terms
 from auction.oversight import ops_services, tell_first_come
 from auction.preparing import prepare
+from auction.revisions import Revisions
 from auction.stores import running_database
 from auction.web.drain import Drain
 from auction.web.ops import build_ops
 from auction.web.services import OpsServices
+from auction.workbench import Workbench
 from auction.workers.assignment import Assignment
 from auction.workers.board import Board
 from auction.workers.connections import OWN, check_room, server_settings
@@ -122,18 +124,28 @@ class Parent:
         background.keep_running("watch over workers", watch.run)
 
     async def _follow(self, database: Database) -> None:
-        async def take_up(revision: int) -> None:
-            terms = await load_terms(database, revision)
+        revisions = Revisions(database, Workbench())
+        announced = Announced[Catalogue](self._enter)
+        self._stack.push_async_callback(announced.close)
+
+        async def take_up(revision: int, due: float | None = None) -> None:
+            ready = await revisions.ready(revision)
             await tell_first_come(database, self._metrics, revision)
-            await asyncio.to_thread(self._metrics.preload, terms)
-            self._terms = terms
+            await announced.put(revision, ready.catalogue, due)
+
+        async def follow(revision: int) -> None:
+            await take_up(revision, await due_at(database, revision))
 
         newest = await catalogue.latest(database)
         known = 0 if newest is None else newest.revision
         await take_up(known)
-        follower = CatalogueFollower(database, take_up)
+        follower = CatalogueFollower(database, follow)
         follower.start(known)
         self._stack.push_async_callback(follower.stop)
+
+    async def _enter(self, terms: Catalogue) -> None:
+        await asyncio.to_thread(self._metrics.preload, terms)
+        self._terms = terms
 
     def _services(self, database: Database) -> OpsServices:
         async def any_worker_is_ready() -> str | None:

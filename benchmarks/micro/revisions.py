@@ -19,7 +19,7 @@ from config.sealing import seal
 from config.secret_box import SecretBox
 from metrics.registry import Metrics
 from storage.catalogue import About, save
-from storage.catalogue_items import CatalogueItem, Document, split
+from storage.catalogue_items import MAIN, CatalogueItem, Document, split
 from storage.database import Database
 from storage.managing import change
 from storage.migrate import migrate
@@ -32,6 +32,7 @@ VALUES: Final = 20
 _BOX: Final = SecretBox(b"k" * 32)
 _BUYERS: Final = 10
 _ONE: Final = "other-7"
+_ZONES: Final = ("America/New_York", "America/Denver")
 
 
 @asynccontextmanager
@@ -64,6 +65,7 @@ async def revision_cases_on(database: Database, offers: int) -> list[Case]:
         market.case("pause", "offer", _ONE, lambda n, _: {"enabled": bool(n % 2)}),
         market.case("filter", "offer", _ONE, _other_filter),
         market.case("private_fields", "campaign", CAMPAIGN, _private_field),
+        market.case("all_offers", "marketplace", MAIN, _time_zone),
     ]
 
 
@@ -86,6 +88,11 @@ def _other_filter(number: int, document: Document) -> Mapping[str, object]:
 
 def _private_field(number: int, _: Document) -> Mapping[str, object]:
     return {"private_fields": ["first_name", "last_name", "email", f"field_{number}"]}
+
+
+def _time_zone(number: int, _: Document) -> Mapping[str, object]:
+    """Every offer is made anew, as for a file that changes every one."""
+    return {"time_zone": _ZONES[number % len(_ZONES)]}
 
 
 def _listed(value: object) -> list[object]:

@@ -3,8 +3,8 @@
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,11 +15,10 @@ import asyncpg
 import psutil
 import pytest
 
-from buyers.simulator.script import parse_script
 from buyers.simulator.server import SimulatedBuyers
-from config.secret_box import new_key
 from storage.embedded import EmbeddedServer, running_dsn
 from tests.eventually import eventually
+from tests.selling import a_market, on
 from tests.service_process import AUTHORISED, ServiceProcess, a_service, a_switch
 
 pytestmark = pytest.mark.chaos
@@ -55,8 +54,8 @@ buyers:
         caps: [{{measure: calls, per: total, limit: {cap}}}]
         ping_post:
           minimum_bid: 10
-          ping: {{url: "{url}/ping", timeout_ms: 1000}}
-          post: {{url: "{url}/post", timeout_ms: 1000}}
+          ping: {{url: "{acme}/ping", timeout_ms: 1000}}
+          post: {{url: "{acme}/post", timeout_ms: 1000}}
   - id: cobalt
     name: Cobalt
     offers:
@@ -113,12 +112,8 @@ class Burst:
             self.lost += 1
 
 
-@asynccontextmanager
-async def a_market(folder: Path) -> AsyncIterator[tuple[SimulatedBuyers, Path]]:
-    async with SimulatedBuyers(parse_script(BUYERS), free_ports=True) as buyers:
-        path = folder / "marketplace.yaml"
-        path.write_text(MARKETPLACE.format(url=buyers.url("acme"), cap=CAP, slots=SLOTS))
-        yield buyers, path
+def acmes_market(folder: Path) -> AbstractAsyncContextManager[tuple[SimulatedBuyers, Path]]:
+    return a_market(folder, BUYERS, MARKETPLACE, cap=CAP, slots=SLOTS)
 
 
 async def _usage(dsn: str) -> Counter[str]:
@@ -147,7 +142,7 @@ def _kill_database(service: ServiceProcess) -> None:
 async def test_after_kill_9_in_a_burst_every_answer_given_is_found_again(
     tmp_path: Path, kill_after: int
 ) -> None:
-    async with a_market(tmp_path) as (_, marketplace):
+    async with acmes_market(tmp_path) as (_, marketplace):
         data = tmp_path / "data"
         async with a_service(data, "--marketplace", str(marketplace)) as service:
             burst = Burst({}, kill_after, partial(_kill, service))
@@ -163,7 +158,7 @@ async def test_after_kill_9_in_a_burst_every_answer_given_is_found_again(
 async def test_after_kill_9_of_postgresql_in_a_burst_every_answer_given_is_found_again(
     tmp_path: Path, kill_after: int
 ) -> None:
-    async with a_market(tmp_path) as (_, marketplace):
+    async with acmes_market(tmp_path) as (_, marketplace):
         data = tmp_path / "data"
         async with a_service(data, "--marketplace", str(marketplace)) as service:
             burst = Burst({}, kill_after, partial(_kill_database, service))
@@ -194,7 +189,7 @@ async def _is_all_found_again(service: ServiceProcess, given: Mapping[int, bytes
 
 
 async def test_a_kill_of_everything_keeps_call_winner_and_price(tmp_path: Path) -> None:
-    async with a_market(tmp_path) as (buyers, marketplace):
+    async with acmes_market(tmp_path) as (buyers, marketplace):
         data = tmp_path / "data"
         async with a_service(data, "--marketplace", str(marketplace)) as service, a_switch() as sw:
             before = await sw.route(service, **a_call(1))
@@ -202,8 +197,8 @@ async def test_a_kill_of_everything_keeps_call_winner_and_price(tmp_path: Path) 
             children = psutil.Process(service.process.pid).children(recursive=True)
             await service.kill()
             for child in children:
-                if child.is_running():
-                    child.send_signal(signal.SIGKILL)
+                with suppress(psutil.NoSuchProcess):  # it may have heard of the death already
+                    child.kill()
             await service.start()
             assert await sw.route(service, **a_call(1)) == before
             assert buyers.buyer("acme").counts.pings == 1
@@ -213,9 +208,9 @@ async def test_a_kill_of_everything_keeps_call_winner_and_price(tmp_path: Path) 
 
 async def test_with_the_database_stopped_calls_get_503_and_recover_with_it(tmp_path: Path) -> None:
     server = EmbeddedServer(tmp_path / "server")
-    environment = {"PINGPOST_DSN": await server.start(), "PINGPOST_SECRET_KEY": new_key()}
+    environment = on(await server.start())
     try:
-        async with a_market(tmp_path) as (_, marketplace):
+        async with acmes_market(tmp_path) as (_, marketplace):
             arguments = ("--marketplace", str(marketplace))
             async with (
                 a_service(tmp_path / "data", *arguments, environment=environment) as service,
@@ -235,7 +230,7 @@ async def test_with_the_database_stopped_calls_get_503_and_recover_with_it(tmp_p
 
 
 async def test_postgresql_killed_under_the_service_comes_back_by_itself(tmp_path: Path) -> None:
-    async with a_market(tmp_path) as (_, marketplace):
+    async with acmes_market(tmp_path) as (_, marketplace):
         data = tmp_path / "data"
         async with a_service(data, "--marketplace", str(marketplace)) as service, a_switch() as sw:
             before = await sw.route(service, **a_call(1))

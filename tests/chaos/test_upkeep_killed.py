@@ -1,12 +1,8 @@
 """kill -9 at any step of a look at alerts or of a scheduled change: each is done, once."""
 
-import asyncio
-import sys
-from asyncio.subprocess import PIPE, Process
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,11 +11,11 @@ from auction.domain.report_figures import Figures
 from storage.database import Database
 from storage.managing import change
 from storage.scheduling import add_scheduled
+from tests.chaos.retelling import a_story
 from tests.postgres.test_alerts import a_watch, store, store_figures
 
 pytestmark = pytest.mark.chaos
 
-ROOT = Path(__file__).parents[2]
 STRIDE = 3
 """The short form tries one step in so many."""
 
@@ -37,35 +33,6 @@ LEFT = (
     "select kind, item_id, state, revision, error from scheduled_changes",
     "select origin, actor, kind, item_id, action from audit_entries",
 )
-
-
-class Upkeep:
-    """The process that looks, or applies what is due, one time after the other."""
-
-    def __init__(self, process: Process) -> None:
-        self._process = process
-
-    async def play(self, part: str, killed_at: int = 0) -> str:
-        """One run; how it ended."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{killed_at} {part}\n".encode())
-        async with asyncio.timeout(60):
-            return (await self._process.stdout.readline()).decode().strip()
-
-
-@pytest.fixture
-async def upkeep(dsn: str) -> AsyncIterator[Upkeep]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.chaos.killed_upkeep", dsn),
-        cwd=ROOT,
-        stdin=PIPE,
-        stdout=PIPE,
-    )
-    yield Upkeep(process)
-    assert process.stdin is not None
-    process.stdin.close()
-    await process.wait()
 
 
 async def timeouts_have_begun(database: Database) -> None:
@@ -110,26 +77,21 @@ async def what_is_left(database: Database) -> dict[str, Any]:
 )
 async def test_whoever_is_killed_after_whichever_step_it_is_done_once(
     database: Database,
-    upkeep: Upkeep,
+    dsn: str,
     request: pytest.FixtureRequest,
     part: str,
     begin: Callable[[Database], Awaitable[None]],
     rows: dict[int, int],
 ) -> None:
-    await begin(database)
-    ended, steps = (await upkeep.play(part)).split()
-    assert ended == "done"
-    expected = await what_is_left(database)
-    assert {place: expected[LEFT[place]].total() for place in rows} == rows
-
-    assert (await upkeep.play(part)).startswith("done")
-    assert await what_is_left(database) == expected, "repeating it changes nothing"
-
     every = 1 if request.config.getoption("--all-steps") else STRIDE
-    for step in range(1, int(steps), every):
-        async with database.connection() as connection:
-            await connection.execute(EMPTIED)
-        await begin(database)
-        assert await upkeep.play(part, step) == "killed"
-        assert (await upkeep.play(part)).startswith("done"), step
-        assert await what_is_left(database) == expected, f"killed after step {step}"
+    await begin(database)
+    async with a_story("tests.chaos.killed_upkeep", dsn, part=part) as upkeep:
+        steps, expected = await upkeep.play_twice(lambda: what_is_left(database))
+        assert {place: expected[LEFT[place]].total() for place in rows} == rows
+        for step in range(1, steps, every):
+            async with database.connection() as connection:
+                await connection.execute(EMPTIED)
+            await begin(database)
+            await upkeep.die(step)
+            await upkeep.live()
+            assert await what_is_left(database) == expected, f"killed after step {step}"

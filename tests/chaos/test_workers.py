@@ -16,13 +16,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from auction.domain.ids import CallId
-from buyers.simulator.script import parse_script
 from buyers.simulator.server import SimulatedBuyers
-from config.secret_box import new_key
 from storage.database import Database
 from tests.eventually import eventually
 from tests.http.raw_http import request_bytes
 from tests.ledger_steps import CLAIM_OVER, LEASE_OVER, rewind
+from tests.selling import a_market, on
 from tests.service_process import AUTHORISED, ServiceProcess, a_service
 
 pytestmark = pytest.mark.chaos
@@ -42,8 +41,8 @@ buyers:
         caps: [{{measure: calls, per: day, limit: {cap}}}]
         ping_post:
           minimum_bid: 10
-          ping: {{url: "{url}/ping", timeout_ms: 5000}}
-          post: {{url: "{url}/post", timeout_ms: 5000}}
+          ping: {{url: "{acme}/ping", timeout_ms: 5000}}
+          post: {{url: "{acme}/post", timeout_ms: 5000}}
   - id: cobalt
     name: Cobalt
     offers:
@@ -127,10 +126,8 @@ async def a_site(
     )
     buyer = {"name": "acme", "ping": {"bid": "50.00", **ping}, "post": post}
     async with AsyncExitStack() as stack:
-        buyers = SimulatedBuyers(parse_script({"buyers": [buyer]}), free_ports=True)
-        await stack.enter_async_context(buyers)
-        path = folder / "marketplace.yaml"
-        path.write_text(MARKETPLACE.format(url=buyers.url("acme"), cap=cap))
+        market = a_market(folder, {"buyers": [buyer]}, MARKETPLACE, cap=cap)
+        buyers, path = await stack.enter_async_context(market)
         arguments = ("--workers", "2", "--marketplace", str(path))
         service = await stack.enter_async_context(
             a_service(folder / "data", *arguments, environment=environment)
@@ -140,10 +137,6 @@ async def a_site(
         site = Site(service, buyers, await stack.enter_async_context(session))
         await eventually(site.complete, within_s=60)
         yield site
-
-
-def on(dsn: str) -> dict[str, str]:
-    return {"PINGPOST_DSN": dsn, "PINGPOST_SECRET_KEY": new_key()}
 
 
 async def test_workers_share_calls_caps_and_one_scrape(tmp_path: Path, dsn: str) -> None:
@@ -200,7 +193,7 @@ async def test_of_killed_workers_counts_stay_and_holds_are_given_back(
 
 
 async def test_a_worker_that_hangs_is_killed_and_replaced(tmp_path: Path, dsn: str) -> None:
-    environment = {**on(dsn), "PINGPOST_WORKER_HANG_S": "2"}
+    environment = on(dsn, PINGPOST_WORKER_HANG_S="2")
     async with a_site(tmp_path, environment) as site:
         hanging, other = site.workers
         hanging.send_signal(signal.SIGSTOP)

@@ -15,16 +15,15 @@ import aiohttp
 import asyncpg
 import pytest
 
-from buyers.simulator.script import parse_script
 from buyers.simulator.server import SimulatedBuyers
 from config.poolers import Pooler
-from config.secret_box import new_key
 from storage.database import Database
 from storage.errors import PoolerError
 from tests.e2e.pgbouncer import PgBouncer, a_pgbouncer
 from tests.e2e.report import Report
 from tests.eventually import eventually
 from tests.http.test_webhook_delivery import Receiver, receiving
+from tests.selling import a_market, on
 from tests.service_process import ServiceProcess, Switch, a_service, a_switch
 
 IN_FORCE_WITHIN_S = 3.0
@@ -53,8 +52,8 @@ buyers:
         conversions: [{{trigger: answered}}]
         ping_post:
           minimum_bid: 10
-          ping: {{url: "{buyer}/ping", timeout_ms: 5000}}
-          post: {{url: "{buyer}/post", timeout_ms: 5000}}
+          ping: {{url: "{acme}/ping", timeout_ms: 5000}}
+          post: {{url: "{acme}/post", timeout_ms: 5000}}
   - id: cobalt
     name: Cobalt
     offers:
@@ -134,18 +133,12 @@ def offers_of(answers: dict[int, Answer]) -> dict[str, int]:
 
 @asynccontextmanager
 async def a_site(folder: Path, dsn: str, pooler: Pooler, cap: int) -> AsyncIterator[Site]:
-    script = parse_script({"buyers": [{"name": "acme", "ping": {"bid": "50.00"}}]})
-    environment = {
-        "PINGPOST_DSN": dsn,
-        "PINGPOST_DATABASE_POOLER": pooler.value,
-        "PINGPOST_SECRET_KEY": new_key(),
-    }
+    script = {"buyers": [{"name": "acme", "ping": {"bid": "50.00"}}]}
+    environment = on(dsn, PINGPOST_DATABASE_POOLER=pooler.value)
     async with AsyncExitStack() as stack:
-        buyers = await stack.enter_async_context(SimulatedBuyers(script, free_ports=True))
         subscriber = await stack.enter_async_context(receiving())
-        file = folder / "marketplace.yaml"
-        text = MARKETPLACE.format(buyer=buyers.url("acme"), hook=subscriber.url, cap=cap)
-        file.write_text(text)
+        market = a_market(folder, script, MARKETPLACE, hook=subscriber.url, cap=cap)
+        buyers, file = await stack.enter_async_context(market)
         arguments = ("--marketplace", str(file))
         # Both at once on an empty database: each wants to make the schema.
         one, two = await asyncio.gather(

@@ -14,13 +14,13 @@ from pathlib import Path
 import aiohttp
 import psutil
 
-from buyers.simulator.script import parse_script
 from buyers.simulator.server import SimulatedBuyers
 from tests.e2e.prometheus import Prometheus, a_prometheus
 from tests.e2e.report import Report
 from tests.e2e.test_rules import promtool
 from tests.eventually import eventually
 from tests.promql import Exposed, dashboards, faults_of, filled_in, queries, recorded
+from tests.selling import a_market
 from tests.service_process import ServiceProcess, Switch, a_service, a_switch
 
 MARKETPLACE = """
@@ -107,10 +107,8 @@ class Site:
 @asynccontextmanager
 async def a_site(folder: Path, cap: int) -> AsyncIterator[Site]:
     async with AsyncExitStack() as stack:
-        buyers = SimulatedBuyers(parse_script(BUYERS), free_ports=True)
-        await stack.enter_async_context(buyers)
-        path = folder / "marketplace.yaml"
-        path.write_text(MARKETPLACE.format(cap=cap, **buyers.urls), encoding="utf-8")
+        market = a_market(folder, BUYERS, MARKETPLACE, cap=cap)
+        buyers, path = await stack.enter_async_context(market)
         arguments = ("--workers", "2", "--marketplace", str(path))
         service = await stack.enter_async_context(a_service(folder / "data", *arguments))
         switch = await stack.enter_async_context(a_switch())

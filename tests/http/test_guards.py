@@ -8,10 +8,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from buyers.simulator.script import parse_script
 from buyers.simulator.server import SimulatedBuyers
-from config.secret_box import new_key
 from tests.eventually import eventually
+from tests.selling import a_market, on
 from tests.service_process import ServiceProcess, Switch, a_service, a_switch
 
 MARKETPLACE = """
@@ -92,11 +91,8 @@ async def a_scene(
     folder: Path, dsn: str, *, gate: str = "http://127.0.0.1:1", **settings: str
 ) -> AsyncIterator[tuple[ServiceProcess, SimulatedBuyers, Switch]]:
     """A service whose buyers all hang."""
-    async with SimulatedBuyers(parse_script(SCRIPT), free_ports=True) as buyers:
-        path = folder / "marketplace.yaml"
-        path.write_text(MARKETPLACE.format(gate=gate, **buyers.urls))
-        environment = {"PINGPOST_DSN": dsn, "PINGPOST_SECRET_KEY": new_key(), **settings}
-        arguments = ("--marketplace", str(path))
+    async with a_market(folder, SCRIPT, MARKETPLACE, gate=gate) as (buyers, path):
+        environment, arguments = on(dsn, **settings), ("--marketplace", str(path))
         async with (
             a_service(folder / "data", *arguments, environment=environment) as service,
             a_switch() as switch,

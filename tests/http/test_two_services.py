@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest_asyncio
 
-from buyers.simulator.script import parse_script
 from buyers.simulator.server import SimulatedBuyers
-from config.secret_box import new_key
+from tests.selling import a_market, on
 from tests.service_process import ServiceProcess, Switch, a_service, a_switch
 
 MARKETPLACE = """
@@ -29,8 +28,8 @@ buyers:
         caps: [{{measure: calls, per: day, limit: 7}}]
         ping_post:
           minimum_bid: 10
-          ping: {{url: "{url}/ping", timeout_ms: 2000}}
-          post: {{url: "{url}/post", timeout_ms: 2000}}
+          ping: {{url: "{acme}/ping", timeout_ms: 2000}}
+          post: {{url: "{acme}/post", timeout_ms: 2000}}
   - id: cobalt
     name: Cobalt
     offers:
@@ -45,12 +44,11 @@ Pair = tuple[ServiceProcess, ServiceProcess, SimulatedBuyers, Switch]
 
 @pytest_asyncio.fixture
 async def pair(tmp_path: Path, dsn: str) -> AsyncIterator[Pair]:
-    script = parse_script({"buyers": [{"name": "acme", "ping": {"bid": "50.00"}}]})
-    environment = {"PINGPOST_DSN": dsn, "PINGPOST_SECRET_KEY": new_key()}
+    script = {"buyers": [{"name": "acme", "ping": {"bid": "50.00"}}]}
+    environment = on(dsn)
     async with AsyncExitStack() as stack:
-        buyers = await stack.enter_async_context(SimulatedBuyers(script, free_ports=True))
-        path = tmp_path / "marketplace.yaml"
-        path.write_text(MARKETPLACE.format(url=buyers.url("acme")))
+        market = a_market(tmp_path, script, MARKETPLACE)
+        buyers, path = await stack.enter_async_context(market)
         services = [
             await stack.enter_async_context(
                 a_service(tmp_path / name, "--marketplace", str(path), environment=environment)

@@ -7,19 +7,15 @@ as fast as it can and prints, as JSON, which calls it has sold.
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from auction.assembly import SystemClock
 from auction.domain.finishing import Finished
 from auction.domain.ids import OfferId, offer_owner
 from auction.domain.plan import Candidate
 from auction.domain.reserving import Reserved
 from auction.domain.terms import Cap, Measure, Period
-from auction.engine.persistence import persist
 from storage.batch import BatchLimits
 from storage.database import Database
 from storage.ledger import PostgresLedger
@@ -34,11 +30,8 @@ from tests.ledger_steps import (
     limits,
     open_call,
 )
+from tests.patience import patiently
 
-Step = TypeVar("Step")
-
-CLOCK = SystemClock()
-TIME_S = 60.0
 OFFERS = ("east", "west")
 BUYER_LIMITS = limits(
     BUYER_OWNER, Cap(Measure.CALLS, Period.MONTH, 7), Cap(Measure.ANSWERED, Period.DAY, 20)
@@ -59,15 +52,10 @@ def the_plan() -> tuple[Candidate, ...]:
     )
 
 
-async def patiently(step: Callable[[], Awaitable[Step]]) -> Step:
-    """As the engine does it: tried again while others keep the rows locked."""
-    return await persist(step, CLOCK, CLOCK.monotonic() + TIME_S)
-
-
 async def sell(ledger: PostgresLedger, name: str, number: int) -> str | None:
     call = a_recent_call(f"{name}-{number}", caller=from_number(number))
     plan = the_plan()[:: 1 if number % 2 else -1]
-    await open_call(ledger, call)
+    await patiently(lambda: open_call(ledger, call))
     reserved = await patiently(lambda: ledger.reserve(a_request(call, *plan)))
     won = plan[reserved.position] if isinstance(reserved, Reserved) else None
     assert await patiently(lambda: ledger.finish(a_finish(call, won))) == Finished()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from storage import follower
 from storage.catalogue import first_come, latest, load, save
 from storage.catalogue_items import CAMPAIGN, OFFER, join, split
 from storage.database import Database
@@ -188,12 +189,15 @@ async def test_of_many_changes_to_the_same_revision_one_wins(database: Database)
     )
 
 
-async def test_a_follower_is_told_of_a_change_at_once(database: Database) -> None:
+async def test_a_follower_is_told_of_a_change_before_it_would_look(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "POLL_S", 600.0)
     async with following(database) as seen:
         await save_marketplace(database, MARKETPLACE)
-        await eventually(lambda: seen == [1], within_s=0.4)
+        await eventually(lambda: seen == [1], within_s=30)
         await save_marketplace(database, {"currency": "EUR"})
-        await eventually(lambda: seen == [1, 2], within_s=0.4)
+        await eventually(lambda: seen == [1, 2], within_s=30)
 
 
 async def test_a_follower_notices_a_change_that_nobody_announced(database: Database) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -41,6 +42,7 @@ from tests.ledger_steps import (
 )
 from tests.lost_commits import LosingLink
 from tests.next_steps import a_failure, reroute, route_next
+from tests.patience import patiently
 from tests.routing_steps import (
     ALL_TOLD,
     ATTEMPT,
@@ -133,7 +135,7 @@ async def test_a_late_further_route_is_sold_when_it_is_asked_for_again(database:
     answer = await a_late_next(ledger, call, PAID)
     assert await ledger.open(an_opening(call)) != AlreadyDecided(answer)
     assert await entries(database) == []
-    repeats = (ledger.open_next(a_failure(call)) for _ in range(4))
+    repeats = (patiently(lambda: ledger.open_next(a_failure(call))) for _ in range(4))
     assert set(await asyncio.gather(*repeats)) == {AlreadyDecided(answer)}
     assert [each[1:4] for each in await entries(database)] == [
         ("buyer", 2, "routing"),
@@ -303,7 +305,9 @@ async def test_switches_that_come_back_at_once_book_each_caller_once(
             if after_failure
             else (lambda each, call: each.open(an_opening(call)))
         )
-        results = await asyncio.gather(*(ask(each, call) for each in ledgers for call in calls))
+        results = await asyncio.gather(
+            *(patiently(partial(ask, each, call)) for each in ledgers for call in calls)
+        )
         assert all(isinstance(result, AlreadyDecided) for result in results)
     assert len(await entries(databases[0])) == 8
     await assert_balanced(databases[0])

@@ -4,18 +4,15 @@ import asyncio
 import json
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
-from auction.assembly import SystemClock
 from auction.domain.call import Call
 from auction.domain.ids import OfferId, offer_owner
 from auction.domain.plan import Candidate
 from auction.domain.reserving import Reserved, ReserveResult
 from auction.domain.switch_events import CallEvent, EventType
 from auction.domain.terms import Period
-from auction.engine.persistence import persist
 from storage.batch import BatchLimits
 from storage.database import Database
 from storage.events import CallEvents
@@ -35,13 +32,11 @@ from tests.ledger_steps import (
     open_call,
     rewind,
 )
+from tests.patience import patiently
 
-Step = TypeVar("Step")
-
-CLOCK = SystemClock()
 SELLER = Path(__file__).parent / "selling_process.py"
 CALLS_EACH = 100
-TIME_S = 60.0
+TIME_S = 300.0
 
 
 async def a_seller(dsn: str, name: str) -> Process:
@@ -109,7 +104,8 @@ class Floor:
         await patiently(lambda: self.ledger.finish(finish))
         if number % 5 == 0:
             await rewind(self.database, LEASE_OVER, [call.call_id])
-            await asyncio.gather(self.sweeper.sweep(), reporter.sweeper.sweep())
+            sweepers = (self.sweeper, reporter.sweeper)
+            await asyncio.gather(*(patiently(each.sweep) for each in sweepers))
         kinds = (EventType.ANSWERED, EventType.ENDED)
         reports = [an_event(call, kind, 60) for kind in kinds[:: 1 if number % 2 else -1]]
         await asyncio.gather(*(reporter.record(report) for report in reports * 2))
@@ -119,15 +115,6 @@ class Floor:
 
     async def record(self, report: CallEvent) -> None:
         await patiently(lambda: self.events.record(report))
-
-
-async def patiently(step: Callable[[], Awaitable[Step]]) -> Step:
-    """A step as deciders and switches take it: tried again while it could not be done.
-
-    All calls wait for one buyer's row. Where the machine is slow whoever has it keeps it longer
-    than others wait (250 ms, a few times), and then nothing of theirs is stored.
-    """
-    return await persist(step, CLOCK, CLOCK.monotonic() + TIME_S)
 
 
 async def test_deciders_switches_and_sweepers_at_once_leave_the_books_balanced(dsn: str) -> None:

@@ -28,7 +28,3 @@ def test_percentiles_are_within_one_percent(numbers: list[int], percent: int) ->
     found = quantile(Counter(map(bin_of, numbers)), share)
     assert found is not None
     assert abs(found - exact) <= exact / 100
-
-
-def test_nothing_has_no_percentile() -> None:
-    assert quantile({}, Fraction(1, 2)) is None

@@ -106,6 +106,15 @@ def changed_items(
     return fresh, closed
 
 
+def updated(
+    workbench: Workbench, market: Mapping[str, Any], before: Mapping[str, Any]
+) -> ReadyRevision:
+    """The second revision, of what has changed since the first and what that asks for."""
+    update = workbench.begin(*changed_items(market, before))
+    items = [each for each in stored(market) if each.kind == "offer" and each.id in update.stale]
+    return workbench.finish(update, items, 2)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -121,24 +130,37 @@ def test_a_revision_made_of_what_has_changed_is_the_one_made_of_all(
 ) -> None:
     workbench, before, market = a_workbench(), a_market(), a_market(**changes)
     workbench.make(stored(before), 1)
-    made = workbench.update(*changed_items(market, before), 2)
+    made = updated(workbench, market, before)
     whole = a_workbench().make(stored(market), 2)
-    assert made is not None
     assert made.catalogue == whole.catalogue
     assert made.lines.keys() == whole.lines.keys()
     assert made.notices.keys() == whole.notices.keys()
 
 
 @pytest.mark.parametrize(
-    "changes", [{"main": {"time_zone": "Europe/Madrid"}}, {"beacon": {"concurrency": 3}}]
+    ("changes", "stale"),
+    [
+        ({"main": {"time_zone": "Europe/Madrid"}}, [ACME, BEACON]),
+        ({"auto": {"duplicates": {"within_days": 3}}}, [ACME, BEACON]),
+        ({"beacon": {"concurrency": 3}}, [BEACON]),
+        ({"beacon": {"enabled": False}, "offer": {"weight": 2}}, [BEACON]),
+        ({"auto": {"private_fields": ["email"]}}, []),
+    ],
 )
-def test_a_change_around_offers_asks_for_all_of_them(changes: dict[str, Any]) -> None:
+def test_of_what_has_not_changed_only_that_is_asked_for_whose_surroundings_have(
+    changes: dict[str, Any], stale: list[OfferId]
+) -> None:
     workbench, before, market = a_workbench(), a_market(), a_market(**changes)
     workbench.make(stored(before), 1)
-    assert workbench.update(*changed_items(market, before), 2) is None
-    assert workbench.make(stored(market), 2).catalogue == build_catalogue(
-        read_marketplace(market), 2
-    )
+    assert workbench.begin(*changed_items(market, before)).stale == stale
+    made = updated(workbench, market, before)
+    assert made.catalogue == build_catalogue(read_marketplace(market), 2)
+
+
+def test_who_asks_no_offers_is_made_their_terms_without_secrets() -> None:
+    ready = Workbench().make(stored(a_market()), 1)
+    assert ready.catalogue == build_catalogue(read_marketplace(a_market()), 1)
+    assert not ready.lines
 
 
 def test_an_offer_that_could_not_be_asked_is_tried_again() -> None:

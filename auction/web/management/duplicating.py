@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from auction.web import problems
 from auction.web.authentication import MAY_MANAGE, unbound
 from auction.web.faults import faults_of
-from auction.web.management.answers import json_answer
+from auction.web.management.answers import json_answer, told_when
 from auction.web.management.conditions import etag
 from auction.web.management.entailed import refuse_made
 from auction.web.management.fragments import shown
@@ -61,7 +61,7 @@ class DuplicateHandler:
             refuse_made(held.item)
             copies = await _copies(under_way, held.item, asked)
             since = await under_way.save([], copies, About(FROM_API, actor_of(grant)))
-        return _answer(copies, HeldItem(copies[0], since))
+        return told_when(_answer(copies, HeldItem(copies[0], since)), under_way)
 
 
 def _read(body: Mapping[str, object]) -> DuplicateBody:

@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 from auction.ports import Clock
 from auction.web.authentication import MAY_MANAGE, MAY_VIEW, unbound
 from auction.web.management import changing
-from auction.web.management.answers import json_answer
+from auction.web.management.answers import json_answer, told_when
 from auction.web.management.changing import Draft
 from auction.web.management.conditions import etag, read_condition
 from auction.web.management.fragments import shown
@@ -79,7 +79,7 @@ class ResourceHandlers:
         draft = Draft.of(self._resource, await read_exact_object(request))
         async with change(self._database) as under_way:
             held = await changing.create(under_way, draft, await self._box(), _about(grant))
-        return self._changed(grant, held, created=True)
+        return told_when(self._changed(grant, held, created=True), under_way)
 
     async def show(self, request: web.Request) -> web.Response:
         """``GET``: one, as it is or with ``revision`` as it was."""
@@ -138,7 +138,7 @@ class ResourceHandlers:
             if held is None:
                 raise changing.unknown(self._resource)
             await changing.delete(under_way, self._resource, held.item, _about(grant))
-        return web.Response(status=204)
+        return told_when(web.Response(status=204), under_way)
 
     async def _switch(self, request: web.Request, *, enabled: bool) -> web.Response:
         grant = await unbound(request, self._tokens, MAY_MANAGE)
@@ -190,7 +190,7 @@ class ResourceHandlers:
             if before is None and not may_create:
                 raise changing.unknown(self._resource)
             held = await put(under_way, before, _about(grant))
-        return self._changed(grant, held, created=before is None)
+        return told_when(self._changed(grant, held, created=before is None), under_way)
 
     async def _check_place(self, after: str) -> None:
         """Raises CallerMistakeError (422) where no page can have ended so: there never was one."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from auction.web.management.answers import IN_FORCE_AT
 from auction.web.management.audit import AuditRequest
 from auction.web.management.resources import RESOURCES, Filter, FilterKind, Resource
 from auction.web.management.schedule import PATH, ScheduledRequest
@@ -48,7 +49,7 @@ def managed_operations() -> Operations:
 def _of(resource: Resource) -> Iterator[tuple[tuple[str, str], Operation]]:
     whole, new = schema_name(resource), new_schema_name(resource)
     everything, one = f"/v1/{resource.path}", f"/v1/{resource.path}/{{id}}"
-    tagged = ("ETag",)
+    tagged, changed = ("ETag",), ("ETag", IN_FORCE_AT)
     yield (
         ("GET", everything),
         Operation(answers={200: _page(resource)}, query=_query(resource), problems=(422,)),
@@ -59,7 +60,7 @@ def _of(resource: Resource) -> Iterator[tuple[tuple[str, str], Operation]]:
             answers={201: whole},
             body=new,
             problems=(*WITH_BODY, 409),
-            answer_headers=("Location", *tagged),
+            answer_headers=("Location", *changed),
         ),
     )
     yield (
@@ -79,7 +80,7 @@ def _of(resource: Resource) -> Iterator[tuple[tuple[str, str], Operation]]:
             body=new,
             problems=(*_CHANGED, 404, 409),
             headers=_CONDITIONS,
-            answer_headers=tagged,
+            answer_headers=changed,
         ),
     )
     yield (
@@ -91,15 +92,26 @@ def _of(resource: Resource) -> Iterator[tuple[tuple[str, str], Operation]]:
             problems=(*_CHANGED, 404, 409),
             headers=_CONDITIONS,
             body_types=(_MERGE_PATCH, JSON),
+            answer_headers=changed,
         ),
     )
     yield (
         ("DELETE", one),
-        Operation(answers={204: None}, problems=(404, 409, 412, 422), headers=_CONDITIONS),
+        Operation(
+            answers={204: None},
+            problems=(404, 409, 412, 422),
+            headers=_CONDITIONS,
+            answer_headers=(IN_FORCE_AT,),
+        ),
     )
     for verb in ("pause", "resume") if resource.switchable else ():
         problems = (*_CHANGED, 404, 409)
-        switched = Operation(answers={200: whole}, problems=problems, headers=_CONDITIONS)
+        switched = Operation(
+            answers={200: whole},
+            problems=problems,
+            headers=_CONDITIONS,
+            answer_headers=changed,
+        )
         yield ("POST", f"{one}/{verb}"), switched
 
 

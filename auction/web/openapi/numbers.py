@@ -3,6 +3,7 @@
 from typing import Final, Literal
 
 from auction.web.coverage import CoverageQuery
+from auction.web.management.answers import IN_FORCE_AT
 from auction.web.management.duplicating import DuplicateBody
 from auction.web.openapi.answers import Answer, Instant
 from auction.web.openapi.operation import WITH_BODY, Operation, Operations
@@ -57,6 +58,6 @@ NUMBER_OPERATIONS: Final[Operations] = {
         body=DuplicateBody,
         body_required=False,
         problems=(*WITH_BODY, 404, 409),
-        answer_headers=("Location", "ETag"),
+        answer_headers=("Location", "ETag", IN_FORCE_AT),
     ),
 }

@@ -1,8 +1,18 @@
 -- Alerts: taking turns, states, what has fired, pausing and resuming offers.
 
 -- name: take_alert_turn
--- Nothing where another process looks, or has looked less than $1 seconds ago.
-select now() as now, (select coalesce(max(revision), 0) from catalogue_revisions) as revision
+-- Nothing where another process looks, or has looked less than $1 seconds ago. The revision is the one in force.
+select
+    now() as now,
+    coalesce(
+        (
+            select revision from catalogue_revisions
+            where in_force_at is null or in_force_at <= clock_timestamp()
+            order by revision desc
+            limit 1
+        ),
+        0
+    ) as revision
 from alert_turn
 where looked_at <= now() - make_interval(secs => $1)
 for update skip locked

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from auction.domain.call import Call
+from auction.domain.call import Call, FieldValue
 from auction.domain.call_view import CallView
 from auction.domain.compiled import Compiler
 from auction.domain.eligibility import Refusal
@@ -133,6 +133,28 @@ def test_a_revenue_cap_refuses_what_the_lowest_price_would_exceed(
 )
 def test_a_compiled_ordering_has_the_same_bounds(op: Op, value: object, number: int) -> None:
     condition, call = prepare("age", op, value), a_call(fields={"age": number})
+    offer = Compiler().compile(an_offer(filters=(condition,)))
+    assert (offer.fixed_refusal(CallView(call)) is None) is matches(condition, call)
+
+
+@pytest.mark.parametrize("value", [None, "", "90210", " 90210 ", "90001", "1", 90210])
+@pytest.mark.parametrize(
+    ("op", "operand"),
+    [
+        (Op.EQ, "90210"),
+        (Op.NE, "90210"),
+        (Op.IN, ["90210", "1"]),
+        (Op.NOT_IN, ["90210", "1"]),
+        (Op.PREFIX, "902"),
+        (Op.EXISTS, True),
+        (Op.EXISTS, False),
+    ],
+)
+def test_a_compiled_comparison_of_texts_lets_the_same_through(
+    op: Op, operand: object, value: FieldValue | None
+) -> None:
+    condition = prepare("zip_code", op, operand)
+    call = a_call(fields={} if value is None else {"zip_code": value})
     offer = Compiler().compile(an_offer(filters=(condition,)))
     assert (offer.fixed_refusal(CallView(call)) is None) is matches(condition, call)
 

@@ -105,6 +105,9 @@ def test_an_hour_is_covered_just_where_a_call_in_it_is_taken(
     hours = Hours(zone, parse_weekly(weekly))
     found = covered(an_offer(hours=hours)).hours
     begin = datetime(2026, 11, 23, 5, tzinfo=UTC)
+    # What is open in an hour is so from its begin or from one of these; zones are 0 or 30 on.
+    starts = {int(text[3:5]) for texts in weekly.values() for text in texts}
+    minutes = sorted({(start + ahead) % 60 for start in {0, *starts} for ahead in (0, 30)})
     for hour in range(HOURS):
-        moments = (begin + timedelta(hours=hour, minutes=minute) for minute in range(60))
+        moments = (begin + timedelta(hours=hour, minutes=minute) for minute in minutes)
         assert bool(found >> hour & 1) == any(refusal(hours, at) is None for at in moments)

@@ -14,13 +14,18 @@ from auction.domain.reasons import Reason
 from auction.domain.terms import (
     BuyerType,
     ConversionRule,
+    Segment,
     Trigger,
 )
+from auction.domain.validation import Validation, ValueType
 from tests.builders import NEW_YORK, a_call, a_static_offer, an_offer
 
 CLOSED = Hours(NEW_YORK, parse_weekly({"mon": ["08:00-09:00"]}))
 HOLIDAY = Hours(NEW_YORK, closed_dates=frozenset({date(2026, 11, 20)}))
 OTHER_VERTICAL = prepare("vertical", Op.EQ, "home_insurance")
+
+EVERYONE = Segment("everyone", (prepare("vertical", Op.EXISTS, value=True),))
+ELSEWHERE = Segment("elsewhere", (OTHER_VERTICAL,))
 
 GATES: list[tuple[dict[str, Any], Refusal]] = [
     ({"enabled": False}, Refusal(Reason.PAUSED)),
@@ -30,6 +35,7 @@ GATES: list[tuple[dict[str, Any], Refusal]] = [
     ({"hours": CLOSED}, Refusal(Reason.CLOSED)),
     ({"required_fields": ("zip_code", "age")}, Refusal(Reason.MISSING_FIELD, "age")),
     ({"filters": (OTHER_VERTICAL,)}, Refusal(Reason.FILTERED, "vertical")),
+    ({"outside": (ELSEWHERE, EVERYONE)}, Refusal(Reason.OUTSIDE_SEGMENT, "everyone")),
 ]
 
 
@@ -52,6 +58,8 @@ def test_an_offer_with_open_gates_is_allowed() -> None:
         blocked_sources=frozenset({SourceId("pub-99")}),
         required_fields=("vertical", "caller.state"),
         filters=(prepare("vertical", Op.EQ, "auto_insurance"),),
+        outside=(ELSEWHERE,),
+        requirements=(Validation("vertical", ValueType.STRING),),
     )
     assert fixed_refusal(a_call(), offer) is None
 

@@ -1,6 +1,7 @@
 """The published numbers of reasons."""
 
 from auction.domain.ids import BuyerId, OfferId, buyer_owner, offer_owner
+from auction.domain.leases import Exhausted
 from auction.domain.next_attempt import FailReason
 from auction.domain.reasons import Reason
 
@@ -74,3 +75,13 @@ def test_what_a_switch_says_of_a_failed_attempt_has_its_number() -> None:
         "failed": 503,
         "short_call": 504,
     }
+
+
+def test_every_reason_is_told_in_a_sentence_of_its_own() -> None:
+    meanings = {reason.meaning for reason in Reason}
+    assert len(meanings) == len(Reason)
+    assert all(meanings)
+
+
+def test_why_no_number_is_lent_is_said_in_the_words_of_the_api() -> None:
+    assert {each.value for each in Exhausted} == {"pool_exhausted", "pool_cap", "source_cap"}

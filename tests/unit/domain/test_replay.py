@@ -16,7 +16,8 @@ from auction.domain.replay import Line, Replayed, replay
 from auction.domain.replay_auction import NO_ANSWER_RECORDED
 from auction.domain.replay_record import Changes, Recorded
 from auction.domain.replay_walk import ASSUMED
-from auction.domain.terms import AuctionTerms, BuyerType, OfferTerms
+from auction.domain.scoring import Odds, Weight
+from auction.domain.terms import AuctionTerms, Boost, BuyerType, OfferTerms, RankBy
 from auction.domain.trace import Timings, Trace, TraceEntry
 from tests.builders import CALLER, a_call, a_campaign, a_static_offer, an_offer, ping_post
 
@@ -38,12 +39,12 @@ def silent(offer: str, reason: Reason, ms: float | None = None, **changes: Any) 
     return TraceEntry(OfferId(offer), reason, ms=ms, **changes), None
 
 
-def won(offer: str, bid: str = "52.00", ms: float = 20.0, rank: int = 1) -> Heard:
-    return a_bid(offer, bid, None, ms, rank=rank)
+def won(offer: str, bid: str = "52.00", ms: float = 20.0, rank: int = 1, **changes: Any) -> Heard:
+    return a_bid(offer, bid, None, ms, rank=rank, **changes)
 
 
-def outbid(offer: str, bid: str, rank: int, ms: float = 20.0) -> Heard:
-    return a_bid(offer, bid, Reason.OUTBID, ms, rank=rank)
+def outbid(offer: str, bid: str, rank: int, ms: float = 20.0, **changes: Any) -> Heard:
+    return a_bid(offer, bid, Reason.OUTBID, ms, rank=rank, **changes)
 
 
 def a_record(
@@ -427,6 +428,32 @@ def test_a_call_that_came_too_late_is_too_late_again() -> None:
     replayed = replay(a_record([an_offer("acme")], reason=NoRouteReason.TOO_LATE))
     assert replayed.again.reason == NoRouteReason.TOO_LATE
     assert outcomes(replayed) == {"acme": "not_asked"}
+
+
+def test_a_caller_whose_number_was_rejected_is_rejected_again() -> None:
+    replayed = replay(a_record([an_offer("acme")], reason=NoRouteReason.NUMBER_REJECTED))
+    assert replayed.same
+    assert replayed.again.reason == NoRouteReason.NUMBER_REJECTED
+
+
+def test_scores_are_made_of_the_boosts_of_the_terms_and_the_odds_of_that_moment() -> None:
+    boosted = an_offer("beacon", boosts=(Boost(Decimal("1.1")),))
+    certain, even = Odds(*[Decimal(1)] * 3), Odds(Decimal(1), Decimal(1), Decimal("0.5"))
+    by_revenue = {"auction": AuctionTerms(rank_by=RankBy.EXPECTED_REVENUE, boosted=True)}
+
+    def replayed(odds: Odds) -> Replayed:
+        return replay(
+            a_record(
+                [an_offer("acme"), boosted],
+                won("acme", weight=Weight(Decimal(1), certain)),
+                outbid("beacon", "48.00", 2, weight=Weight(Decimal(1), odds)),
+                campaign=by_revenue,
+                price=Decimal(52),
+            )
+        )
+
+    assert replayed(even).again.ranking == (ACME, BEACON)
+    assert replayed(certain).again.ranking == (BEACON, ACME)
 
 
 def test_a_call_to_no_campaign_has_nothing_to_decide() -> None:

@@ -140,6 +140,17 @@ def test_any_value_of_a_field_is_judged(value: FieldValue) -> None:
         assert fault is None or isinstance(fault, Reason)
 
 
+@pytest.mark.parametrize("seconds", [253_402_300_800, 999_999_999_999, 253_402_300_800.0])
+def test_seconds_after_the_last_year_tell_no_moment(seconds: float) -> None:
+    assert read_moment(seconds) is None
+    assert read_moment(str(seconds)) is None
+    assert Consent("x").fault(seconds, NOON) is Reason.CONSENT_MISSING
+
+
+def test_the_last_second_is_a_moment() -> None:
+    assert read_moment(253_402_300_799) == datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+
 @given(st.datetimes(min_value=datetime(2002, 1, 1), max_value=datetime(2200, 1, 1)))  # noqa: DTZ001 - a moment without its zone is what is read
 def test_a_moment_reads_alike_in_every_form(moment: datetime) -> None:
     whole = moment.replace(microsecond=0, tzinfo=UTC)

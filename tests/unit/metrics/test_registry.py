@@ -93,8 +93,12 @@ def loaded() -> Metrics:
 
 
 async def scrape(metrics: Metrics) -> Samples:
+    return samples_of((await metrics.exposition()).decode())
+
+
+def samples_of(text: str) -> Samples:
     samples: Samples = {}
-    for family in text_string_to_metric_families((await metrics.exposition()).decode()):
+    for family in text_string_to_metric_families(text):
         for sample in family.samples:
             key = (sample.name, frozenset(sample.labels.items()))
             assert key not in samples, f"{key} is there twice"
