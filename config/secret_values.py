@@ -21,6 +21,8 @@ MAXIMUM_SECRET = 4096
 OWN_PREFIX = "PINGPOST_"
 """What the names of our own variables begin with: no buyer is sent our keys and tokens."""
 
+OWN_VARIABLE = "must not be one of the service's own settings (PINGPOST_...)"
+
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _SEALED = re.compile(r"v[0-9]{1,3}\.[A-Za-z0-9_\-]{1,20000}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -77,7 +79,9 @@ class Secret:
     def _referred(cls, value: Mapping[object, object]) -> "Secret":
         [(form, content)] = value.items()
         if form == "env":
-            return cls(env=_variable(content))
+            if isinstance(content, str) and _VARIABLE.fullmatch(content):
+                return cls(env=content)
+            raise mistake("must be the name of an environment variable", "env")
         if form == "secret":
             if isinstance(content, str) and fault_of_text(content) is None:
                 return cls(plain=content)
@@ -127,10 +131,6 @@ def _checked(text: str) -> str:
     return text
 
 
-def _variable(name: object) -> str:
-    """The name of a variable. Whoever may change the marketplace gets none of the service's own."""
-    if not isinstance(name, str) or _VARIABLE.fullmatch(name) is None:
-        raise mistake("must be the name of an environment variable", "env")
-    if name.upper().startswith(OWN_PREFIX):
-        raise mistake("must not be one of the service's own settings (PINGPOST_...)", "env")
-    return name
+def is_own(variable: str) -> bool:
+    """Whether it is a setting of the service, in any case of letters as settings are read."""
+    return variable.upper().startswith(OWN_PREFIX)
