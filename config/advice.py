@@ -9,6 +9,7 @@ from config.plain_data import Item, Steps, below, listed, offers, text_of
 from config.references import Finding, early_tokens
 from config.routing_advice import routing_advice
 from config.sealing import variables
+from config.secret_values import OWN_VARIABLE, is_own
 
 _OF_PINGS = frozenset({"timeout_rate", "error_rate", "bid_rate", "accept_rate", "ping_p95_ms"})
 """What rules read of pings and posts, which a paused offer gets none of."""
@@ -27,6 +28,12 @@ def advice_on(data: Mapping[str, object], environ: Mapping[str, str]) -> list[Fa
         *(finding for offer in offers(top) for finding in _of_offer(offer)),
     ]
     return [place(data, steps, message) for steps, message in findings]
+
+
+def own_variables(data: Mapping[str, object]) -> list[Fault]:
+    """Where the service's own settings are named: whoever may change an offer gets none of them."""
+    found = ((*steps, "env") for steps, name in variables(data) if is_own(name))
+    return [place(data, steps, OWN_VARIABLE) for steps in found]
 
 
 def _unset_variables(data: Mapping[str, object], environ: Mapping[str, str]) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from config.advice import advice_on
+from config.advice import advice_on, own_variables
 from config.delivery_profiles import expanded
 from config.faults import ConfigError, Fault, faults_of
 from config.identifiers import with_ids
@@ -79,6 +79,7 @@ def check(data: object, environ: Mapping[str, str]) -> CheckResult:
     except ValidationError as error:
         faults += faults_of(error, expanded(named), partial(keys_at, Marketplace))
     faults += reference_faults(named)
+    faults += own_variables(named)
     warnings = (*dropped, *advice_on(named, environ))
     if faults or marketplace is None:
         return CheckResult(tuple(faults), warnings)

@@ -8,7 +8,7 @@ from config.credentials import secrets_among
 from config.faults import ConfigError, Fault, Step, place
 from config.plain_data import Item, Steps, below, endpoints, listed, offers
 from config.secret_box import SecretBox, SecretBoxError
-from config.secret_values import KEPT, Secret, fault_of_text
+from config.secret_values import KEPT, OWN_VARIABLE, Secret, fault_of_text, is_own
 
 _PURPOSE: Final = b"pingpost marketplace secret"
 _AUTH_SECRETS: Final = ("token", "key", "password", "secret")
@@ -39,6 +39,9 @@ def resolve_secret(secret: Secret, box: SecretBox | None, environ: Mapping[str, 
 
 
 def _from_environment(name: str, environ: Mapping[str, str]) -> str:
+    # Asked here too: what is stored may be older than the rule for what is given.
+    if is_own(name):
+        raise SecretUnavailableError(f"the environment variable {name} {OWN_VARIABLE}")
     text = environ.get(name)
     if text is None:
         raise SecretUnavailableError(f"the environment variable {name} is not set")
@@ -131,6 +134,8 @@ def _is_reference(value: object) -> bool:
 def _sealed(value: object, box: SecretBox, stored: object) -> object:
     secret = Secret.read(value)
     if secret.env is not None:
+        if is_own(secret.env):
+            raise SecretUnavailableError(f"env {OWN_VARIABLE}")
         return value
     if secret.kept:
         if stored is None:

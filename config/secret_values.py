@@ -18,6 +18,11 @@ SHOW_SECRETS = "show_secrets"
 
 MAXIMUM_SECRET = 4096
 
+OWN_PREFIX = "PINGPOST_"
+"""What the names of our own variables begin with: no buyer is sent our keys and tokens."""
+
+OWN_VARIABLE = "must not be one of the service's own settings (PINGPOST_...)"
+
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _SEALED = re.compile(r"v[0-9]{1,3}\.[A-Za-z0-9_\-]{1,20000}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -124,3 +129,8 @@ def _checked(text: str) -> str:
     if wrong:
         raise mistake(wrong)
     return text
+
+
+def is_own(variable: str) -> bool:
+    """Whether it is a setting of the service, in any case of letters as settings are read."""
+    return variable.upper().startswith(OWN_PREFIX)

@@ -16,9 +16,9 @@ from config.dsn import fault_of_dsn, redact_dsn
 from config.faults import ConfigError, Fault, faults_of, mistake
 from config.poolers import Pooler
 from config.secret_box import read_key
-from config.secret_values import fault_of_text
+from config.secret_values import OWN_PREFIX, fault_of_text
 
-PREFIX = "PINGPOST_"
+PREFIX = OWN_PREFIX
 Network = IPv4Network | IPv6Network
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Threshold = Annotated[int, Field(ge=0, le=1_000_000)]

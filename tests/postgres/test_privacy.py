@@ -257,6 +257,20 @@ async def test_a_call_in_use_is_left_and_named(database: Database, in_use: dict[
     assert await CallerData(database).calls(HASH(NUMBER), None, 10) == ["live"]
 
 
+@pytest.mark.parametrize(("heard_s_ago", "in_use"), [(120, []), (10, ["ahead"])])
+async def test_an_end_by_a_clock_that_is_ahead_counts_from_when_it_was_heard_of(
+    database: Database, heard_s_ago: int, in_use: list[str]
+) -> None:
+    await store(database, "ahead", ended_s_ago=-365 * 86_400)
+    async with database.connection() as connection:
+        await connection.execute(
+            "update events set received_at = now() - $1 * interval '1 second'", heard_s_ago
+        )
+    erased = await CallerData(database).erase(NUMBER, HASH(NUMBER))
+    assert erased.in_use == in_use
+    assert erased.rows["calls"] == 1 - len(in_use)
+
+
 async def test_a_call_that_reports_have_not_counted_yet_is_left(database: Database) -> None:
     await store(database, "fresh")
     async with database.connection() as connection:

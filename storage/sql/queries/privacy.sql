@@ -3,7 +3,8 @@
 
 -- name: lock_erasable
 -- Those that nothing more is asked of: decided, over for a minute or never answered and swept, in the
--- reports. $2: nothing is held for them any more, so they may go whole.
+-- reports. $2: nothing is held for them any more, so they may go whole. A switch whose clock is ahead
+-- reports an end that is still to come: such a call is over when we heard of it.
 select c.call_id, c.received_at, c.lease
 from unnest($1::text[]) as item (call_id)
 cross join lateral (
@@ -15,8 +16,11 @@ left join lateral (
     select count(*) as holds from reservations
     where reservations.call_id = c.call_id and reservations.sweep_at is not null
 ) as held on true
+left join lateral (
+    select max(events.received_at) as heard_at from events where events.call_id = c.call_id
+) as last on c.ended_at is not null
 where c.state not in ('deciding', 'rerouting')
-    and (c.ended_at is null or c.ended_at < now() - interval '1 minute')
+    and (c.ended_at is null or least(c.ended_at, last.heard_at) < now() - interval '1 minute')
     and (held.holds = 0 or (not $2::boolean and c.ended_at is not null))
 order by c.call_id
 

@@ -149,6 +149,7 @@ CASES: list[tuple[Any, ...]] = [
     ((*ACME_PING, "auth"), {"type": "oauth"}, "must have a `type`"),
     ((*ACME_PING, "auth", "token"), ABSENT, "is missing"),
     ((*ACME_PING, "auth", "token"), {"env": "A B"}, "variable", ".env"),
+    ((*ACME_PING, "auth", "token"), {"env": "PINGPOST_BOOTSTRAP_TOKEN"}, "own settings", ".env"),
     ((*ACME_PING, "auth", "token"), {"vault": "x"}, "env: NAME"),
     ((*ACME_PING, "auth", "token"), "", "empty"),
     ((*ACME_PING, "auth", "token"), {"keep": False}, "true", ".keep"),

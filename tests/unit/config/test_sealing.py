@@ -54,6 +54,12 @@ def test_a_plain_secret_is_stored_sealed_and_opens_for_use() -> None:
     assert token_of(data) == PLAIN
 
 
+def test_a_setting_of_the_service_is_stored_for_no_buyer() -> None:
+    given = changed((TOKEN, {"env": "PINGPOST_BOOTSTRAP_TOKEN"}))
+    with pytest.raises(ConfigError, match="own settings"):
+        seal(given, BOX, stored())
+
+
 def test_an_environment_variable_stays_a_reference() -> None:
     data = stored()
     assert value_at(data, TOKEN) == {"env": "ACME_TOKEN"}
@@ -198,6 +204,7 @@ def test_a_body_that_looks_like_secrets_is_not_touched() -> None:
     ("secret", "words"),
     [
         (Secret(env="NOWHERE"), "NOWHERE is not set"),
+        (Secret(env="PINGPOST_SECRET_KEY"), "PINGPOST_SECRET_KEY must not be one of the service"),
         (Secret(env="EMPTY"), "must not be empty"),
         (Secret(env="SPLIT"), "control characters"),
         (Secret(), "no secret is stored"),

@@ -92,6 +92,8 @@ def test_a_credential_that_was_stored_in_clear_is_sealed_when_it_is_kept() -> No
         ({"secret": 5}, "must be text", ".secret"),
         ({"secret": "hunter2\nX-Other: 1"}, "control characters", ".secret"),
         ({"env": "1"}, "name of an environment variable", ".env"),
+        ({"env": "PINGPOST_SECRET_KEY"}, "one of the service's own settings", ".env"),
+        ({"env": "pingpost_dsn"}, "one of the service's own settings", ".env"),
         ({"envi": "A"}, "must be text, {secret: text}, {env: NAME}", ""),
         ({"env": "A", "secret": "hunter2"}, "must be text, {secret: text}", ""),
         (["hunter2"], "must be text", ""),
