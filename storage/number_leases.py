@@ -133,7 +133,7 @@ class NumberLeases:
             number = await self._number_for(connection, pool, own)
             if number is None:
                 return Exhausted.POOL
-            lease = os.urandom(16).hex() if own is None else own["lease"]
+            lease = None if own is None else own["lease"]
             return await self._lend(connection, pool, number, request, lease)
 
     async def _make_known(self, pool: PoolTerms) -> None:
@@ -162,11 +162,14 @@ class NumberLeases:
         pool: PoolTerms,
         number: str,
         request: LeaseRequest,
-        lease: str,
+        held: str | None,
     ) -> Leased:
+        """``held``: the lease that the visitor has."""
+        lease = held or os.urandom(16).hex()
         session = self._vault.session(pool.id, request.session_id)
         source = request.source or pool.source
-        sealed = self._vault.seal_tags(request.tags, lease)
+        kept = held is not None and request.tags is None
+        sealed = None if kept else self._vault.seal_tags(request.tags or {}, lease)
         row = (number, lease, session, source, sealed, pool.lease_s, pool.grace_s)
         return Leased(number, await connection.fetchval(_LEND, *row))
 

@@ -11,11 +11,14 @@ from auction.domain.ids import SourceId
 
 @dataclass(frozen=True, slots=True)
 class LeaseRequest:
-    """A visitor asks for a number; ``tags`` join the calls that arrive on it."""
+    """A visitor asks for a number; ``tags`` join the calls that arrive on it.
+
+    None: those stay that the visitor's lease has.
+    """
 
     session_id: str
     source: SourceId | None
-    tags: Mapping[str, FieldValue]
+    tags: Mapping[str, FieldValue] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import orjson
 from aiohttp import hdrs, web
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from auction.domain.call import FieldValue
 from auction.domain.ids import PoolId, SourceId
 from auction.domain.leases import Exhausted, Leased, LeaseRequest
 from auction.domain.numbers import PoolTerms
@@ -79,7 +80,7 @@ class PoolHandlers:
         grant, pool, catalogue = await self._authorise(request)
         asked = read_lease(await read_object(request))
         source = _source(asked.source, grant)
-        wanted = LeaseRequest(asked.session_id, source, present(asked.tags or {}))
+        wanted = LeaseRequest(asked.session_id, source, _tags(asked))
         answer = await self._leases.lease(pool, wanted, catalogue.lendable)
         return _json(_render(pool, asked.session_id, answer))
 
@@ -122,6 +123,11 @@ def read_lease(body: JsonObject) -> LeaseBody:
         return LeaseBody.model_validate(body)
     except ValidationError as error:
         raise invalid(*faults_of(error)) from None
+
+
+def _tags(asked: LeaseBody) -> Mapping[str, FieldValue] | None:
+    """None where nothing is said of them: a page that is loaded again may not know them."""
+    return None if asked.tags is None else present(asked.tags)
 
 
 def _may_lease(grant: Grant, pool: PoolTerms | None) -> bool:

@@ -119,6 +119,28 @@ async def test_tags_and_source_of_the_lease_join_the_call_and_its_record(
     assert (record.call.source, dict(record.call.fields)) == ("pub-2", fields)
 
 
+async def test_a_visitor_who_says_nothing_of_tags_keeps_them_and_may_take_them_away(
+    leases: NumberLeases, ledger: PostgresLedger
+) -> None:
+    pool, silent = a_pool(ONE), replace(a_visitor("ann"), tags=None)
+    await lent(leases, pool, a_visitor("ann", keyword="cheap"))
+    assert await lent(leases, pool, silent) == ONE
+    kept = await called(ledger, pool, ONE, "call-1")
+    assert kept.known_as == KnownAs(None, {"keyword": "cheap", "zip_code": "90210"})
+    await lent(leases, pool, a_visitor("ann"))
+    assert (await called(ledger, pool, ONE, "call-2")).known_as is None
+
+
+async def test_the_next_visitor_gets_nothing_of_the_one_before(
+    leases: NumberLeases, ledger: PostgresLedger
+) -> None:
+    pool, silent = a_pool(ONE), replace(a_visitor("bob"), tags=None)
+    await lent(leases, pool, a_visitor("ann", keyword="cheap"))
+    await leases.give_back(pool, "ann")
+    assert await lent(leases, pool, silent) == ONE
+    assert (await called(ledger, pool, ONE, "call-1")).known_as is None
+
+
 async def test_without_a_lease_the_call_has_the_source_of_its_pool(ledger: PostgresLedger) -> None:
     opened = await called(ledger, a_pool(ONE, source=SourceId("pub-1")), ONE, "call-1")
     assert opened.known_as == KnownAs(SourceId("pub-1"), {"zip_code": "90210"})

@@ -89,7 +89,7 @@ update number_leases set
     lease = $2,
     session = $3,
     source = $4,
-    sealed = $5,
+    sealed = coalesce($5, sealed),
     expires_at = now() + $6::integer * interval '1 second',
     kept_until = now() + ($6::integer + $7::integer) * interval '1 second',
     last_used_at = now()
