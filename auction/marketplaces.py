@@ -31,6 +31,7 @@ from config.secret_box import SecretBox
 from config.secret_values import Secret
 from storage import catalogue
 from storage.alert_pausing import ORIGIN as BY_ALERT
+from storage.announcing import AT_ONCE, PACE
 from storage.catalogue import RevisionInfo
 from storage.catalogue_items import join
 from storage.database import Database
@@ -68,7 +69,9 @@ async def apply_file(
     plan = await plan_file(database, box, path, environ, voice_bots=voice_bots)
     if dry_run:
         return plan.as_applied
-    return await carry_out(database, plan, instead_of=instead_of, force=force)
+    # A first marketplace replaces none that calls could go on by meanwhile.
+    pace = PACE if plan.base else AT_ONCE
+    return await carry_out(database, plan, instead_of=instead_of, force=force, pace=pace)
 
 
 _Apply = Callable[[int], Awaitable[Applied]]

@@ -47,6 +47,9 @@ class Pace:
 PACE: Final = Pace()
 """Several times what was measured: see docs/performance.md."""
 
+AT_ONCE: Final = Pace(most_s=0.0)
+"""Nothing is waited for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Due:
