@@ -40,10 +40,13 @@ class TermsInForce:
 
         Raises StorageUnavailableError.
         """
-        if not has(self.now()):
-            newest = await self._newest()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._patience_s):
-                    while self.now().revision < newest:  # noqa: ASYNC110 - nobody tells of it
-                        await asyncio.sleep(LOOK_EVERY_S)
+        return self.now() if has(self.now()) else await self.latest()
+
+    async def latest(self) -> Catalogue:
+        """All that was changed until now, once it is in force. Raises StorageUnavailableError."""
+        newest = await self._newest()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._patience_s):
+                while self.now().revision < newest:  # noqa: ASYNC110 - nobody tells of it
+                    await asyncio.sleep(LOOK_EVERY_S)
         return self.now()

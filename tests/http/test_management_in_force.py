@@ -132,6 +132,17 @@ async def resumes_on_time(one: ServiceProcess, two: ServiceProcess, switch: Swit
         assert response.headers["Etag"] == '"3"'
 
 
+async def test_pages_of_offers_show_what_was_just_changed(pair: Pair) -> None:
+    one, two, _, switch = pair
+    for number, service in enumerate((one, two, two, one), start=1):
+        patch = {"concurrency": 10 * number}
+        async with switch.session.patch(f"{one.url}/v1/offers/cobalt-auto", json=patch) as response:
+            assert response.status == 200
+        async with switch.session.get(f"{service.url}/v1/offers/cobalt-auto/usage") as response:
+            shown = await response.json()
+        assert [each["limit"] for each in shown["concurrency"]] == [10 * number]
+
+
 async def test_what_was_just_made_is_found_at_once(pair: Pair) -> None:
     """By whichever process is asked: what is stored and not in force yet is waited for."""
     one, two, _, switch = pair

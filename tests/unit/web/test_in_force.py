@@ -58,6 +58,14 @@ def test_nobody_waits_when_nothing_newer_is_stored() -> None:
     assert look_for("new", Stored(after_s=5, newest=1)) == (1, 0)
 
 
+def test_what_shows_all_changes_waits_for_the_newest() -> None:
+    async def look() -> int:
+        stored = Stored(after_s=0.4)
+        return (await TermsInForce(stored.terms, stored.newest).latest()).revision
+
+    assert run_virtually(look()) == 2
+
+
 def test_the_patience_ends() -> None:
     assert look_for("new", Stored(after_s=5)) == (1, PATIENCE_S)
 
