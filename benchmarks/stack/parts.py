@@ -7,7 +7,7 @@ import socket
 import sys
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -149,7 +149,7 @@ async def running_service(
     file = folder / "marketplace.json"
     file.write_bytes(orjson.dumps(marketplace))
     token = secrets.token_urlsafe(24) if beside is None else beside.token
-    port, ops_port = free_port(), free_port()
+    port, ops_port = free_ports(2)
     ports = ("--port", str(port), "--ops-port", str(ops_port))
     command = (
         *(*options.launcher, "serve", "--marketplace", str(file), *ports),
@@ -169,10 +169,17 @@ async def running_service(
 
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    [port] = free_ports(1)
+    return port
+
+
+def free_ports(count: int) -> Sequence[int]:
+    """So many of them, no two the same."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 def _environment(database: Database, token: str) -> dict[str, str]:
