@@ -11,13 +11,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from buyers.simulator.script import parse_script
-from buyers.simulator.server import SimulatedBuyers
-from config.secret_box import new_key
 from tests.e2e.haproxy import HAProxy, an_haproxy
 from tests.e2e.report import Report
 from tests.eventually import eventually
 from tests.http.test_two_services import MARKETPLACE
+from tests.selling import a_market, on
 from tests.service_process import AUTHORISED, ServiceProcess, a_service
 
 CALLERS = 6
@@ -79,16 +77,10 @@ class Site:
 
 @asynccontextmanager
 async def a_site(folder: Path, dsn: str) -> AsyncIterator[Site]:
-    script = parse_script({"buyers": [{"name": "acme", "ping": {"bid": "50.00"}}]})
-    environment = {
-        "PINGPOST_DSN": dsn,
-        "PINGPOST_SECRET_KEY": new_key(),
-        "PINGPOST_DRAIN_NOTICE_S": "5",
-    }
+    script = {"buyers": [{"name": "acme", "ping": {"bid": "50.00"}}]}
+    environment = on(dsn, PINGPOST_DRAIN_NOTICE_S="5")
     async with AsyncExitStack() as stack:
-        buyers = await stack.enter_async_context(SimulatedBuyers(script, free_ports=True))
-        file = folder / "marketplace.yaml"
-        file.write_text(MARKETPLACE.format(url=buyers.url("acme")))
+        _, file = await stack.enter_async_context(a_market(folder, script, MARKETPLACE))
         services = [
             await stack.enter_async_context(
                 a_service(folder / name, "--marketplace", str(file), environment=environment)
