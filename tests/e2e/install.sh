@@ -1,16 +1,34 @@
 #!/usr/bin/env bash
 # Installs the real programs that tests/e2e drives, where this machine can; says what is missing where it can't.
 set -euo pipefail
-packages=(kamailio kamailio-extra-modules kamailio-json-modules kamailio-utils-modules sip-tester prometheus
-    pgbouncer haproxy iproute2 docker-compose buildah debootstrap systemd kubernetes-client)
-commands=(kamailio kamcmd sipp prometheus promtool pgbouncer haproxy ip docker-compose buildah
-    debootstrap systemd-analyze kubectl)
+# Each command with Debian's packages that bring it. A command that is there already is left alone: Debian's package of it may not go
+# beside another's (kubernetes-client beside kubectl).
+programs=(
+    "kamailio kamailio kamailio-extra-modules kamailio-json-modules kamailio-utils-modules"
+    "sipp sip-tester"
+    "prometheus prometheus"
+    "promtool prometheus"
+    "pgbouncer pgbouncer"
+    "haproxy haproxy"
+    "ip iproute2"
+    "docker-compose docker-compose"
+    "buildah buildah"
+    "debootstrap debootstrap"
+    "systemd-analyze systemd"
+    "kubectl kubernetes-client"
+)
 
+# What is not there: a line of a command and its packages each.
 missing() {
-    local command
-    for command in "${commands[@]}"; do
-        PATH="$PATH:/usr/sbin:/sbin" command -v "$command" >/dev/null || echo "$command"
+    local program command packages
+    for program in "${programs[@]}"; do
+        read -r command packages <<<"$program"
+        PATH="$PATH:/usr/sbin:/sbin" command -v "$command" >/dev/null || echo "$command $packages"
     done
+}
+
+install() {
+    apt-get install -y -qq --no-install-recommends "$@" >"$log" 2>&1 || { tail -n 20 "$log" >&2 && return 1; }
 }
 
 # Tools that check what is in deploy/, apart from the service's own packages.
@@ -25,13 +43,18 @@ fi
 [ -n "$(missing)" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     export DEBIAN_FRONTEND=noninteractive
+    log=$(mktemp)
+    trap 'rm -f "$log"' EXIT
     # The packages start no service of their own: the tests start each program themselves.
     policy=/usr/sbin/policy-rc.d
     if [ ! -e "$policy" ]; then
-        trap 'rm -f "$policy"' EXIT
+        trap 'rm -f "$log" "$policy"' EXIT
         printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy"
     fi
-    apt-get update -qq && apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+    apt-get update -qq
+    # One that can't be installed takes all of its run with it: then each by itself, so that the others are there.
+    mapfile -t wanted < <(missing | cut -d ' ' -f 2- | tr ' ' '\n' | sort -u)
+    install "${wanted[@]}" || for package in "${wanted[@]}"; do install "$package" || true; done
 fi
-left=$(missing | xargs)
-[ -z "$left" ] || echo "e2e: not installed here, and their tests are skipped: $left (Debian: apt-get install ${packages[*]})" >&2
+left=$(missing | cut -d ' ' -f 1 | xargs)
+[ -z "$left" ] || echo "e2e: not installed here, and their tests are skipped: $left (Debian: apt-get install $(missing | cut -d ' ' -f 2- | xargs))" >&2
