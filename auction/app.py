@@ -125,8 +125,9 @@ class Service:
         await prepare(database, settings, marketplace)
         calls, marketplaces = await self._begin(database)
         ops = ops_services(database, marketplaces.terms, self._metrics, self._drain)
-        self._ops, ops_url = await listen(build_ops(ops), settings.host, settings.ops_port)
+        # First: who is told that it is ready sends calls at once.
         self._api, base_url = await listen(calls.application(), settings.host, settings.port)
+        self._ops, ops_url = await listen(build_ops(ops), settings.host, settings.ops_port)
         return ServiceHandle(base_url, ops_url, plain_token(settings))
 
     async def _connect(self) -> Database:
