@@ -40,7 +40,7 @@ e2e: $(READY) ## Real programs around the service: kamailio, sipp, prometheus, p
 	$(BIN)/pytest -rs --durations=0 tests/e2e
 
 e2e-short: $(READY) ## The same with fewer calls, as CI runs it
-	tests/e2e/install.sh
+	tests/e2e/install.sh --short
 	$(BIN)/pytest -rs tests/e2e --short
 
 reference: $(READY) ## Write docs/reference from the code

@@ -17,10 +17,9 @@ _COMMENT = re.compile(r"<!--(.*?)-->", re.DOTALL)
 _HEADING = re.compile(r"#{1,6} +(.+?)\s*$")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _CODE = re.compile(r"`[^`]*`")
-_ELSEWHERE = {"not run", "run by"}
 _COMMENT_OF_COMMAND = re.compile(r"(^|\s)#.*")
 _DIRECTIVE = re.compile(
-    r"\s*(not run|run by|exits|before|again|varies|service|database|part of):?\s(.*?)\s*", re.DOTALL
+    r"\s*(run by|exits|before|again|varies|service|database|part of):?\s(.*?)\s*", re.DOTALL
 )
 
 
@@ -92,7 +91,7 @@ class Page:
     def commands(self) -> Iterator[tuple[Block, Block | None]]:
         """The blocks that are run with their page, each with the block that comes next."""
         for block, after in zip_longest(self.blocks, self.blocks[1:]):
-            if block.language == COMMANDS and not block.directives.keys() & _ELSEWHERE:
+            if block.language == COMMANDS and block.runner is None:
                 yield block, after
 
     def anchors(self) -> set[str]:

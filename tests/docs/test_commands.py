@@ -19,7 +19,6 @@ COMMAND_LANGUAGES = {"bash", "shell", "console", "zsh", "terminal"}
 _LOOKS_LIKE_A_COMMAND = re.compile(
     r"\$? ?(curl|pingpost|\.venv/bin/\w+|make|python3?|sudo|apt-get) "
 )
-_CHECKED_BY = re.compile(r"checked by (tests/[\w./-]+)")
 _TARGET = re.compile(r"^([a-z0-9-]+): ?(.*?) ?##", re.MULTILINE)
 CI = ".ci/run"
 
@@ -67,21 +66,6 @@ def test_commands_stand_in_blocks_that_are_run(page: Page) -> None:
         assert block.language not in COMMAND_LANGUAGES, f"{block.place}: commands are ```sh"
         if block.language == "text":
             assert not _LOOKS_LIKE_A_COMMAND.match(block.text), f"{block.place}: commands are ```sh"
-
-
-def test_what_is_not_run_says_why_and_what_covers_it() -> None:
-    for block in BLOCKS:
-        reason = block.directives.get("not run")
-        if reason is None:
-            continue
-        covered = _CHECKED_BY.search(reason)
-        assert covered, f"{block.place}: say `checked by tests/...`"
-        assert (ROOT / covered[1].rstrip(".")).exists(), f"{block.place}: {covered[1]}"
-
-
-def test_nothing_is_left_out_but_what_needs_a_container_engine_or_a_cluster() -> None:
-    left_out = [line for block in BLOCKS if "not run" in block.directives for line in block.lines()]
-    assert {line.split()[0] for line in left_out} == {"docker", "kubectl"}, left_out
 
 
 @pytest.mark.parametrize("block", RUN_ELSEWHERE, ids=lambda each: each.place)

@@ -52,8 +52,8 @@ def test_what_stands_between_commands_and_an_example_makes_it_no_output(tmp_path
     try_page(tmp_path, "~~~sh\necho one\n~~~\nFor example:\n~~~text\ntwo\n~~~\n")
 
 
-def test_a_block_that_is_not_run_is_not_run(tmp_path: Path) -> None:
-    try_page(tmp_path, "<!-- not run: why; checked by tests/docs -->\n\n~~~sh\nfalse\n~~~\n")
+def test_a_block_that_another_file_runs_is_not_run_with_its_page(tmp_path: Path) -> None:
+    try_page(tmp_path, "<!-- run by: tests/docs/other.py -->\n\n~~~sh\nfalse\n~~~\n")
 
 
 def test_a_block_is_run_again_until_it_shows_what_the_page_does(tmp_path: Path) -> None:

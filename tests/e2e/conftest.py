@@ -8,6 +8,8 @@ import pytest
 import pytest_asyncio
 
 from storage.embedded import EmbeddedServer
+from tests.e2e.engine import Engine, an_engine
+from tests.e2e.images import make_images
 from tests.e2e.report import Report
 
 
@@ -35,3 +37,15 @@ async def server(tmp_path: Path) -> AsyncIterator[tuple[str, str]]:
     server = EmbeddedServer(tmp_path / "data", settings={"listen_addresses": address})
     yield await server.start(), address
     await server.stop()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def engine(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Engine]:
+    """Docker with the images that ``compose.yaml`` and a cluster need but for the service's."""
+    if request.config.getoption("--short"):
+        pytest.skip("minutes of building a system and images: in the long form only")
+    async with an_engine(tmp_path_factory.mktemp("engine")) as engine:
+        await make_images(engine)
+        yield engine

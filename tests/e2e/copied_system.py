@@ -54,6 +54,13 @@ _NOT_OF_A_CHECKOUT = (
 )
 
 
+def copied_checkout(folder: Path) -> Path:
+    """A checkout of one's own: what is here but for what was made in it."""
+    checkout = folder / "checkout"
+    shutil.copytree(ROOT, checkout, ignore=shutil.ignore_patterns(*_NOT_OF_A_CHECKOUT))
+    return checkout
+
+
 def run_in_a_copy(
     folder: Path, commands: str, environment: Mapping[str, str], within_s: float
 ) -> "subprocess.CompletedProcess[str]":
@@ -63,8 +70,7 @@ def run_in_a_copy(
     """
     if os.geteuid() != 0:
         pytest.skip("a copy of the system is made as root")
-    checkout, over = folder / "checkout", folder / "over"
-    shutil.copytree(ROOT, checkout, ignore=shutil.ignore_patterns(*_NOT_OF_A_CHECKOUT))
+    checkout, over = copied_checkout(folder), folder / "over"
     over.mkdir()
     unshare = (program("unshare"), "--mount", "--pid", "--fork", "--kill-child")
     ran = subprocess.run(

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the real programs that tests/e2e drives, where this machine can; says what is missing where it can't.
+# Installs the real programs that tests/e2e drives, where this machine can; says what is missing where it can't. With --short, those of
+# `make e2e-short` alone.
 set -euo pipefail
 # Each command with Debian's packages that bring it. A command that is there already is left alone: Debian's package of it may not go
 # beside another's (kubernetes-client beside kubectl).
@@ -12,11 +13,16 @@ programs=(
     "haproxy haproxy"
     "ip iproute2"
     "docker-compose docker-compose"
-    "buildah buildah"
-    "debootstrap debootstrap"
     "systemd-analyze systemd"
     "kubectl kubernetes-client"
 )
+if [ "${1-}" != --short ]; then
+    programs+=(
+        "docker docker.io"
+        "dockerd docker.io containernetworking-plugins"
+        "debootstrap debootstrap"
+    )
+fi
 
 # What is not there: a line of a command and its packages each.
 missing() {
@@ -38,6 +44,23 @@ if ! cmp -s "$lock" "$tools/installed.lock"; then
     python3 -m venv "$tools"
     "$tools/bin/pip" install --quiet --disable-pip-version-check --require-hashes --no-deps -r "$lock"
     cp "$lock" "$tools/installed.lock"
+fi
+
+# Of the long form, and not Debian's: built from their sources, which Go checks against the log of checksums or this folder's.
+if [ "${1-}" != --short ] && [ ! -x "$tools/bin/kubernetes" ]; then
+    if command -v go >/dev/null; then
+        echo "e2e: building Docker's Compose and Kubernetes, some eight minutes, once"
+        sources=$(mktemp -d) && into=$(realpath "$tools/bin") && here=$(dirname "$0")
+        export GOPATH=$sources/path GOCACHE=$sources/cache GOFLAGS="-modcacherw -trimpath"
+        GOBIN=$into go install -ldflags "-s -w" github.com/docker/compose/v2/cmd@v2.33.1 2>"$sources/log" \
+            && mv "$into/cmd" "$into/docker-compose" \
+            && go build -C "$here/kubernetes" -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v1.34.4" \
+                -o "$into/kubernetes" . 2>>"$sources/log" \
+            || tail -n 20 "$sources/log" >&2
+        rm -r "$sources"
+    else
+        echo "e2e: Compose and Kubernetes are not built here, and their tests are skipped: Go 1.24 or newer is needed" >&2
+    fi
 fi
 
 [ -n "$(missing)" ] || exit 0

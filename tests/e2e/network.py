@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import pytest
+
 from tests.e2e.programs import program
 
 SERVICES = ("one", "two")
@@ -76,6 +78,25 @@ async def a_network() -> AsyncIterator[Network]:
         for name in names.values():
             # Its links go with it.
             await _ip("netns", "delete", name, check=False)
+
+
+@asynccontextmanager
+async def a_namespace(name: str, number: int) -> AsyncIterator[tuple[str, str, str]]:
+    """A namespace linked to here: its path, its address and ours. Skips without root.
+
+    ``name``: at most four letters; ``number``: from 9, one's own, for it is in its addresses.
+    """
+    if not await _can_have_namespaces():
+        pytest.skip("a network namespace of its own takes root")
+    tag, network = f"pp{os.getpid() % 100_000}{name}", f"10.{64 + os.getpid() % 128}.{number}"
+    try:
+        await _ip("netns", "add", tag)
+        await _ip("-n", tag, "link", "set", "lo", "up")
+        await _link({name: tag}, None, name, tag, network)
+        await _ip("-n", tag, "route", "add", "default", "via", f"{network}.1")
+        yield f"/run/netns/{tag}", f"{network}.2", f"{network}.1"
+    finally:
+        await _ip("netns", "delete", tag, check=False)
 
 
 def _namespaces(names: dict[str, str], octet: int) -> Network:

@@ -4,66 +4,19 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 
 from tests.e2e.haproxy import HAProxy, an_haproxy
 from tests.e2e.report import Report
+from tests.e2e.traffic import Traffic, traffic_at
 from tests.eventually import eventually
 from tests.http.test_two_services import MARKETPLACE
 from tests.selling import a_market, on
-from tests.service_process import AUTHORISED, ServiceProcess, a_service
-
-CALLERS = 6
-PAUSE_S = 0.02
-RETRIES = 10
-
-
-@dataclass(slots=True)
-class Traffic:
-    """Calls that keep coming. A 503 is asked again, as a switch would after ``Retry-After``."""
-
-    url: str
-    statuses: Counter[int] = field(default_factory=Counter)
-    answers: dict[str, dict[str, Any]] = field(default_factory=dict)
-    broken: int = 0
-    over: bool = False
-
-    async def run(self) -> None:
-        """Ask until it is over."""
-        async with aiohttp.ClientSession(headers=AUTHORISED) as session:
-            await asyncio.gather(*(self._caller(session, caller) for caller in range(CALLERS)))
-
-    async def _caller(self, session: aiohttp.ClientSession, caller: int) -> None:
-        number = 0
-        while not self.over:
-            number += 1
-            call_id = f"{caller}-{number}@switch"
-            for _ in range(RETRIES):
-                if await self._ask(session, call_id) == 200:
-                    break
-                await asyncio.sleep(1)
-            await asyncio.sleep(PAUSE_S)
-
-    async def _ask(self, session: aiohttp.ClientSession, call_id: str) -> int:
-        call = {"call_id": call_id, "campaign": "auto", "timeout_ms": 1500}
-        try:
-            async with session.post(f"{self.url}/v1/calls", json=call) as response:
-                self.statuses[response.status] += 1
-                self.answers[call_id] = await response.json()
-                return response.status
-        except aiohttp.ClientError:
-            self.broken += 1
-            return 0
-
-    @property
-    def unanswered(self) -> int:
-        """Calls that never got a decision."""
-        return sum("action" not in answer for answer in self.answers.values())
+from tests.service_process import ServiceProcess, a_service
 
 
 @dataclass(slots=True)
@@ -88,17 +41,8 @@ async def a_site(folder: Path, dsn: str) -> AsyncIterator[Site]:
             for name in ("one", "two")
         ]
         haproxy = await stack.enter_async_context(an_haproxy(folder, services))
-        traffic = Traffic(haproxy.url)
-        running = asyncio.create_task(traffic.run())
+        traffic = await stack.enter_async_context(traffic_at(haproxy.url))
         yield Site(services, haproxy, traffic)
-        traffic.over = True
-        await running
-
-
-async def more_calls(site: Site, count: int = 60) -> None:
-    """Wait for so many calls to be answered from now on."""
-    wanted = site.traffic.statuses[200] + count
-    await eventually(lambda: site.traffic.statuses[200] >= wanted, within_s=60, every_s=0.05)
 
 
 async def gone(site: Site, server: str) -> None:
@@ -112,34 +56,32 @@ async def test_one_that_stops_in_good_order_costs_no_call_not_even_a_retry(
     tmp_path: Path, dsn: str, report: Report
 ) -> None:
     async with a_site(tmp_path, dsn) as site:
-        await more_calls(site)
+        await site.traffic.more()
         for service, server in zip(site.services, ("one", "two"), strict=True):
             stopping = asyncio.create_task(service.stop())
             await gone(site, server)
             # It still runs: it was left out because it has said so.
             report.equal(f"{server} is out of use before it ends", False, stopping.done())
             report.equal(f"{server} ends with", 0, await stopping)
-            await more_calls(site)
+            await site.traffic.more()
             await service.start()
             await eventually(site.haproxy.both_up, within_s=20, every_s=0.1)
-            await more_calls(site)
+            await site.traffic.more()
         traffic = site.traffic
     report.fact("calls", len(traffic.answers))
-    report.equal(
-        "statuses other than 200", 0, sum(traffic.statuses.values()) - traffic.statuses[200]
-    )
+    report.equal("statuses other than 200", 0, traffic.refused)
     report.equal("connections that broke", 0, traffic.broken)
 
 
 async def test_one_that_is_killed_loses_no_call(tmp_path: Path, dsn: str, report: Report) -> None:
     async with a_site(tmp_path, dsn) as site:
-        await more_calls(site)
+        await site.traffic.more()
         await site.services[0].kill()
         await gone(site, "one")
-        await more_calls(site)
+        await site.traffic.more()
         traffic = site.traffic
     report.fact("calls", len(traffic.answers))
-    report.fact("asked again by the switch", traffic.statuses.total() - traffic.statuses[200])
+    report.fact("asked again by the switch", traffic.refused)
     report.equal("connections that broke", 0, traffic.broken)
     report.equal("calls without a decision", 0, traffic.unanswered)
     sold = Counter(answer["offer"] for answer in traffic.answers.values())

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.docs.pages import Page
+from tests.docs.pages import Page, blocks_run_by
 from tests.e2e.programs import program, tool
 from tests.e2e.report import Report
 
@@ -65,11 +65,19 @@ def run(*command: str | Path, **environment: str) -> "subprocess.CompletedProces
     return found
 
 
-def composed() -> dict[str, Any]:
-    file = DEPLOY / "compose" / "compose.yaml"
-    text = run(program("docker-compose"), "-f", file, "config", **SECRETS).stdout
-    read: dict[str, Any] = yaml.safe_load(text)
-    return read
+def composed(folder: Path) -> dict[str, Any]:
+    """The services as Compose reads them, with the files that the page has copied and filled in."""
+    shutil.copytree(DEPLOY, folder / "deploy")
+    shutil.copytree(ROOT / "metrics", folder / "metrics")
+    page = Page(ROOT / "docs" / "deployment.md")
+    (copying,) = (each.text for each, _ in page.commands() if "deploy/compose" in each.text)
+    filling = "".join(
+        f"sed -i 's/^{name}=$/{name}={value}/' .env\n" for name, value in SECRETS.items()
+    )
+    read = f"{program('docker-compose')} config"
+    said = run("bash", "-ec", f"cd {folder}\n{copying}\n{filling}\n{read}").stdout
+    services: dict[str, Any] = yaml.safe_load(said)["services"]
+    return services
 
 
 def test_the_dockerfile_is_one_that_hadolint_has_nothing_against(report: Report) -> None:
@@ -77,9 +85,15 @@ def test_the_dockerfile_is_one_that_hadolint_has_nothing_against(report: Report)
     report.equal("hadolint's remarks", "", said.stdout)
 
 
-def test_compose_runs_two_services_alike_with_all_that_is_mounted_there(report: Report) -> None:
-    services = composed()["services"]
-    report.equal("two services", services["pingpost-1"], services["pingpost-2"])
+def test_compose_runs_two_services_alike_with_all_that_is_mounted_there(
+    tmp_path: Path, report: Report
+) -> None:
+    services = composed(tmp_path)
+    one, two = ({**services[name]} for name in ("pingpost-1", "pingpost-2"))
+    report.equal("whose image is built", (True, False), ("build" in one, "build" in two))
+    for service in (one, two):
+        service.pop("build", None), service.pop("pull_policy", None)
+    report.equal("two services", one, two)
     mounts = [each.split(":")[0] for service in services.values() for each in texts_of(service)]
     missing = [each for each in mounts if each.startswith("/") and not Path(each).exists()]
     report.equal("files that are mounted and are not there", [], missing)
@@ -108,8 +122,8 @@ def test_prometheus_in_compose_scrapes_the_services_and_finds_the_rules(
     assert "rules found" in said
 
 
-def test_haproxy_understands_its_file_as_compose_starts_it(report: Report) -> None:
-    given = composed()["services"]["haproxy"]["environment"]
+def test_haproxy_understands_its_file_as_compose_starts_it(tmp_path: Path, report: Report) -> None:
+    given = composed(tmp_path)["haproxy"]["environment"]
     # Names of the containers, which are known in their network only.
     known = {name: value.replace("pingpost-", "127.0.0.") for name, value in given.items()}
     run(program("haproxy"), "-c", "-f", DEPLOY / "haproxy" / "haproxy.cfg", **known)
@@ -143,37 +157,17 @@ def test_the_prometheus_operator_knows_every_field_of_the_service_monitor() -> N
     run(tool("python"), "-c", SERVICE_MONITOR, DEPLOY / "kubernetes" / "servicemonitor.yaml")
 
 
-def commands_not_run(program_name: str) -> list[list[str]]:
-    """The commands that the page on deployment can't have run here, word by word."""
-    page = Page(ROOT / "docs" / "deployment.md")
-    blocks = (block for block in page.blocks if "not run" in block.directives)
-    lines = (shlex.split(line) for block in blocks for line in block.lines())
-    return [words for words in lines if words[0] == program_name]
-
-
-def test_compose_reads_the_environment_that_the_page_has_copied_and_filled_in(
-    tmp_path: Path, report: Report
-) -> None:
-    shutil.copytree(DEPLOY, tmp_path / "deploy")
-    page = Page(ROOT / "docs" / "deployment.md")
-    (copying,) = (each.text for each, _ in page.commands() if "deploy/compose" in each.text)
-    filling = "".join(
-        f"sed -i 's/^{name}=$/{name}={value}/' .env\n" for name, value in SECRETS.items()
-    )
-    read = f"{program('docker-compose')} config"
-    said = run("bash", "-ec", f"cd {tmp_path}\n{copying}\n{filling}\n{read}").stdout
-    services = yaml.safe_load(said)["services"]
-    started = {
-        words[words.index("exec") + 1] for words in commands_not_run("docker") if "exec" in words
-    }
-    report.equal("what the page runs a command in", True, started <= services.keys())
+def commands_run_by(runner: str) -> list[list[str]]:
+    """The commands of pages that a file of this folder runs in the long form, word by word."""
+    blocks = blocks_run_by(Path(__file__).parent / runner)
+    return [shlex.split(line) for block in blocks for line in block.lines()]
 
 
 def test_kubectl_makes_the_secret_and_the_objects_that_the_page_tells(
     tmp_path: Path, report: Report
 ) -> None:
     kubectl = program("kubectl")
-    create, apply, rollout = (words[1:] for words in commands_not_run("kubectl"))
+    create, apply, rollout, _ = (words[1:] for words in commands_run_by("test_kubernetes.py"))
     (tmp_path / "pingpost.env").write_text("PINGPOST_DSN=postgresql://db\nPINGPOST_SECRET_KEY=k\n")
     words = [each.replace("pingpost.env", f"{tmp_path}/pingpost.env") for each in create]
     secret = yaml.safe_load(run(kubectl, *words, "--dry-run=client", "-o", "yaml").stdout)
