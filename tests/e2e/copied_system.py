@@ -1,11 +1,11 @@
 """A copy of this whole system to install into: nobody else sees it, and it is gone afterwards.
 
-An overlay over the root in namespaces of its own, with the network and the addresses of this one.
-What ``systemctl`` would ask of a running systemd it leaves out there, and says so; what it writes
-it writes.
+An overlay over the root that is booted by its own systemd, in a container with the network of this
+one, so that ``systemctl`` does there what it does anywhere.
 """
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,28 +18,36 @@ from tests.docs.pages import ROOT
 from tests.e2e.programs import program
 
 CHECKOUT = "/checkout"
-_ENTER = f"""
+_UNIT = """
+[Unit]
+Description=What a page tells to type
+Requires=sysinit.target dbus.socket
+After=sysinit.target dbus.socket
+SuccessAction=exit
+FailureAction=exit
+
+[Service]
+Type=oneshot
+ExecStart=/bin/bash /told/commands
+StandardOutput=file:/told/said
+StandardError=file:/told/errors
+"""
+_BOOT = """
 set -e
-over=$1
+over=$1 told=$2 checkout=$3 nspawn=$4; shift 4
 mount -t tmpfs none "$over"
 mkdir "$over/upper" "$over/work" "$over/root"
 mount -t overlay none -o "lowerdir=/,upperdir=$over/upper,workdir=$over/work" "$over/root"
-mount -t proc none "$over/root/proc"
-mount --rbind /dev "$over/root/dev"
-for folder in {ROOT} {sys.prefix}; do
-    mkdir -p "$over/root$folder"
-    mount --bind "$folder" "$over/root$folder"
-    mount -o remount,ro,bind "$over/root$folder"
-done
-cp -r "$2" "$over/root{CHECKOUT}"
-cd "$over/root{CHECKOUT}"
-result=0
-chroot "$over/root" bash -c "$3" || result=$?
-exit $result
+rm -f "$over/root/etc/machine-id"
+cp -r "$checkout" "$over/root/checkout"
+cp "$told/told.service" "$over/root/etc/systemd/system/"
+exec "$nspawn" --quiet --register=no --keep-unit --console=pipe --resolv-conf=off \
+    --directory "$over/root" --bind="$told:/told" "$@" --boot systemd.unit=told.service
 """
 _BEGIN = f"""
 set -eE -o pipefail
-trap 'echo "failed: $BASH_COMMAND" >&2' ERR
+trap 'echo "failed: $BASH_COMMAND" >&2; echo 1 >/told/ended' ERR
+trap 'test -e /told/ended || echo 0 >/told/ended' EXIT
 cd {CHECKOUT}
 echo 'APT::Get::Assume-Yes "true";' >/etc/apt/apt.conf.d/99-nobody-is-asked
 """
@@ -63,24 +71,37 @@ def copied_checkout(folder: Path) -> Path:
 
 def run_in_a_copy(
     folder: Path, commands: str, environment: Mapping[str, str], within_s: float
-) -> "subprocess.CompletedProcess[str]":
+) -> str:
     """What the commands printed, run as root in a checkout in a copy of this system.
 
     Every command must end with 0. Skips the test where there is no root to make a copy.
     """
+    nspawn = program("systemd-nspawn")
     if os.geteuid() != 0:
         pytest.skip("a copy of the system is made as root")
-    checkout, over = copied_checkout(folder), folder / "over"
+    checkout, over, told = copied_checkout(folder), folder / "over", folder / "told"
     over.mkdir()
-    unshare = (program("unshare"), "--mount", "--pid", "--fork", "--kill-child")
-    ran = subprocess.run(
-        (*unshare, "sh", "-c", _ENTER, "sh", over, checkout, _BEGIN + commands),
-        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", **environment},
+    told.mkdir()
+    (told / "told.service").write_text(_UNIT)
+    given = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", **environment}
+    exports = "".join(f"export {name}={shlex.quote(text)}\n" for name, text in given.items())
+    (told / "commands").write_text(exports + _BEGIN + commands)
+    apart = (program("unshare"), "--mount", "--fork", "--kill-child", "sh", "-c", _BOOT, "sh")
+    seen = (f"--bind-ro={place}" for place in {str(ROOT), sys.prefix})
+    booted = subprocess.run(
+        (*apart, over, told, checkout, nspawn, *seen),
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
+        errors="replace",
         timeout=within_s,
         check=False,
     )
-    assert ran.returncode == 0, f"{ran.stdout[-4000:]}\n{ran.stderr[-4000:]}"
-    return ran
+    ended, said, errors = (_read(told / name) for name in ("ended", "said", "errors"))
+    assert ended == "0\n", f"{booted.stdout[-4000:]}\n{said[-4000:]}\n{errors[-4000:]}"
+    return said
+
+
+def _read(file: Path) -> str:
+    return file.read_text(errors="replace") if file.exists() else ""

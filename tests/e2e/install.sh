@@ -14,6 +14,7 @@ programs=(
     "ip iproute2"
     "docker-compose docker-compose"
     "systemd-analyze systemd"
+    "systemd-nspawn systemd-container dbus"
     "kubectl kubernetes-client"
 )
 if [ "${1-}" != --short ]; then
