@@ -35,7 +35,7 @@ thorough: $(READY) ## The long forms: a kill after every step of a call's life, 
 	$(BIN)/pytest -n $(JOBS) --hypothesis-profile=searching tests/unit/domain tests/unit/buyers tests/unit/config \
 		$(wildcard tests/property/test_domain_*.py)
 
-e2e: $(READY) ## Real programs around the service: kamailio, sipp, prometheus, pgbouncer, haproxy; report in e2e-results/
+e2e: $(READY) ## Real programs around the service: kamailio, prometheus, pgbouncer, haproxy, systemd, docker, kubernetes; report in e2e-results/
 	tests/e2e/install.sh
 	$(BIN)/pytest -rs --durations=0 tests/e2e
 

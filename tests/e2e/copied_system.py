@@ -5,6 +5,7 @@ one, so that ``systemctl`` does there what it does anywhere.
 """
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -46,11 +47,14 @@ exec "$nspawn" --quiet --register=no --keep-unit --console=pipe --resolv-conf=of
 """
 _BEGIN = f"""
 set -eE -o pipefail
-trap 'echo "failed: $BASH_COMMAND" >&2; echo 1 >/told/ended' ERR
-trap 'test -e /told/ended || echo 0 >/told/ended' EXIT
+trap 'echo "failed: $BASH_COMMAND" >&2' ERR
+trap 'echo $? >/told/ended' EXIT
 cd {CHECKOUT}
 echo 'APT::Get::Assume-Yes "true";' >/etc/apt/apt.conf.d/99-nobody-is-asked
 """
+_PASSED = re.compile(r"(?i)(HOME|LANG|LC_\w+|PIP_\w+|SSL_\w+|\w+_PROXY)$")
+"""Of the environment: what installing needs, and no secret of whoever runs this."""
+
 _NOT_OF_A_CHECKOUT = (
     ".git",
     ".venv",
@@ -59,6 +63,10 @@ _NOT_OF_A_CHECKOUT = (
     "build",
     "*.egg-info",
     ".*_cache",
+    ".env",
+    "buyers.env",
+    "pingpost.env",
+    "compose.override.yaml",
 )
 
 
@@ -83,7 +91,8 @@ def run_in_a_copy(
     over.mkdir()
     told.mkdir()
     (told / "told.service").write_text(_UNIT)
-    given = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", **environment}
+    passed = {name: os.environ[name] for name in os.environ if _PASSED.match(name)}
+    given = {**passed, "DEBIAN_FRONTEND": "noninteractive", **environment}
     exports = "".join(f"export {name}={shlex.quote(text)}\n" for name, text in given.items())
     (told / "commands").write_text(exports + _BEGIN + commands)
     apart = (program("unshare"), "--mount", "--fork", "--kill-child", "sh", "-c", _BOOT, "sh")

@@ -1,4 +1,4 @@
-"""Docker's engine with Compose, in a network of its own; nothing of it is left afterwards."""
+"""Docker's engine with Compose, in a network of its own."""
 
 import asyncio
 import shutil
@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.network import a_namespace
+from tests.e2e.network import a_namespace, remove_control_groups
 from tests.e2e.programs import program, tool
 from tests.e2e.shell import shell
 from tests.eventually import eventually
@@ -43,17 +43,20 @@ class Engine:
 
 @asynccontextmanager
 async def an_engine(folder: Path) -> AsyncIterator[Engine]:
-    """An engine without images or containers. What it keeps in ``folder`` is removed at the end."""
-    nsenter, daemon = program("nsenter"), program("dockerd")
+    """An engine without images or containers; what it keeps is removed at the end."""
+    with_us = (program("setpriv"), "--pdeathsig", "TERM", program("nsenter"))
+    daemon = program("dockerd")
     (folder / "cli-plugins").mkdir()
     (folder / "cli-plugins" / "docker-compose").symlink_to(tool("docker-compose"))
+    (folder / "daemon.json").write_text("{}")
     places = ("--data-root", folder / "data", "--exec-root", folder / "exec")
+    settings = ("--config-file", folder / "daemon.json")
     async with a_namespace("dock", 9) as (namespace, address, here):
         engine = Engine(folder, address, here)
         files = ("--pidfile", folder / "pid", "--host", f"unix://{engine.socket}")
         with (folder / "dockerd.log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
-                *(nsenter, f"--net={namespace}", daemon, *places, *files),
+                *(*with_us, f"--net={namespace}", daemon, *settings, *places, *files),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -63,7 +66,17 @@ async def an_engine(folder: Path) -> AsyncIterator[Engine]:
             await engine.run("docker version")
             yield engine
         finally:
-            if process.returncode is None:
-                process.terminate()
-            await asyncio.wait_for(process.wait(), STOP_WITHIN_S)
-            shutil.rmtree(folder / "data")
+            await _end(process)
+            shutil.rmtree(folder / "data", ignore_errors=True)
+            remove_control_groups("docker")
+
+
+async def _end(daemon: asyncio.subprocess.Process) -> None:
+    """By itself it stops its containers first."""
+    if daemon.returncode is None:
+        daemon.terminate()
+    try:
+        await asyncio.wait_for(daemon.wait(), STOP_WITHIN_S)
+    except TimeoutError:
+        daemon.kill()
+        raise

@@ -2,35 +2,44 @@
 # Installs the real programs that tests/e2e drives, where this machine can; says what is missing where it can't. With --short, those of
 # `make e2e-short` alone.
 set -euo pipefail
-# Each command with Debian's packages that bring it. A command that is there already is left alone: Debian's package of it may not go
-# beside another's (kubernetes-client beside kubectl).
+# Each program, or a file's path, with Debian's package that brings it. What is there already is left alone: Debian's package of it may
+# not go beside another's (kubernetes-client beside kubectl).
+modules=/usr/lib/$(uname -m)-linux-gnu/kamailio/modules
 programs=(
-    "kamailio kamailio kamailio-extra-modules kamailio-json-modules kamailio-utils-modules"
+    "kamailio kamailio"
+    "kamcmd kamailio"
+    "$modules/jansson.so kamailio-extra-modules"
+    "$modules/http_client.so kamailio-utils-modules"
     "sipp sip-tester"
     "prometheus prometheus"
     "promtool prometheus"
     "pgbouncer pgbouncer"
     "haproxy haproxy"
     "ip iproute2"
+    "pgrep procps"
     "docker-compose docker-compose"
     "systemd-analyze systemd"
-    "systemd-nspawn systemd-container dbus"
+    "systemd-nspawn systemd-container"
+    "dbus-daemon dbus"
     "kubectl kubernetes-client"
 )
 if [ "${1-}" != --short ]; then
     programs+=(
         "docker docker.io"
-        "dockerd docker.io containernetworking-plugins"
+        "dockerd docker.io"
+        "containerd containerd"
+        "iptables iptables"
+        "/usr/lib/cni/bridge containernetworking-plugins"
         "debootstrap debootstrap"
     )
 fi
 
-# What is not there: a line of a command and its packages each.
+# What is not there: a line of a program and its package each.
 missing() {
-    local program command packages
+    local program command package
     for program in "${programs[@]}"; do
-        read -r command packages <<<"$program"
-        PATH="$PATH:/usr/sbin:/sbin" command -v "$command" >/dev/null || echo "$command $packages"
+        read -r command package <<<"$program"
+        PATH="$PATH:/usr/sbin:/sbin" command -v "$command" >/dev/null || [ -e "$command" ] || echo "$command $package"
     done
 }
 
@@ -48,19 +57,25 @@ if ! cmp -s "$lock" "$tools/installed.lock"; then
 fi
 
 # Of the long form, and not Debian's: built from their sources, which Go checks against the log of checksums or this folder's.
-if [ "${1-}" != --short ] && [ ! -x "$tools/bin/kubernetes" ]; then
-    if command -v go >/dev/null; then
-        echo "e2e: building Docker's Compose and Kubernetes, some eight minutes, once"
-        sources=$(mktemp -d) && into=$(realpath "$tools/bin") && here=$(dirname "$0")
-        export GOPATH=$sources/path GOCACHE=$sources/cache GOFLAGS="-modcacherw -trimpath"
-        GOBIN=$into go install -ldflags "-s -w" github.com/docker/compose/v2/cmd@v2.33.1 2>"$sources/log" \
-            && mv "$into/cmd" "$into/docker-compose" \
-            && go build -C "$here/kubernetes" -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v1.34.4" \
-                -o "$into/kubernetes" . 2>>"$sources/log" \
-            || tail -n 20 "$sources/log" >&2
-        rm -r "$sources"
+compose=v2.33.1
+kubernetes=$(sed -n 's/.*k8s.io\/kubernetes //p' "$(dirname "$0")/kubernetes/go.mod" | head -n 1)
+wanted=$(cat "$(dirname "$0")"/kubernetes/{go.mod,go.sum,main.go} | cksum | xargs echo "$compose")
+if [ "${1-}" != --short ] && [ "$(cat "$tools/built" 2>/dev/null)" != "$wanted" ]; then
+    if ! command -v go >/dev/null; then
+        echo "e2e: Compose and Kubernetes can't be built here without Go 1.24 or newer; their tests are skipped" >&2
     else
-        echo "e2e: Compose and Kubernetes are not built here, and their tests are skipped: Go 1.24 or newer is needed" >&2
+        echo "e2e: building Docker's Compose and Kubernetes, some eight minutes, once"
+        sources=$(mktemp -d)
+        trap 'rm -rf "$sources"' EXIT
+        into=$(realpath "$tools/bin")
+        export GOPATH=$sources/path GOCACHE=$sources/cache GOFLAGS="-modcacherw -trimpath"
+        GOBIN=$into go install -ldflags "-s -w" "github.com/docker/compose/v2/cmd@$compose" 2>"$sources/log" \
+            && mv "$into/cmd" "$into/docker-compose" \
+            && go build -C "$(dirname "$0")/kubernetes" -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$kubernetes" \
+                -o "$into/kubernetes" . 2>>"$sources/log" \
+            || { tail -n 20 "$sources/log" >&2 && echo "e2e: Compose and Kubernetes could not be built" >&2 && exit 1; }
+        echo "$wanted" >"$tools/built"
+        rm -rf "$sources"
     fi
 fi
 

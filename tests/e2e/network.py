@@ -3,14 +3,16 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.programs import program
 
 SERVICES = ("one", "two")
+CONTROL_GROUPS = Path("/sys/fs/cgroup")
 _DATABASE = "database"
 
 _LINKS: tuple[tuple[str | None, str], ...] = (
@@ -97,6 +99,14 @@ async def a_namespace(name: str, number: int) -> AsyncIterator[tuple[str, str, s
         yield f"/run/netns/{tag}", f"{network}.2", f"{network}.1"
     finally:
         await _ip("netns", "delete", tag, check=False)
+
+
+def remove_control_groups(name: str) -> None:
+    """Those that are empty, of engines that have ended; others are left alone."""
+    for top in CONTROL_GROUPS.glob(f"*/{name}"):
+        for folder in sorted((top, *top.rglob("*/")), reverse=True):
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def _namespaces(names: dict[str, str], octet: int) -> Network:

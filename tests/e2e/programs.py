@@ -20,14 +20,14 @@ def program(name: str) -> Path:
 
 
 def tool(name: str) -> Path:
-    """Where the Python tool ``name`` is, of those in ``tests/e2e/tools.lock``; else as above."""
+    """Where ``name`` is, of the tools that ``install.sh`` has made for itself; else as above."""
     return _found(name, str(TOOLS))
 
 
 def _found(name: str, path: str) -> Path:
     found = shutil.which(name, path=path)
     if found is None:
-        said = f"{name} is not installed here; `make e2e` installs it on Debian as root"
+        said = f"{name} is not installed here; `make e2e` says what it takes"
         if os.environ.get("CI"):
             pytest.fail(said)
         pytest.skip(said)

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -20,8 +22,14 @@ async def shell(
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
     )
-    async with asyncio.timeout(within_s):
-        said, errors = (each.decode(errors="replace") for each in await process.communicate())
+    try:
+        async with asyncio.timeout(within_s):
+            said, errors = (each.decode(errors="replace") for each in await process.communicate())
+    except BaseException:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        raise
     assert process.returncode == 0, f"{commands}\n{said[-4000:]}\n{errors[-4000:]}"
     return said

@@ -1,7 +1,6 @@
 """Two services behind the real HAProxy: one leaves, one is killed, and every call is answered."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -10,30 +9,32 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from buyers.simulator.server import SimulatedBuyers
 from tests.e2e.haproxy import HAProxy, an_haproxy
 from tests.e2e.report import Report
-from tests.e2e.traffic import Traffic, traffic_at
+from tests.e2e.traffic import ACME_TOKEN, Traffic, marketplace, selling_buyers, traffic_at
 from tests.eventually import eventually
-from tests.http.test_two_services import MARKETPLACE
-from tests.selling import a_market, on
+from tests.selling import on
 from tests.service_process import ServiceProcess, a_service
 
 
 @dataclass(slots=True)
 class Site:
-    """Two services, what is in front of them, and the traffic."""
+    """Two services, what is in front of them, the traffic, and who buys it."""
 
     services: list[ServiceProcess]
     haproxy: HAProxy
     traffic: Traffic
+    buyers: SimulatedBuyers
 
 
 @asynccontextmanager
 async def a_site(folder: Path, dsn: str) -> AsyncIterator[Site]:
-    script = {"buyers": [{"name": "acme", "ping": {"bid": "50.00"}}]}
-    environment = on(dsn, PINGPOST_DRAIN_NOTICE_S="5")
+    environment = on(dsn, PINGPOST_DRAIN_NOTICE_S="5", ACME_TOKEN=ACME_TOKEN)
+    file = folder / "marketplace.yaml"
     async with AsyncExitStack() as stack:
-        _, file = await stack.enter_async_context(a_market(folder, script, MARKETPLACE))
+        buyers = await stack.enter_async_context(selling_buyers("127.0.0.1"))
+        file.write_text(marketplace(["auto"], buyers), encoding="utf-8")
         services = [
             await stack.enter_async_context(
                 a_service(folder / name, "--marketplace", str(file), environment=environment)
@@ -41,8 +42,8 @@ async def a_site(folder: Path, dsn: str) -> AsyncIterator[Site]:
             for name in ("one", "two")
         ]
         haproxy = await stack.enter_async_context(an_haproxy(folder, services))
-        traffic = await stack.enter_async_context(traffic_at(haproxy.url))
-        yield Site(services, haproxy, traffic)
+        traffic = await stack.enter_async_context(traffic_at(haproxy.url, "auto", 0))
+        yield Site(services, haproxy, traffic, buyers)
 
 
 async def gone(site: Site, server: str) -> None:
@@ -67,10 +68,7 @@ async def test_one_that_stops_in_good_order_costs_no_call_not_even_a_retry(
             await service.start()
             await eventually(site.haproxy.both_up, within_s=20, every_s=0.1)
             await site.traffic.more()
-        traffic = site.traffic
-    report.fact("calls", len(traffic.answers))
-    report.equal("statuses other than 200", 0, traffic.refused)
-    report.equal("connections that broke", 0, traffic.broken)
+    site.traffic.compare_all_as_ever(report, site.buyers)
 
 
 async def test_one_that_is_killed_loses_no_call(tmp_path: Path, dsn: str, report: Report) -> None:
@@ -79,13 +77,7 @@ async def test_one_that_is_killed_loses_no_call(tmp_path: Path, dsn: str, report
         await site.services[0].kill()
         await gone(site, "one")
         await site.traffic.more()
-        traffic = site.traffic
-    report.fact("calls", len(traffic.answers))
-    report.fact("asked again by the switch", traffic.refused)
-    report.equal("connections that broke", 0, traffic.broken)
-    report.equal("calls without a decision", 0, traffic.unanswered)
-    sold = Counter(answer["offer"] for answer in traffic.answers.values())
-    report.equal("calls within the cap of 7", 7, sold["acme-auto"])
+    site.traffic.compare_each_sold_once(report, site.buyers)
 
 
 @pytest.mark.parametrize("path", ["calls", "offers"])

@@ -1,14 +1,19 @@
-"""Calls that keep coming while something is done to the services."""
+"""Auctions that keep coming while something is done to the services."""
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator
+import json
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+import yaml
 
+from buyers.simulator.script import parse_script
+from buyers.simulator.server import SimulatedBuyers
+from tests.e2e.report import Report
 from tests.eventually import eventually
 from tests.service_process import AUTHORISED
 
@@ -16,14 +21,81 @@ CALLERS = 6
 PAUSE_S = 0.02
 RETRIES = 10
 ANSWERED_WITHIN_S = 10.0
+CAP = 40
+BIDS = {"acme": "52.00", "beacon": "40.00"}
+"""The first bids more, for ``CAP`` calls of a campaign; the second takes all others."""
+
+ACME_TOKEN = "a$b#c"
+"""A secret that some files would read as something else; no service knows it by itself."""
+
+_AREA_CODES = ("213", "310", "415", "212", "305")
+_MOST_REQUESTS = 50_000
+_MOST_CALLS_OF_A_CALLER = 100_000
+
+
+@asynccontextmanager
+async def selling_buyers(host: str) -> AsyncIterator[SimulatedBuyers]:
+    """Buyers that take every post and keep all requests; the first wants its token."""
+    latency = {"latency_ms": {"distribution": "constant", "value": 100}}
+    wanted = {"acme": {"auth": {"type": "bearer", "token": ACME_TOKEN}}}
+    buyers = [
+        {
+            "name": name,
+            "record": _MOST_REQUESTS,
+            "ping": {"bid": bid, **latency},
+            "post": latency,
+            **wanted.get(name, {}),
+        }
+        for name, bid in BIDS.items()
+    ]
+    script = parse_script({"host": host, "buyers": buyers})
+    async with SimulatedBuyers(script, free_ports=True) as running:
+        yield running
+
+
+def marketplace(campaigns: Iterable[str], buyers: SimulatedBuyers) -> str:
+    """The marketplace file: each campaign has both buyers, and a number for when neither buys."""
+    offers: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for campaign in campaigns:
+        for buyer in BIDS:
+            offers[buyer].append(_offer(buyer, campaign, buyers.urls[buyer]))
+        offers["cobalt"].append({**_terms("cobalt", campaign), "static_price": 18})
+    return yaml.safe_dump(
+        {
+            "campaigns": [{"id": each, "name": each} for each in campaigns],
+            "buyers": [
+                {"id": buyer, "name": buyer, "offers": of_it} for buyer, of_it in offers.items()
+            ],
+        }
+    )
+
+
+def _offer(buyer: str, campaign: str, url: str) -> dict[str, Any]:
+    terms, auth = _terms(buyer, campaign), {}
+    if buyer == "acme":
+        terms["caps"] = [{"measure": "calls", "per": "total", "limit": CAP}]
+        auth = {"auth": {"type": "bearer", "token": {"env": "ACME_TOKEN"}}}
+    asked = {
+        part: {"url": f"{url}/{part}", "timeout_ms": 2000, **auth} for part in ("ping", "post")
+    }
+    return {**terms, "ping_post": {"minimum_bid": 10, **asked}}
+
+
+def _terms(buyer: str, campaign: str) -> dict[str, Any]:
+    destination = {"uri": f"sip:{buyer}@{buyer}.example"}
+    return {"id": f"{buyer}-{campaign}", "campaign": campaign, "destination": destination}
 
 
 @dataclass(slots=True)
 class Traffic:
-    """Calls that keep coming. A 503 is asked again, as a switch would after ``Retry-After``."""
+    """Calls of a campaign that keep coming; ``number`` tells its callers from others'.
+
+    What is not answered by 200 is asked again a second later, as a switch would.
+    """
 
     url: str
-    name: str = "switch"
+    campaign: str
+    number: int
     statuses: Counter[int] = field(default_factory=Counter)
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
     broken: int = 0
@@ -41,32 +113,68 @@ class Traffic:
         await eventually(lambda: self.statuses[200] >= wanted, within_s=60, every_s=0.05)
 
     @property
-    def refused(self) -> int:
-        """Answers other than 200."""
-        return self.statuses.total() - self.statuses[200]
+    def sold(self) -> Counter[str]:
+        """How many calls each buyer was answered for; those without a route under ``nobody``."""
+        return Counter(answer.get("buyer") or "nobody" for answer in self.answers.values())
+
+    def compare_all_as_ever(self, report: Report, buyers: SimulatedBuyers) -> None:
+        """Nobody has noticed anything: each call was sold by auction, at once, and once."""
+        report.fact("calls meanwhile", len(self.answers))
+        report.equal("statuses", {200}, set(self.statuses))
+        report.equal("connections that broke", 0, self.broken)
+        wanted = {"acme": CAP, "beacon": len(self.answers) - CAP}
+        report.equal("calls sold to each", wanted, dict(self.sold))
+        report.equal("posts that each took", wanted, dict(self._taken(buyers)))
+
+    def compare_each_sold_once(self, report: Report, buyers: SimulatedBuyers) -> None:
+        """Some were asked again; all are routed, the cap holds, nobody paid for another's call."""
+        report.fact("calls meanwhile", len(self.answers))
+        report.fact("asked again", self.broken + self.statuses.total() - self.statuses[200])
+        report.equal("other statuses", set(), set(self.statuses) - {200, 502, 503, 504})
+        report.equal("calls that nobody was found for", 0, self.sold["nobody"])
+        report.equal("calls beyond the cap", 0, max(0, self._taken(buyers)["acme"] - CAP))
+        routed = self.sold
+        lost = {name: max(0, routed[name] - self._taken(buyers)[name]) for name in BIDS}
+        report.equal("calls sold to one who took no post", dict.fromkeys(BIDS, 0), lost)
+
+    def _taken(self, buyers: SimulatedBuyers) -> Counter[str]:
+        """Of how many callers of ours each buyer has taken a post."""
+        taken: Counter[str] = Counter()
+        for name in BIDS:
+            asked = (each for each in buyers.buyer(name).requests if each.path == "/post")
+            callers = {json.loads(each.body)["caller_id"] for each in asked}
+            taken[name] = sum(caller.startswith(self._prefix) for caller in callers)
+        return taken
 
     @property
-    def unanswered(self) -> int:
-        """Calls that never got a decision."""
-        return sum("action" not in answer for answer in self.answers.values())
+    def _prefix(self) -> str:
+        return f"+1{_AREA_CODES[self.number]}"
 
     async def _caller(self, session: aiohttp.ClientSession, caller: int) -> None:
         number = 0
         while not self.over:
             number += 1
-            call_id = f"{caller}-{number}@{self.name}"
+            call_id = f"{caller}-{number}@{self.campaign}"
+            subscriber = 2_000_000 + caller * _MOST_CALLS_OF_A_CALLER + number
+            call = {
+                "call_id": call_id,
+                "campaign": self.campaign,
+                "caller_id": f"{self._prefix}{subscriber}",
+                "timeout_ms": 4000,
+            }
+            self.answers[call_id] = {}
             for _ in range(RETRIES):
-                if await self._ask(session, call_id) == 200:
+                if await self._ask(session, call) == 200:
                     break
                 await asyncio.sleep(1)
             await asyncio.sleep(PAUSE_S)
 
-    async def _ask(self, session: aiohttp.ClientSession, call_id: str) -> int:
-        call = {"call_id": call_id, "campaign": "auto", "timeout_ms": 1500}
+    async def _ask(self, session: aiohttp.ClientSession, call: dict[str, Any]) -> int:
         try:
             async with session.post(f"{self.url}/v1/calls", json=call) as response:
                 self.statuses[response.status] += 1
-                self.answers[call_id] = await response.json()
+                if response.status == 200:
+                    self.answers[call["call_id"]] = await response.json()
                 return response.status
         except (aiohttp.ClientError, TimeoutError):
             self.broken += 1
@@ -74,9 +182,9 @@ class Traffic:
 
 
 @asynccontextmanager
-async def traffic_at(url: str, name: str = "switch") -> AsyncIterator[Traffic]:
-    """Calls of campaign ``auto``, of a switch called so; at the end all of them are answered."""
-    traffic = Traffic(url, name)
+async def traffic_at(url: str, campaign: str, number: int) -> AsyncIterator[Traffic]:
+    """Calls from now on; at the end each of them was answered, or given up after ``RETRIES``."""
+    traffic = Traffic(url, campaign, number)
     running = asyncio.create_task(traffic.run())
     try:
         yield traffic
