@@ -24,7 +24,7 @@ REQUIRED = {"alpha-told": ["zip_code"]}
 MOST_KEPT = 1000
 BUDGETS = {"budget_ms": 5000, "post_budget_ms": 2000}
 SLOW_MS = 700
-DIAL_S = 4
+DIAL_S = 2
 
 
 def marketplace(ports: Mapping[str, int], buyers_port: int, cap: int) -> dict[str, object]:
