@@ -1,7 +1,5 @@
 """Kubernetes of one node with all its parts, in namespaces of its own, which end with it."""
 
-import asyncio
-import os
 import secrets
 import shutil
 from collections.abc import AsyncIterator
@@ -13,7 +11,8 @@ from string import Template
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.e2e.network import a_namespace, remove_control_groups
+from tests.e2e.apart import apart
+from tests.e2e.network import a_namespace, own_control_groups
 from tests.e2e.programs import program, tool
 from tests.e2e.shell import shell
 from tests.eventually import eventually
@@ -46,6 +45,13 @@ class Cluster:
         said = await self.run("kubectl wait --for condition=Ready --timeout 1s node/node")
         return "condition met" in said and "default" in await self.run("kubectl get namespaces")
 
+    async def learns(self, definition: str) -> None:
+        """Have it know another kind of objects, of those that are kept beside its settings."""
+        await self.run(
+            f"kubectl create -f {SETTINGS / definition}\n"
+            "kubectl wait --for condition=Established --timeout 60s crd --all"
+        )
+
     @property
     def environment(self) -> dict[str, str]:
         """Where kubectl finds it."""
@@ -57,39 +63,25 @@ async def a_cluster(folder: Path) -> AsyncIterator[Cluster]:
     """A cluster whose pods need nothing but their images, and that of their pauses."""
     for each in ("containerd", "kubectl"):
         program(each)
-    with_us = (program("setpriv"), "--pdeathsig", "KILL", program("nsenter"))
     kubernetes = tool("kubernetes")
-    async with a_namespace("kube", 10) as (namespace, address, here):
+    async with (
+        own_control_groups("kubepods"),
+        a_namespace("kube", 10) as (namespace, address, here),
+    ):
         cluster = Cluster(folder, here)
         _write_settings(folder, address)
         for network in (PODS, SERVICES):
-            await cluster.run(f"ip route replace {network} via {address}")
-        apart = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
-        with (folder / "start.log").open("wb") as log:
-            process = await asyncio.create_subprocess_exec(
-                *(*with_us, f"--net={namespace}", *apart, SETTINGS / "start", kubernetes, address),
-                cwd=folder,
-                env={**os.environ, **cluster.environment},
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+            await cluster.run(f"ip route add {network} via {address}")
+        start = (SETTINGS / "start", kubernetes, address)
         try:
-            await eventually(cluster.is_ready, within_s=START_WITHIN_S, every_s=0.5)
-            await cluster.run(
-                f"kubectl create -f {SETTINGS / 'servicemonitors.yaml'}\n"
-                "kubectl wait --for condition=Established --timeout 60s crd --all"
-            )
-            yield cluster
+            async with apart(namespace, start, folder / "start.log", cluster.environment):
+                await eventually(cluster.is_ready, within_s=START_WITHIN_S, every_s=0.5)
+                yield cluster
         except BaseException as error:
             error.add_note(_last_words(folder))
             raise
         finally:
-            # The first of the namespace's processes: all others go with it.
-            process.kill()
-            await process.wait()
             await eventually(lambda: _is_removed(folder), within_s=30, every_s=0.5)
-            remove_control_groups("kubepods")
 
 
 def _last_words(folder: Path) -> str:

@@ -1,6 +1,6 @@
 """Fixtures of the end-to-end tests: real programs, on loopback or in namespaces of their own."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 from random import Random
 
@@ -10,7 +10,27 @@ import pytest_asyncio
 from storage.embedded import EmbeddedServer
 from tests.e2e.engine import Engine, an_engine
 from tests.e2e.images import make_images
-from tests.e2e.report import Report
+from tests.e2e.report import FOLDER, Report
+
+OUTCOME = pytest.StashKey[str]()
+
+
+def pytest_sessionstart() -> None:
+    """What is read afterwards is of this run alone."""
+    for old in FOLDER.glob("*.md"):
+        old.unlink()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep how the test itself ended, or why it never began, for its report."""
+    told = yield
+    if told.when == "call" or not told.passed:
+        why = f", {told.longrepr[2]}" if isinstance(told.longrepr, tuple) else ""
+        item.stash.setdefault(OUTCOME, told.outcome + why)
+    return told
 
 
 @pytest.fixture
@@ -21,12 +41,10 @@ def short(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture
 def report(request: pytest.FixtureRequest) -> Iterator[Report]:
-    """What this test did and compared; written whether it passes or not."""
+    """What this test did and compared; written however it ends."""
     written = Report(request.node.name)
-    failed_before = request.session.testsfailed
     yield written
-    failed = request.session.testsfailed > failed_before
-    written.write("failed" if failed else "passed")
+    written.write(request.node.stash.get(OUTCOME, "broken off"))
 
 
 @pytest_asyncio.fixture

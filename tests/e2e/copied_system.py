@@ -13,10 +13,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import pytest
-
 from tests.docs.pages import ROOT
-from tests.e2e.programs import program
+from tests.e2e.programs import needed, program
 
 CHECKOUT = "/checkout"
 _UNIT = """
@@ -85,8 +83,7 @@ def run_in_a_copy(
     Every command must end with 0. Skips the test where there is no root to make a copy.
     """
     nspawn = program("systemd-nspawn")
-    if os.geteuid() != 0:
-        pytest.skip("a copy of the system is made as root")
+    needed(os.geteuid() == 0, "a copy of the system is made as root")
     checkout, over, told = copied_checkout(folder), folder / "over", folder / "told"
     over.mkdir()
     told.mkdir()

@@ -18,12 +18,15 @@ PIP = """[global]
 no-index = true
 find-links = /packages
 """
+BUILT = "--python-version 3.11 --only-binary=:all:"
+"""For bookworm's Python, whichever runs this."""
+
 PAUSE = "localhost/pause:1"
 """What keeps the namespaces of a pod."""
 
 _DEBIAN = """
 {debootstrap} --variant=minbase --include={packages} bookworm debian
-{python} -m pip download --quiet --no-deps --require-hashes --dest debian/packages -r {lock}
+{python} -m pip download {built} --quiet --no-deps --require-hashes --dest debian/packages -r {lock}
 cp pip.conf debian/etc/pip.conf
 tar --exclude=./var/cache/apt --exclude=./var/lib/apt/lists -C debian -c . | docker import - {base}
 rm -r debian
@@ -47,15 +50,18 @@ def composed() -> dict[str, Any]:
 async def make_images(engine: Engine) -> None:
     """All images but the service's own: its base, with its packages at hand, and the others'."""
     (engine.folder / "pip.conf").write_text(PIP)
-    await engine.run(
+    (engine.folder / "debian.sh").write_text(
         _DEBIAN.format(
             debootstrap=program("debootstrap"),
             packages=PACKAGES,
             python=sys.executable,
+            built=BUILT,
             lock=DOCKER / "requirements.lock",
             base=base(),
         )
     )
+    # What it mounts goes with it, even when it is broken off.
+    await engine.run("unshare --mount bash -euo pipefail debian.sh")
     others = {service: told["image"] for service, told in composed().items()}
     for target, image in {**others, "pause": PAUSE}.items():
         if not image.startswith("pingpost:"):

@@ -1,7 +1,7 @@
 """A marketplace whose every offer has another kind of limit; buyers that remember their posts."""
 
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,7 +10,6 @@ import yaml
 
 from buyers.simulator.script import parse_script
 from buyers.simulator.server import SimulatedBuyers
-from tests.e2e.machines import PatientSwitch
 from tests.postgres_cluster import DatabaseServer
 
 BIDS = {"acme": "52.00", "beacon": "40.00", "cobalt": "30.00"}
@@ -121,15 +120,9 @@ def routes(answers: Iterable[bytes]) -> Counter[str]:
     return Counter(each["offer"] or each["action"] for each in decisions)
 
 
-def sales(buyers: SimulatedBuyers) -> dict[str, set[tuple[str, str]]]:
-    """Of each caller, who took a post about it, and under which post id."""
-    taken: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
-    for name in BIDS:
-        for request in buyers.buyer(name).requests:
-            if request.path == "/post":
-                body = json.loads(request.body)
-                taken[body["caller_id"]].add((name, body["post_id"]))
-    return taken
+def decisions(campaign: str, answers: Iterable[tuple[int, bytes]]) -> dict[str, Any]:
+    """What was decided about each caller."""
+    return {caller_of(campaign, number): json.loads(answer) for number, answer in answers}
 
 
 def pings(buyers: SimulatedBuyers) -> dict[str, set[str]]:
@@ -142,38 +135,6 @@ def pings(buyers: SimulatedBuyers) -> dict[str, set[str]]:
         }
         for name in BIDS
     }
-
-
-async def sold_otherwise(
-    campaign: str,
-    answers: Iterable[tuple[int, bytes]],
-    buyers: SimulatedBuyers,
-    switch: PatientSwitch,
-) -> list[str]:
-    """Calls of which buyers know something else than what was answered: nobody, or several.
-
-    A post of a decider that died may have been accepted without our knowledge: where there is no
-    time to repeat it, its buyer is ``post_unknown`` in the trace, which settles it.
-    """
-    taken = sales(buyers)
-    wrong = []
-    for number, answer in answers:
-        decision = json.loads(answer)
-        posts = taken.get(caller_of(campaign, number), set())
-        sold = decision["routed_by"] == "auction"
-        wanted = [decision["buyer"].partition("-")[0]] if sold else []
-        if sorted(name for name, _ in posts) == wanted:
-            continue
-        unknown = await _unknown_posts(decision["call_id"], switch)
-        if [name for name, _ in posts if name not in unknown] != wanted:
-            wrong.append(f"{decision['call_id']} to {decision['buyer']}, posts {sorted(posts)}")
-    return wrong
-
-
-async def _unknown_posts(call_id: str, switch: PatientSwitch) -> set[str]:
-    async with switch.session.get(f"{switch.url}/v1/calls/{call_id}") as reply:
-        offers = (await reply.json())["trace"]["offers"]
-    return {each["offer"].partition("-")[0] for each in offers if each["outcome"] == "post_unknown"}
 
 
 async def held(server: DatabaseServer, database: str, campaign: str) -> Counter[str]:

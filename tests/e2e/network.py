@@ -7,9 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
-from tests.e2e.programs import program
+from tests.e2e.programs import needed, program
 
 SERVICES = ("one", "two")
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
@@ -88,8 +86,7 @@ async def a_namespace(name: str, number: int) -> AsyncIterator[tuple[str, str, s
 
     ``name``: at most four letters; ``number``: from 9, one's own, for it is in its addresses.
     """
-    if not await _can_have_namespaces():
-        pytest.skip("a network namespace of its own takes root")
+    needed(await _can_have_namespaces(), "a network namespace of its own takes root")
     tag, network = f"pp{os.getpid() % 100_000}{name}", f"10.{64 + os.getpid() % 128}.{number}"
     try:
         await _ip("netns", "add", tag)
@@ -101,12 +98,22 @@ async def a_namespace(name: str, number: int) -> AsyncIterator[tuple[str, str, s
         await _ip("netns", "delete", tag, check=False)
 
 
-def remove_control_groups(name: str) -> None:
-    """Those that are empty, of engines that have ended; others are left alone."""
-    for top in CONTROL_GROUPS.glob(f"*/{name}"):
-        for folder in sorted((top, *top.rglob("*/")), reverse=True):
+@asynccontextmanager
+async def own_control_groups(name: str) -> AsyncIterator[None]:
+    """Of the control groups ``name`` what is made meanwhile is removed, where nothing runs."""
+    before = _control_groups(name)
+    try:
+        yield
+    finally:
+        for folder in sorted(_control_groups(name) - before, reverse=True):
             with suppress(OSError):
                 folder.rmdir()
+
+
+def _control_groups(name: str) -> set[Path]:
+    """The groups of that name and all below, of the one hierarchy or of each controller's."""
+    tops = (CONTROL_GROUPS / name, *CONTROL_GROUPS.glob(f"*/{name}"))
+    return {folder for top in tops if top.is_dir() for folder in (top, *top.rglob("*/"))}
 
 
 def _namespaces(names: dict[str, str], octet: int) -> Network:

@@ -24,7 +24,7 @@ class Report:
         assert seen == wanted, f"{what}: wanted {wanted!r}, seen {seen!r}"
 
     def write(self, outcome: str) -> Path:
-        """Write it as Markdown; ``outcome``: whether the test passed."""
+        """Write it as Markdown; ``outcome``: how the test ended."""
         FOLDER.mkdir(exist_ok=True)
         path = FOLDER / f"{self.name}.md"
         path.write_text("\n".join(self._lines(outcome)), encoding="utf-8")

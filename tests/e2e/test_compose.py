@@ -1,7 +1,6 @@
 """The image, and all of ``compose.yaml``, by Docker itself and as the page on deployment says."""
 
 import json
-import os
 import resource
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -16,7 +15,6 @@ import pytest_asyncio
 import yaml
 
 from buyers.simulator.server import SimulatedBuyers
-from config.secret_box import new_key
 from tests.docs.pages import ROOT, Page, blocks_run_by
 from tests.e2e.copied_system import copied_checkout
 from tests.e2e.engine import Engine
@@ -80,15 +78,18 @@ async def _filled_in(engine: Engine, checkout: Path) -> Path:
     """The folder of the Compose file in a checkout, as the page has it made ready."""
     page = Page(ROOT / "docs" / "deployment.md")
     (copying,) = (each.text for each, _ in page.commands() if "deploy/compose" in each.text)
+    making_the_key, _, _ = (block.text for block in blocks_run_by(__file__))
+    key = (await engine.run(making_the_key, checkout)).split()[-1]
     await engine.run(copying, checkout)
     there = checkout / "deploy" / "compose"
     values = {
         "POSTGRES_PASSWORD": "for-this-test",
         "GRAFANA_PASSWORD": "for-this-test",
-        "PINGPOST_SECRET_KEY": new_key(),
+        "PINGPOST_SECRET_KEY": key,
         "PINGPOST_BOOTSTRAP_TOKEN": TOKEN,
         "PINGPOST_OUTBOUND_ALLOW": f"{engine.here}/32",
         "PUBLISH": engine.address,
+        "PUBLISH_OPS": engine.address,
     }
     lines = (there / ".env").read_text(encoding="utf-8").splitlines()
     names = (line.partition("=")[0] for line in lines)
@@ -112,14 +113,16 @@ def _within_what_this_system_gives(there: Path) -> None:
 
 @asynccontextmanager
 async def _started(engine: Engine, folder: Path, buyers: SimulatedBuyers) -> AsyncIterator[Site]:
-    start, _ = (block.text for block in blocks_run_by(__file__))
+    _, start, _ = (block.text for block in blocks_run_by(__file__))
     try:
         yield Site(engine, folder, await engine.run(start, folder), buyers)
     finally:
         REPORTS.mkdir(exist_ok=True)
-        logs = await engine.run("docker compose logs 2>&1", folder)
-        (REPORTS / "compose.log").write_text(logs, encoding="utf-8")
-        await engine.run("docker compose down --volumes --timeout 10", folder)
+        try:
+            logs = await engine.run("docker compose logs 2>&1", folder)
+            (REPORTS / "compose.log").write_text(logs, encoding="utf-8")
+        finally:
+            await engine.run("docker compose down --volumes --timeout 10", folder)
 
 
 async def test_everything_is_started_with_the_marketplace_as_the_page_says(
@@ -191,7 +194,7 @@ async def test_prometheus_scrapes_both_services_and_haproxy_and_knows_the_rules(
 
 
 async def test_an_upgrade_as_the_page_says_costs_no_call(site: Site, report: Report) -> None:
-    _, upgrade = (block.text for block in blocks_run_by(__file__))
+    _, _, upgrade = (block.text for block in blocks_run_by(__file__))
     before = {service: (await site.seen(service))["Image"] for service in SERVICES}
     # What makes it another version: something that is built into the image.
     with (site.folder.parents[1] / "README.md").open("a") as readme:
@@ -211,7 +214,7 @@ async def test_a_service_that_is_killed_is_started_again_and_costs_no_call(
 ) -> None:
     async with traffic_at(site.url, "killed", 1) as traffic:
         await traffic.more()
-        os.kill((await site.seen("pingpost-1"))["State"]["Pid"], 9)
+        await site.engine.kill((await site.seen("pingpost-1"))["State"]["Pid"])
 
         async def again() -> bool:
             restarts: int = (await site.seen("pingpost-1"))["RestartCount"]
@@ -219,7 +222,7 @@ async def test_a_service_that_is_killed_is_started_again_and_costs_no_call(
 
         await eventually(again, within_s=60, every_s=0.2)
         await traffic.more()
-    traffic.compare_each_sold_once(report, site.buyers)
+    await traffic.compare_each_sold_once(report, site.buyers)
 
 
 async def test_a_service_that_is_stopped_ends_by_itself_and_starts_as_it_was(

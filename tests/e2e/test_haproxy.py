@@ -12,7 +12,7 @@ import pytest
 from buyers.simulator.server import SimulatedBuyers
 from tests.e2e.haproxy import HAProxy, an_haproxy
 from tests.e2e.report import Report
-from tests.e2e.traffic import ACME_TOKEN, Traffic, marketplace, selling_buyers, traffic_at
+from tests.e2e.traffic import ACME_TOKEN, marketplace, selling_buyers, traffic_at
 from tests.eventually import eventually
 from tests.selling import on
 from tests.service_process import ServiceProcess, a_service
@@ -20,11 +20,10 @@ from tests.service_process import ServiceProcess, a_service
 
 @dataclass(slots=True)
 class Site:
-    """Two services, what is in front of them, the traffic, and who buys it."""
+    """Two services, what is in front of them, and who buys."""
 
     services: list[ServiceProcess]
     haproxy: HAProxy
-    traffic: Traffic
     buyers: SimulatedBuyers
 
 
@@ -42,8 +41,7 @@ async def a_site(folder: Path, dsn: str) -> AsyncIterator[Site]:
             for name in ("one", "two")
         ]
         haproxy = await stack.enter_async_context(an_haproxy(folder, services))
-        traffic = await stack.enter_async_context(traffic_at(haproxy.url, "auto", 0))
-        yield Site(services, haproxy, traffic, buyers)
+        yield Site(services, haproxy, buyers)
 
 
 async def gone(site: Site, server: str) -> None:
@@ -56,28 +54,32 @@ async def gone(site: Site, server: str) -> None:
 async def test_one_that_stops_in_good_order_costs_no_call_not_even_a_retry(
     tmp_path: Path, dsn: str, report: Report
 ) -> None:
-    async with a_site(tmp_path, dsn) as site:
-        await site.traffic.more()
+    async with (
+        a_site(tmp_path, dsn) as site,
+        traffic_at(site.haproxy.url, "auto", 0) as traffic,
+    ):
+        await traffic.more()
         for service, server in zip(site.services, ("one", "two"), strict=True):
             stopping = asyncio.create_task(service.stop())
             await gone(site, server)
             # It still runs: it was left out because it has said so.
             report.equal(f"{server} is out of use before it ends", False, stopping.done())
             report.equal(f"{server} ends with", 0, await stopping)
-            await site.traffic.more()
+            await traffic.more()
             await service.start()
             await eventually(site.haproxy.both_up, within_s=20, every_s=0.1)
-            await site.traffic.more()
-    site.traffic.compare_all_as_ever(report, site.buyers)
+            await traffic.more()
+    traffic.compare_all_as_ever(report, site.buyers)
 
 
 async def test_one_that_is_killed_loses_no_call(tmp_path: Path, dsn: str, report: Report) -> None:
     async with a_site(tmp_path, dsn) as site:
-        await site.traffic.more()
-        await site.services[0].kill()
-        await gone(site, "one")
-        await site.traffic.more()
-    site.traffic.compare_each_sold_once(report, site.buyers)
+        async with traffic_at(site.haproxy.url, "auto", 0) as traffic:
+            await traffic.more()
+            await site.services[0].kill()
+            await gone(site, "one")
+            await traffic.more()
+        await traffic.compare_each_sold_once(report, site.buyers)
 
 
 @pytest.mark.parametrize("path", ["calls", "offers"])

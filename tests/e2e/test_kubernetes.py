@@ -19,7 +19,7 @@ from tests.e2e.copied_system import copied_checkout
 from tests.e2e.engine import Engine
 from tests.e2e.images import PAUSE
 from tests.e2e.report import Report
-from tests.e2e.traffic import ACME_TOKEN, marketplace, selling_buyers, traffic_at
+from tests.e2e.traffic import ACME_TOKEN, MEANWHILE, marketplace, selling_buyers, traffic_at
 from tests.eventually import eventually
 from tests.postgres_cluster import DatabaseServer, a_server
 from tests.service_process import TOKEN
@@ -38,7 +38,7 @@ OF_IT = "--selector app.kubernetes.io/name=pingpost"
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What runs. ``said``: what the page's block prints."""
+    """What runs. ``said``: what the page's blocks print."""
 
     cluster: Cluster
     database: DatabaseServer
@@ -108,8 +108,10 @@ async def _applied(
     }
     lines = (f"{name}={value}\n" for name, value in settings.items())
     (checkout / "pingpost.env").write_text("".join(lines), encoding="utf-8")
-    (block,) = blocks_run_by(__file__)
-    said = await cluster.run(block.text, checkout)
+    service, monitor = (block.text for block in blocks_run_by(__file__))
+    said = await cluster.run(service, checkout)
+    await cluster.learns("servicemonitors.yaml")
+    said += await cluster.run(monitor, checkout)
     address = "kubectl get service pingpost --output jsonpath='{.spec.clusterIP}'"
     return Site(cluster, database, f"http://{await cluster.run(address)}", said, buyers)
 
@@ -177,7 +179,7 @@ async def test_a_pod_that_is_gone_at_once_is_replaced_and_no_call_stays_without_
 
         await eventually(replaced, within_s=60, every_s=0.5)
         await traffic.more()
-    traffic.compare_each_sold_once(report, site.buyers)
+    await traffic.compare_each_sold_once(report, site.buyers)
 
 
 async def test_pods_without_their_database_are_left_out_and_not_restarted(
@@ -204,5 +206,5 @@ async def test_pods_without_their_database_are_left_out_and_not_restarted(
     await eventually(lambda: so_many_are_ready(2), within_s=60, every_s=0.5)
     report.equal("restarts", before, await restarts())
     async with traffic_at(site.url, "again", 3) as traffic:
-        await traffic.more()
+        await traffic.more(2 * MEANWHILE)
     traffic.compare_all_as_ever(report, site.buyers)

@@ -22,15 +22,16 @@ from tests.e2e.machines import (
 from tests.e2e.market import (
     LIMITS,
     a_call,
+    decisions,
     held,
     marketplace,
     pings,
     remembering_buyers,
     routes,
-    sold_otherwise,
 )
 from tests.e2e.network import Machine, Network, a_network
 from tests.e2e.report import Report
+from tests.e2e.sales import sold_otherwise
 from tests.eventually import eventually
 from tests.postgres_cluster import DatabaseServer, a_server
 
@@ -97,7 +98,8 @@ class Site:
         report.equal("calls routed, per offer", wanted, dict(routed))
         kept = await held(self.database, DATABASE, campaign)
         report.equal("held in the database, per offer", wanted, dict(kept))
-        wrong = await sold_otherwise(campaign, answers, self.buyers, switch)
+        known = decisions(campaign, answers)
+        wrong = await sold_otherwise(known, self.buyers, switch.session, switch.url)
         report.equal("calls sold twice, or to another than answered", [], wrong)
 
     async def ask_again(
@@ -181,7 +183,8 @@ async def test_a_call_that_is_asked_of_both_services_at_once_gets_one_answer(
         report.equal("calls answered differently by the two", 0, sum(a != b for a, b in pairs))
         routed = routes(answer for _, answer in answers)
         report.equal("calls routed, per offer", {"acme-repeats": REPEATED}, dict(routed))
-        wrong = await sold_otherwise("repeats", answers, site.buyers, one)
+        known = decisions("repeats", answers)
+        wrong = await sold_otherwise(known, site.buyers, one.session, one.url)
     report.equal("calls sold twice, or to another than answered", [], wrong)
     after = {name: len(asked) for name, asked in pings(site.buyers).items()}
     more = {name: after[name] - before[name] for name in after}

@@ -65,7 +65,7 @@ def run(*command: str | Path, **environment: str) -> "subprocess.CompletedProces
     return found
 
 
-def composed(folder: Path) -> dict[str, Any]:
+def composed(folder: Path, **environment: str) -> dict[str, Any]:
     """The services as Compose reads them, with the files that the page has copied and filled in."""
     shutil.copytree(DEPLOY, folder / "deploy")
     shutil.copytree(ROOT / "metrics", folder / "metrics")
@@ -75,7 +75,8 @@ def composed(folder: Path) -> dict[str, Any]:
         f"sed -i 's/^{name}=$/{name}={value}/' .env\n" for name, value in SECRETS.items()
     )
     read = f"{program('docker-compose')} config"
-    said = run("bash", "-ec", f"cd {folder}\n{copying}\n{filling}\n{read}").stdout
+    commands = f"cd {folder}\n{copying}\n{filling}\n{read}"
+    said = run("bash", "-ec", commands, **environment).stdout
     services: dict[str, Any] = yaml.safe_load(said)["services"]
     return services
 
@@ -97,6 +98,21 @@ def test_compose_runs_two_services_alike_with_all_that_is_mounted_there(
     mounts = [each.split(":")[0] for service in services.values() for each in texts_of(service)]
     missing = [each for each in mounts if each.startswith("/") and not Path(each).exists()]
     report.equal("files that are mounted and are not there", [], missing)
+
+
+def test_compose_opens_what_is_for_operators_by_a_word_of_its_own(
+    tmp_path: Path, report: Report
+) -> None:
+    services = composed(tmp_path, PUBLISH="10.0.0.1", PUBLISH_OPS="10.0.0.2")
+    ports = {name: service.get("ports", ()) for name, service in services.items()}
+    seen = {(name, host_of(each)) for name, of_it in ports.items() for each in of_it}
+    wanted = {("haproxy", "10.0.0.1"), ("prometheus", "10.0.0.2"), ("grafana", "10.0.0.2")}
+    report.equal("who is open to others where", wanted, seen)
+
+
+def host_of(port: str | dict[str, str]) -> str:
+    """Where a port is open; the two versions of Compose tell it each in its way."""
+    return port.partition(":")[0] if isinstance(port, str) else port["host_ip"]
 
 
 def texts_of(service: dict[str, Any]) -> list[str]:
@@ -167,7 +183,8 @@ def test_kubectl_makes_the_secret_and_the_objects_that_the_page_tells(
     tmp_path: Path, report: Report
 ) -> None:
     kubectl = program("kubectl")
-    create, apply, rollout, _ = (words[1:] for words in commands_run_by("test_kubernetes.py"))
+    told = commands_run_by("test_kubernetes.py")
+    create, apply, rollout, _, monitor = (words[1:] for words in told)
     (tmp_path / "pingpost.env").write_text("PINGPOST_DSN=postgresql://db\nPINGPOST_SECRET_KEY=k\n")
     words = [each.replace("pingpost.env", f"{tmp_path}/pingpost.env") for each in create]
     secret = yaml.safe_load(run(kubectl, *words, "--dry-run=client", "-o", "yaml").stdout)
@@ -179,3 +196,6 @@ def test_kubectl_makes_the_secret_and_the_objects_that_the_page_tells(
     made = list(yaml.safe_load_all(run(kubectl, "kustomize", ROOT / apply[2]).stdout))
     names = {f"{each['kind'].lower()}/{each['metadata']['name']}" for each in made}
     report.equal("what is waited for is made", True, rollout[-1] in names)
+    report.equal("of the operator's kinds", set(), {each for each in names if "monitor" in each})
+    assert monitor[:2] == ["apply", "-f"]
+    assert (ROOT / monitor[2]).is_file()

@@ -13,14 +13,15 @@ from tests.e2e.machines import PatientSwitch, ServiceMachine, a_patient_switch
 from tests.e2e.market import (
     LIMITS,
     a_call,
+    decisions,
     held,
     marketplace,
     remembering_buyers,
     routes,
-    sold_otherwise,
 )
 from tests.e2e.network import Machine
 from tests.e2e.report import Report
+from tests.e2e.sales import sold_otherwise
 from tests.eventually import eventually
 from tests.postgres_cluster import WITHIN_S, Pair, a_pair
 
@@ -135,7 +136,8 @@ async def _compare(
     lost = [n for n in talk.ended if not await _has_ended(switch, n)]
     report.equal("acknowledged ends of calls that were lost", [], lost)
     report.fact("ends of calls that were acknowledged", len(talk.ended))
-    wrong = await sold_otherwise(CAMPAIGN, talk.answers.items(), buyers, switch)
+    known = decisions(CAMPAIGN, talk.answers.items())
+    wrong = await sold_otherwise(known, buyers, switch.session, switch.url)
     report.equal("calls sold twice, or to another than answered", [], wrong)
 
 

@@ -74,6 +74,29 @@ def test_a_container_and_a_unit_are_given_the_time_that_a_stop_takes() -> None:
         assert given >= notice_s + Settings.model_fields["drain_s"].default + REST_S + SKEW_S
 
 
+def test_haproxy_in_compose_is_given_the_time_that_it_gives_its_connections() -> None:
+    grace_s = float(compose()["services"]["haproxy"]["stop_grace_period"].removesuffix("s"))
+    text = (DEPLOY / "haproxy" / "haproxy.cfg").read_text()
+    assert grace_s >= float(value_of(text, "hard-stop-after", " ").removesuffix("s")) + SKEW_S
+
+
+def test_grafana_in_compose_finds_its_prometheus_and_the_dashboards() -> None:
+    grafana = compose()["services"]["grafana"]
+    mounts = dict(volume.split(":")[:2] for volume in grafana["volumes"])
+    there = {DEPLOY / "compose" / source: target for source, target in mounts.items()}
+    folder = DEPLOY / "compose" / "grafana"
+    (source,) = yaml.safe_load((folder / "datasources.yaml").read_text())["datasources"]
+    assert source["type"] == "prometheus"
+    assert source["isDefault"] is True
+    assert source["url"] == "http://prometheus:9090"
+    (provider,) = yaml.safe_load((folder / "dashboards.yaml").read_text())["providers"]
+    dashboards = {path.resolve(): target for path, target in there.items()}
+    assert provider["options"]["path"] == dashboards[(ROOT / "metrics" / "dashboards").resolve()]
+    provisioning = "/etc/grafana/provisioning"
+    assert there[folder / "datasources.yaml"].startswith(f"{provisioning}/datasources/")
+    assert there[folder / "dashboards.yaml"].startswith(f"{provisioning}/dashboards/")
+
+
 def test_a_unit_is_started_again_until_its_database_is_there() -> None:
     unit = ConfigParser(strict=False, interpolation=None)
     unit.read(DEPLOY / "systemd" / "pingpost.service")
@@ -81,8 +104,8 @@ def test_a_unit_is_started_again_until_its_database_is_there() -> None:
     assert unit["Unit"]["StartLimitIntervalSec"] == "0"
 
 
-def value_of(text: str, name: str) -> str:
-    found = re.search(rf"{name}=(\S+)", text)
+def value_of(text: str, name: str, by: str = "=") -> str:
+    found = re.search(rf"{name}{by}(\S+)", text)
     assert found is not None, name
     return found[1]
 
@@ -147,10 +170,10 @@ def test_settings_are_not_secrets_and_secrets_are_not_settings() -> None:
     assert set(secret["stringData"]) == held
     assert not set(settings["data"]) & {*held, "PINGPOST_BOOTSTRAP_TOKEN"}
     named = documents("kustomization.yaml")[0]["resources"]
-    assert "secret.example.yaml" not in named
-    assert {*named, "secret.example.yaml", "kustomization.yaml"} == {
-        path.name for path in KUBERNETES.iterdir()
-    }
+    # What is applied by itself: with values of one's own, or where the Prometheus operator is.
+    apart = {"secret.example.yaml", "servicemonitor.yaml"}
+    assert not apart & set(named)
+    assert {*named, *apart, "kustomization.yaml"} == {path.name for path in KUBERNETES.iterdir()}
 
 
 def test_the_settings_file_of_the_unit_can_be_read(
