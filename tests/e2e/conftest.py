@@ -28,8 +28,8 @@ def pytest_runtest_makereport(
     """Keep how the test itself ended, or why it never began, for its report."""
     told = yield
     if told.when == "call" or not told.passed:
-        why = f", {told.longrepr[2]}" if isinstance(told.longrepr, tuple) else ""
-        item.stash.setdefault(OUTCOME, told.outcome + why)
+        why = told.longrepr[2] if isinstance(told.longrepr, tuple) else told.outcome
+        item.stash.setdefault(OUTCOME, why)
     return told
 
 
