@@ -210,7 +210,8 @@ async def test_answers_go_to_the_requests_that_they_answer(transport: Transport)
             answers = await asyncio.gather(*asked)
             assert answers == [RawAnswer(200, tag) for tag in tags]
 
-    assert buyer.connections <= 41
+    # Of 200 requests, 40 at a time. While one is being opened ahead, a request may open another.
+    assert buyer.connections <= 80
 
 
 async def test_a_late_answer_never_becomes_another_requests(transport: Transport) -> None:
